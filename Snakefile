@@ -1,0 +1,25 @@
+"""From the study files in config/ to a report for each study in results/."""
+
+from snakemake.utils import min_version
+
+min_version("9.10")
+
+
+configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/fit.smk"
+include: "workflow/rules/score.smk"
+include: "workflow/rules/check.smk"
+include: "workflow/rules/compare.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    """Every study's report, and the page that lists them."""
+    input:
+        reports=expand("results/{study}/report.html", study=STUDIES),
+        index="results/index.html",
+    default_target: True

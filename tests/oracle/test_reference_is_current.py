@@ -1,0 +1,73 @@
+"""The stored reference values are what R gives today, on the data as they stand today."""
+
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.oracle
+
+HERE = Path(__file__).resolve().parent
+
+
+def stored(program: str) -> dict[str, Any]:
+    text = (HERE / "reference" / f"radon_{program}.json").read_text(encoding="utf-8")
+    return dict(json.loads(text))
+
+
+def make_reference(what: str, into: Path) -> str:
+    command = [sys.executable, str(HERE / "make_reference.py"), what, "--into", str(into)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+
+
+def made_again(program: str, into: Path) -> dict[str, Any]:
+    make_reference(program, into)
+    return dict(json.loads((into / f"radon_{program}.json").read_text(encoding="utf-8")))
+
+
+def need_r(*packages: str) -> None:
+    """Skip, saying why, where R or one of the packages is not installed."""
+    if shutil.which("Rscript") is None:
+        pytest.skip("Rscript is not installed")
+    for package in packages:
+        call = f"quit(status = !requireNamespace('{package}', quietly = TRUE))"
+        if subprocess.run(["Rscript", "--vanilla", "-e", call], check=False, capture_output=True).returncode:
+            pytest.skip(f"the R package {package} is not installed, or does not load")
+
+
+@pytest.mark.parametrize("program", ["lme4", "jags"])
+def test_reference_was_made_from_these_data(program: str, tmp_path: Path) -> None:
+    assert stored(program)["data_sha256"] == make_reference("prepare", tmp_path)
+
+
+def test_lme4_gives_the_stored_values(tmp_path: Path) -> None:
+    need_r("lme4", "jsonlite")
+    before, now = stored("lme4")["models"], made_again("lme4", tmp_path)["models"]
+    assert list(now) == list(before)
+    for name, model in before.items():
+        assert now[name]["log_likelihood"] == pytest.approx(model["log_likelihood"], rel=0, abs=1e-6), name
+        for part in ("fixed", "sd", "cor"):
+            assert now[name].get(part, {}) == pytest.approx(model.get(part, {}), rel=0, abs=1e-4), (name, part)
+
+
+@pytest.mark.skipif(
+    os.environ.get("ORACLE_SLOW") != "1", reason="takes a quarter of an hour; set ORACLE_SLOW=1 to run it"
+)
+def test_jags_gives_the_stored_posterior(tmp_path: Path) -> None:
+    need_r("rjags", "loo", "posterior", "jsonlite")
+    before, now = stored("jags")["models"], made_again("jags", tmp_path)["models"]
+    assert list(now) == list(before)
+    far = []
+    for name, model in before.items():
+        assert list(now[name]["parameters"]) == list(model["parameters"]), name
+        for parameter, was in model["parameters"].items():
+            new = now[name]["parameters"][parameter]
+            if abs(new["mean"] - was["mean"]) > 4 * math.hypot(new["mcse_mean"], was["mcse_mean"]):
+                far.append((name, parameter, was["mean"], new["mean"]))
+    assert not far, "means further apart than 4 combined Monte Carlo standard errors"

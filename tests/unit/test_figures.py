@@ -1,0 +1,587 @@
+"""Figures: the same bytes for the same table, readable labels, no surprises from names or from odd data."""
+
+import importlib
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import combinations, pairwise
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.transforms import Bbox
+
+from multilevel.figures import labels, marks, theme
+
+SCRIPTS = Path(theme.__file__).parents[2]
+
+COUNTIES = [
+    "AITKIN",
+    "ANOKA",
+    "LAC QUI PARLE",
+    "LAKE OF THE WOODS",
+    "ST LOUIS",
+    "YELLOW MEDICINE",
+    "HENNEPIN",
+    "KOOCHICHING",
+]
+MODELS = ["complete_pooling", "no_pooling", "varying_intercept", "county_uranium", "varying_slope", "cross_level"]
+PARAMETERS = ["Intercept", "b(floor)", "sigma", "sd(county: Intercept)", "cor(county: Intercept, floor)"]
+LONG = "a_model_name_that_goes_on.and_on:with_marks and spaces, and never seems to come to its end at all"
+ODD = [
+    "$\\undefined{$",
+    "$x^2$",
+    "line\nbreak\ttab",
+    "",
+    "北京市",
+    "🙂 é ñ ß",
+    "القاهرة",
+    "--> <script>alert(1)</script> &",
+    LONG + " 1",
+    LONG + " 2",
+]
+
+
+def counties(count: int) -> list[str]:
+    return [COUNTIES[i % 8] + (f" {i // 8}" if i >= 8 else "") for i in range(count)]
+
+
+def shrinkage(names: list[Any]) -> pd.DataFrame:
+    rng, count = np.random.default_rng(1), len(names)
+    n = rng.geometric(0.1, count)
+    raw, half = rng.normal(1.3, 0.5, count), 1.6 / np.sqrt(n)
+    weight = n / (n + 5)
+    partial = weight * raw + (1 - weight) * 1.3
+    return pd.DataFrame({
+        "level": names, "n": n, "no_pooling": raw, "no_pooling_lower": raw - half, "no_pooling_upper": raw + half, "partial": partial,
+        "partial_lower": partial - half * weight, "partial_upper": partial + half * weight, "pooled": 1.3,
+    })  # fmt: skip
+
+
+def fixed_effects(models: list[Any]) -> pd.DataFrame:
+    rng = np.random.default_rng(2)
+    rows = [
+        (
+            parameter,
+            model,
+            *(position * 3 + rng.normal(0, 0.2) + np.array([0, -0.5, 0.5, -0.2, 0.2])),
+            "ok" if m % 5 != 3 else "failed checks",
+        )
+        for m, model in enumerate(models)
+        for position, parameter in enumerate(PARAMETERS)
+        if m >= position - 2
+    ]
+    return pd.DataFrame(
+        rows, columns=["parameter", "model", "mean", "lower", "upper", "inner_lower", "inner_upper", "status"]
+    )
+
+
+def elpd_differences(models: list[Any]) -> pd.DataFrame:
+    count = len(models)
+    status = ["ok"] * count
+    if count > 2:
+        status[-2:] = ["failed checks", "not fitted"]
+    diff = -12.3 * np.arange(count)
+    diff[-1] = diff[-1] if count == 1 else np.nan
+    return pd.DataFrame(
+        {
+            "model": models,
+            "elpd_diff": diff,
+            "se_diff": np.sqrt(np.arange(count)) * 4,
+            "status": status,
+            "k_bad": np.arange(count) % 3,
+        }
+    )
+
+
+def by_row(groups: list[Any], column: str) -> pd.DataFrame:
+    rng = np.random.default_rng(3)
+    size = 6 * len(groups)
+    return pd.DataFrame({"row_id": np.arange(size), "group": groups * 6, column: rng.normal(0.1, 0.3, size)})
+
+
+def predictive_density(models: list[Any]) -> pd.DataFrame:
+    x = np.linspace(-3, 3, 40)
+    curves = [("observed", -1, 0.0), *(("replicate", i, 0.1 * i) for i in range(4))]
+    return pd.concat([
+        pd.DataFrame({"model": m, "source": source, "replicate": i, "x": x, "density": np.exp(-((x - shift) ** 2) / 2)})
+        for m in models for source, i, shift in curves
+    ])  # fmt: skip
+
+
+def predictive_statistics(models: list[Any]) -> pd.DataFrame:
+    rng = np.random.default_rng(4)
+    rows = [
+        (m, s, value, center := value + rng.normal(0, 0.1), center - 0.15, center + 0.15)
+        for m in models
+        for s, value in {"mean": 1.2, "sd": 0.85, "min": -2.3, "between_county_sd": 0.4}.items()
+    ]
+    return pd.DataFrame(rows, columns=["model", "statistic", "observed", "predicted", "lower", "upper"])
+
+
+def by_chain(names: list[Any], chains: int = 4) -> pd.DataFrame:
+    rng = np.random.default_rng(5)
+    return pd.DataFrame(
+        [(name, chain, draw, rng.normal()) for name in names for chain in range(chains) for draw in range(20)],
+        columns=["parameter", "chain", "draw", "value"],
+    )
+
+
+def ranks(names: list[Any], chains: int = 4) -> pd.DataFrame:
+    draws = by_chain(names, chains).rename(columns={"draw": "bin"}).drop(columns="value")
+    return draws.assign(count=np.random.default_rng(6).poisson(50, len(draws)), expected=50.0)
+
+
+def energy(chains: list[Any]) -> pd.DataFrame:
+    x = np.linspace(-20, 20, 50)
+    return pd.concat(
+        [
+            pd.DataFrame({"chain": c, "x": x, "marginal": np.exp(-(x**2) / 50), "transition": np.exp(-(x**2) / 30)})
+            for c in chains
+        ]
+    )
+
+
+def missingness(names: list[Any]) -> pd.DataFrame:
+    return pd.DataFrame({"column": names, "missing": np.arange(len(names)) * 2, "n": 919})
+
+
+@dataclass(frozen=True)
+class Case:
+    """A figure: how to make its table for given names, typical names, its columns of numbers that may all be missing."""
+
+    make: Callable[[list[Any]], pd.DataFrame]
+    typical: list[str]
+    optional: list[str] = field(default_factory=list)
+    words: dict[str, str] = field(default_factory=dict)
+    many: int = 40
+
+    def names(self, count: int) -> list[str]:
+        return [*self.typical, *(f"{self.typical[i % len(self.typical)]}.{i}" for i in range(count))][:count]
+
+
+CASES = {
+    "shrinkage": Case(
+        shrinkage, counties(8), ["no_pooling_lower", "no_pooling_upper", "partial_lower", "partial_upper"],
+        {"quantity": "log radon (log pCi/L)", "group": "county"}, 85,
+    ),
+    "fixed_effects": Case(fixed_effects, MODELS, ["lower", "upper", "inner_lower", "inner_upper"]),
+    "elpd_differences": Case(elpd_differences, MODELS, ["se_diff", "k_bad", "elpd_diff"]),
+    "pointwise": Case(lambda g: by_row(g, "diff"), counties(8), [], {"first": MODELS[0], "second": MODELS[3], "group": "county"}, 85),
+    "predictive_density": Case(predictive_density, MODELS, [], {"quantity": "log radon"}),
+    "predictive_statistics": Case(predictive_statistics, MODELS, ["lower", "upper"]),
+    "trace": Case(by_chain, PARAMETERS),
+    "ranks": Case(ranks, PARAMETERS, many=20),
+    "energy": Case(energy, ["0", "1", "2", "3"]),
+    "pareto_k": Case(lambda g: by_row(g, "pareto_k").assign(threshold=0.5), counties(8), ["pareto_k"], many=85),
+    "data_response_by_group": Case(lambda g: by_row(g, "value"), counties(8), [], {"quantity": "log radon", "group": "county"}, 85),
+    "group_sizes": Case(lambda g: pd.DataFrame({"group": g, "n": np.arange(len(g)) ** 2 + 1}), counties(8), [], {"unit": "houses"}, 85),
+    "missingness": Case(missingness, ["log_radon", "floor", "county", "log_uranium"]),
+}  # fmt: skip
+
+every_figure = pytest.mark.parametrize("name", CASES)
+
+
+def draw(name: str, data: pd.DataFrame, **words: str) -> Figure:
+    figure = getattr(importlib.import_module(f"multilevel.figures.{name}"), f"draw_{name}")(data, **words)
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def saved(figure: Figure, path: Path, data: pd.DataFrame) -> bytes:
+    theme.save(figure, path, data)
+    return path.read_bytes()
+
+
+def written(figure: Figure) -> list[tuple[Text, Bbox]]:
+    """Every text that is seen, with where it stands in pixels."""
+    renderer = marks.renderer_of(figure)
+    with theme.theme():
+        figure.draw_without_rendering()
+    texts = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
+    for axes in figure.axes:
+        if not axes.get_visible():
+            continue
+        texts += [*axes.texts, axes.title, axes._left_title, axes._right_title, axes.xaxis.label, axes.yaxis.label]
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            slack = 1e-9 * (high - low)
+            ticks = zip(axis.get_majorticklocs(), axis.get_ticklabels(), strict=True)
+            texts += [text for place, text in ticks if low - slack <= place <= high + slack]
+    seen = [text for text in texts if text.get_visible() and text.get_text().strip()]
+    return [(text, text.get_window_extent(renderer)) for text in seen]
+
+
+def assert_readable(figure: Figure) -> None:
+    """No two texts overlap, and none leaves the page."""
+    texts, page = written(figure), figure.bbox
+    for text, box in texts:
+        inside = box.x0 >= page.x0 - 1 and box.x1 <= page.x1 + 1 and box.y0 >= page.y0 - 1 and box.y1 <= page.y1 + 1
+        assert inside, f"{text.get_text()!r} leaves the page: {box} in {page}"
+    for (one, a), (other, b) in combinations(texts, 2):
+        apart = a.x1 <= b.x0 + 0.5 or b.x1 <= a.x0 + 0.5 or a.y1 <= b.y0 + 1.5 or b.y1 <= a.y0 + 1.5
+        assert apart, f"{one.get_text()!r} and {other.get_text()!r} overlap: {a}, {b}"
+
+
+@every_figure
+def test_same_table_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    data = case.make(case.typical)
+    first = saved(draw(name, data, **case.words), tmp_path / "first.svg", data)
+    with mpl.rc_context(
+        {"font.size": 20, "lines.linewidth": 9, "svg.fonttype": "none", "text.parse_math": True, "axes.grid": True}
+    ):
+        figure = draw(name, data.copy(), **case.words)
+        second = saved(figure, tmp_path / "second.svg", data)
+    assert first == second
+    assert saved(figure, tmp_path / "third.svg", data) == first
+    assert (tmp_path / "first.csv").read_bytes() == (tmp_path / "second.csv").read_bytes()
+    assert b"<dc:date>" not in first
+    assert mpl.__version__.encode() not in first
+
+
+def test_bytes_do_not_depend_on_the_process() -> None:
+    code = (
+        "import hashlib, pathlib, sys, tempfile, numpy as np, pandas as pd\n"
+        "from multilevel.figures.pointwise import draw_pointwise\n"
+        "from multilevel.figures.theme import save\n"
+        "from multilevel.figures import elpd_differences, energy, fixed_effects, group_sizes, ranks, shrinkage, trace\n"
+        "data = pd.DataFrame({'row_id': range(60), 'group': list('abcdef') * 10, 'diff': np.sin(np.arange(60.))})\n"
+        "path = pathlib.Path(tempfile.mkdtemp()) / 'figure.svg'\n"
+        "save(draw_pointwise(data), path, data)\n"
+        "print(hashlib.sha256(path.read_bytes()).hexdigest(), 'matplotlib.pyplot' in sys.modules)\n"
+    )
+
+    def run(seed: str) -> str:
+        environment = {**os.environ, "PYTHONPATH": str(SCRIPTS), "PYTHONHASHSEED": seed}
+        return subprocess.run(
+            [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True
+        ).stdout
+
+    first, second = run("1"), run("2")
+    assert first == second
+    assert first.split()[1] == "False", "pyplot was imported: it keeps figures alive and picks a backend"
+
+
+@every_figure
+def test_csv_beside_the_figure_holds_the_data(name: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    data = case.make(case.typical)
+    before = data.copy(deep=True)
+    saved(draw(name, data, **case.words), tmp_path / "figure.svg", data)
+    pd.testing.assert_frame_equal(data, before)
+    text = {column: str for column in data if data[column].dtype.kind not in "if"}
+    back = pd.read_csv(tmp_path / "figure.csv", dtype=text)
+    pd.testing.assert_frame_equal(back, data.reset_index(drop=True), check_dtype=False, rtol=1e-9)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["figure.csv", "figure.svg"]
+
+
+@every_figure
+def test_typical_labels_are_readable(name: str) -> None:
+    case = CASES[name]
+    assert_readable(draw(name, case.make(case.typical), **case.words))
+
+
+@every_figure
+def test_many_names_are_readable(name: str) -> None:
+    case = CASES[name]
+    assert_readable(draw(name, case.make(case.names(case.many)), **case.words))
+
+
+@every_figure
+@pytest.mark.parametrize("only", ["one", LONG])
+def test_one_name_is_enough(name: str, only: str, tmp_path: Path) -> None:
+    case = CASES[name]
+    data = case.make([only])
+    figure = draw(name, data, **case.words)
+    assert_readable(figure)
+    saved(figure, tmp_path / "figure.svg", data)
+
+
+@every_figure
+def test_odd_names_are_drawn_as_they_are(name: str, tmp_path: Path) -> None:
+    data = CASES[name].make(ODD)
+    figure = draw(name, data)
+    assert_readable(figure)
+    for text, _ in written(figure):
+        assert "$" not in text.get_text() or not text.get_parse_math(), text.get_text()
+    root = ET.fromstring(saved(figure, tmp_path / "figure.svg", data))
+    kinds = {element.tag.rsplit("}")[-1] for element in root.iter() if isinstance(element.tag, str)}
+    assert not kinds & {"script", "foreignObject", "text"}, "words are outlines, and nothing from a name is an element"
+
+
+@pytest.mark.parametrize("word", ["$\\undefined{$ with $x^2$", LONG, ""])
+@every_figure
+def test_words_of_the_caller_may_be_odd(name: str, word: str) -> None:
+    case = CASES[name]
+    assert_readable(draw(name, case.make(case.typical), **dict.fromkeys(case.words, word)))
+
+
+@every_figure
+def test_names_may_be_numbers_or_missing(name: str) -> None:
+    assert_readable(draw(name, CASES[name].make([1, 2.0, None, float("nan"), pd.NA, "one"])))
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [(name, column) for name, case in CASES.items() for column in case.optional]
+)
+@pytest.mark.parametrize("share", ["all", "some"])
+def test_missing_numbers_are_left_out(name: str, column: str, share: str) -> None:
+    case = CASES[name]
+    data = case.make(case.typical)
+    data[column] = data[column].astype(float)
+    data.loc[data.index[:: 1 if share == "all" else 2], column] = np.nan
+    assert_readable(draw(name, data))
+    assert_readable(draw(name, data.fillna({column: np.inf})))
+
+
+@every_figure
+def test_nothing_to_draw_is_an_error_that_says_so(name: str) -> None:
+    data = CASES[name].make(CASES[name].typical)
+    with pytest.raises(ValueError, match=f"draw_{name} has nothing to draw: the table has no rows"):
+        draw(name, data[:0])
+
+
+@every_figure
+def test_a_missing_column_is_named(name: str) -> None:
+    data = CASES[name].make(CASES[name].typical)
+    gone = data.columns[0]
+    with pytest.raises(
+        ValueError, match=f"draw_{name} needs the columns .*; missing: {gone}; the table has: {data.columns[1]}, "
+    ):
+        draw(name, data.drop(columns=gone))
+
+
+def test_what_is_no_number_is_named() -> None:
+    data = shrinkage(COUNTIES).assign(partial="high")
+    with pytest.raises(ValueError, match=r"draw_shrinkage: column partial must hold numbers: .*high"):
+        draw("shrinkage", data)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "message"),
+    [
+        ("shrinkage", {"no_pooling": np.nan, "partial": np.inf}, "no finite value in no_pooling, partial"),
+        ("elpd_differences", {"status": "fine"}, "unknown status 'fine'; choose from ok, failed checks, not fitted"),
+        ("missingness", {"missing": 920}, "column 'log_radon' has 920 missing of 919 rows"),
+        ("missingness", {"missing": np.nan}, "column 'log_radon' has nan missing"),
+        ("pareto_k", {"threshold": np.arange(48)}, "the column threshold holds several values"),
+        ("pareto_k", {"threshold": np.nan}, "no finite value in threshold"),
+        ("trace", {"value": np.nan}, "no finite value in value"),
+    ],
+)
+def test_impossible_tables_are_refused(name: str, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        draw(name, CASES[name].make(CASES[name].typical).assign(**changes))
+
+
+def test_every_level_is_named_once_up_to_130_and_none_above() -> None:
+    for count, named in ((8, True), (33, True), (85, True), (130, True), (131, False), (600, False)):
+        figure = draw("shrinkage", shrinkage(counties(count)))
+        ticks = [t.get_text() for axes in figure.axes for t in axes.get_yticklabels() if t.get_text()]
+        assert len(ticks) == len(set(ticks)) == (count if named else 0)
+        assert_readable(figure)
+
+
+def test_levels_stand_in_the_order_of_their_size_or_estimate() -> None:
+    data = shrinkage(counties(8))
+    by_n = [t.get_text() for t in draw("shrinkage", data).axes[0].get_yticklabels()]
+    assert by_n == list(data.sort_values(["n", "partial"], ascending=False)["level"])
+    by_estimate = [t.get_text() for t in draw("shrinkage", data, order="estimate").axes[0].get_yticklabels()]
+    assert by_estimate == list(data.sort_values("partial", ascending=False)["level"])
+
+
+def test_wide_intervals_without_pooling_do_not_squeeze_the_rest() -> None:
+    data = shrinkage(counties(8))
+    low, high = draw("shrinkage", data.assign(no_pooling_lower=-1e6, no_pooling_upper=1e6)).axes[0].get_xlim()
+    assert high - low < 10
+    assert low < data[["no_pooling", "partial_lower"]].min().min()
+    assert high > data[["no_pooling", "partial_upper"]].max().max()
+
+
+def test_failed_models_stand_apart_and_do_not_set_the_scale() -> None:
+    data = elpd_differences(MODELS)
+    data.loc[4, "elpd_diff"] = -1e5
+    figure = draw("elpd_differences", data)
+    ranked, apart = figure.axes
+    assert [t.get_text() for t in ranked.get_yticklabels()] == MODELS[:4]
+    assert [t.get_text() for t in apart.get_yticklabels()] == MODELS[4:]
+    assert ranked.get_xlim()[0] > -100
+    words = [text.get_text() for text in apart.texts]
+    assert words == ["failed checks, \N{MINUS SIGN}100000.0 (8.0), 1 high k", "not fitted"]
+    assert "best model" in figure.texts[0].get_text()
+
+
+def test_a_reference_that_is_not_best_is_named() -> None:
+    data = pd.DataFrame(
+        {"model": ["b", "a"], "elpd_diff": [5.0, 0.0], "se_diff": [2.0, 0.0], "status": "ok", "k_bad": 0}
+    )
+    assert "Difference in elpd from a," in draw("elpd_differences", data).texts[0].get_text()
+
+
+@pytest.mark.parametrize("status", ["failed checks", "not fitted"])
+def test_all_models_may_have_failed(status: str) -> None:
+    assert_readable(draw("elpd_differences", elpd_differences(MODELS).assign(status=status)))
+
+
+def test_each_parameter_has_its_own_scale_and_models_keep_their_order() -> None:
+    figure = draw("fixed_effects", fixed_effects(MODELS))
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title(loc="left").replace("\n", " ") for axes in shown] == PARAMETERS
+    assert [t.get_text() for t in shown[0].get_yticklabels()] == MODELS
+    assert all(a.get_xlim() != b.get_xlim() for a, b in pairwise(shown))
+
+
+@pytest.mark.parametrize("chains", [1, 2, 9, 20])
+def test_any_number_of_chains(chains: int) -> None:
+    assert_readable(draw("ranks", ranks(PARAMETERS[:2], chains)))
+    assert_readable(draw("trace", by_chain(PARAMETERS[:2], chains)))
+    assert_readable(draw("energy", energy(list(range(chains)))))
+
+
+def test_units_without_finite_pareto_k_count_as_bad() -> None:
+    data = by_row(COUNTIES, "pareto_k").assign(pareto_k=0.1, threshold=0.7)
+    data.loc[[3, 9], "pareto_k"] = [np.inf, np.nan]
+    data.loc[5, "pareto_k"] = 0.8
+    figure = draw("pareto_k", data)
+    assert figure.axes[0].get_title(loc="right") == "3 of 48 above 0.7 (2 not finite)"
+    assert {text.get_text().split(",")[0] for text in figure.axes[0].texts} == {"row 3", "row 9", "row 5"}
+    assert_readable(figure)
+
+
+def test_large_data_stay_small_files(tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    data = pd.DataFrame(
+        {"row_id": np.arange(50_000), "group": rng.integers(0, 3000, 50_000), "diff": rng.normal(size=50_000)}
+    )
+    assert len(saved(draw("pointwise", data), tmp_path / "figure.svg", data)) < 1_000_000
+    again = tmp_path / "again.svg"
+    assert saved(draw("pointwise", data), again, data) == (tmp_path / "figure.svg").read_bytes()
+
+
+def test_save_refuses_other_formats(tmp_path: Path) -> None:
+    data = missingness(["a"])
+    with pytest.raises(ValueError, match=r"saved as \.svg with its data as \.csv beside it, got 'figure\.png'"):
+        theme.save(draw("missingness", data), tmp_path / "figure.png", data)
+
+
+def test_a_save_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = missingness(["a"])
+    figure, path = draw("missingness", data), tmp_path / "figure.svg"
+    whole = saved(figure, path, data)
+
+    def interrupted(self: Figure, target: Path, **_: object) -> None:
+        Path(target).write_text("<svg")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Figure, "savefig", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        theme.save(figure, path, data.assign(n=1))
+    assert path.read_bytes() == whole
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["figure.csv", "figure.svg"]
+
+
+def test_the_theme_ends_with_its_block() -> None:
+    before = dict(mpl.rcParams)
+    with theme.theme():
+        assert not mpl.rcParams["text.parse_math"]
+    assert dict(mpl.rcParams) == before
+
+
+def test_colours_are_told_apart_or_all_the_same() -> None:
+    assert len(set(theme.colours(7))) == 7
+    assert len(set(theme.colours(8))) == 1
+    assert theme.cycled(9)[7:] == theme.cycled(2)
+
+
+@given(st.text(), st.floats(0.5, 3.0), st.sampled_from([theme.TINY, theme.SMALL]))
+def test_elided_names_fit(text: str, room: float, size: float) -> None:
+    name = labels.plain(text)
+    short = labels.elide(name, room, size)
+    assert len(short) <= 3 or labels.text_width(short, size) <= room
+    assert short == name or "…" in short
+
+
+@given(st.lists(st.text(alphabet="ab (12)…", min_size=1), max_size=12, unique=True))
+def test_short_names_stay_distinct(names: list[str]) -> None:
+    distinct = {labels.plain(name) for name in names}
+    assert len(set(labels.short_names(sorted(distinct), 0.6, theme.SMALL))) == len(distinct)
+
+
+def test_equal_names_are_numbered() -> None:
+    assert labels.short_names([LONG + " in " + "x" * 40 + c + "y" * 60 for c in "ab"], 2.0, theme.SMALL)[1].endswith(
+        " (2)"
+    )
+    assert labels.short_names(["one", "two"], 2.0, theme.SMALL) == ["one", "two"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (None, "(missing)"),
+        (float("nan"), "(missing)"),
+        (pd.NA, "(missing)"),
+        (" a \n b ", "a b"),
+        ("", "(blank)"),
+        (3.0, "3"),
+        ("x\x00", "x\ufffd"),
+    ],
+)
+def test_plain_text(value: object, text: str) -> None:
+    assert labels.plain(value) == text
+
+
+def test_wrapped_titles_break_at_spaces_before_marks() -> None:
+    assert labels.wrap("cor(county: Intercept, floor)", 1.5, theme.SMALL) == "cor(county: Intercept,\nfloor)"
+    assert labels.wrap("short", 1.5, theme.SMALL) == "short"
+    two = labels.wrap(LONG, 1.5, theme.SMALL).split("\n")
+    assert len(two) == 2
+    assert all(labels.text_width(line, theme.SMALL) <= 1.5 for line in two)
+
+
+@pytest.mark.parametrize(
+    ("ticks", "texts"),
+    [
+        ([-0.5, 0, 0.5], ["−0.5", "0", "0.5"]),
+        ([0.25, 0.5, 0.75], ["0.25", "0.50", "0.75"]),
+        ([0, 50, 100], ["0", "50", "100"]),
+        ([0, 1e6, 2e6], ["0", "1e6", "2e6"]),
+        ([1e-6, 2e-6], ["1e−6", "2e−6"]),
+    ],
+)
+def test_tick_labels(ticks: list[float], texts: list[str]) -> None:
+    assert marks.PlainFormatter().format_ticks(ticks) == texts
+
+
+@pytest.mark.parametrize(
+    ("values", "limits"),
+    [([0, 10], (-0.5, 10.5)), ([5, np.nan], (2.5, 7.5)), ([0.0], (-0.5, 0.5)), ([np.nan], (0, 1)), ([], (0, 1))],
+)
+def test_limits_are_never_empty(values: list[float], limits: tuple[float, float]) -> None:
+    assert marks.span(values) == pytest.approx(limits)
+
+
+def test_numbers_in_words() -> None:
+    assert [labels.number(x) for x in (-1.26, -0.04, 3.0)] == ["−1.3", "0.0", "3.0"]
+    assert labels.percent(0.95) == "95%"
+
+
+def test_text_is_measured_only_where_it_can_be() -> None:
+    with pytest.raises(TypeError, match="a figure made by new_figure"):
+        marks.renderer_of(Figure())
+
+
+def test_figures_are_as_wide_as_the_theme_says() -> None:
+    heights = {name: draw(name, case.make(case.typical)).get_size_inches() for name, case in CASES.items()}
+    assert {float(width) for width, _ in heights.values()} == {theme.WIDTH}
+    assert all(0.5 < height < 12 for _, height in heights.values())

@@ -1,0 +1,271 @@
+"""The report's source: every section, in order, with what failed or is missing shown wherever its numbers would be."""
+
+from __future__ import annotations
+
+import copy
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fixtures.finished_study import MODELS, write_study
+from fixtures.pandoc import nodes, parse, words
+
+from multilevel.report import build_qmd, build_record
+from multilevel.report.sections import plain, quality
+
+SECTIONS = [
+    "Quality record",
+    "In plain language",
+    "Data",
+    "Models",
+    "Priors",
+    "Estimates",
+    "Comparison",
+    "Predictive checks",
+    "Convergence",
+    "How to read each score",
+    "Provenance",
+]
+TABLES_OF_CANDIDATES = [
+    "Every check of every fit",
+    "Reliability of the leave-one-out scores",
+    "Candidate models",
+    "Estimates side by side",
+    "Ranking by leave-one-out prediction",
+    "Conditional deviance information criterion",
+    "Predictive checks",
+    "Sampler settings",
+]
+FIXTURE = {"failed": ["varying_slope"], "not_fitted": ["no_pooling"]}
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return build_record(*write_study(tmp_path_factory.mktemp("good")))
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return build_record(*write_study(tmp_path_factory.mktemp("mixed"), **FIXTURE), ["no_pooling"])
+
+
+@pytest.fixture(scope="module")
+def tree(mixed: dict[str, Any]) -> dict[str, Any]:
+    return parse(build_qmd(mixed))
+
+
+def text_of(record: dict[str, Any]) -> str:
+    return words(parse(build_qmd(record))["blocks"])
+
+
+def tables(tree: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the first table under each label."""
+    found: dict[str, dict[str, Any]] = {}
+    for node in nodes(tree):
+        if node["t"] == "Div" and "ml-scroll" in node["c"][0][1]:
+            found.setdefault(dict(node["c"][0][2])["aria-label"], node)
+    return found
+
+
+def test_sections_stand_in_order(tree: dict[str, Any]) -> None:
+    headings = [words(node["c"][2]) for node in nodes(tree) if node["t"] == "Header" and node["c"][0] == 2]
+    assert headings == SECTIONS
+
+
+@pytest.mark.parametrize("label", TABLES_OF_CANDIDATES)
+def test_every_table_shows_what_is_missing_and_what_failed(tree: dict[str, Any], label: str) -> None:
+    text = words(tables(tree)[label]).replace(" ", "")  # label and state stand in one cell or in two
+    assert "Nopooling" in text
+    assert "○notfitted" in text
+    assert "Varyingslope" in text
+    assert "✕failed:R-hatandbulkESS" in text
+
+
+def test_every_figure_of_a_failed_fit_says_which_check(tree: dict[str, Any]) -> None:
+    images = [node for node in nodes(tree) if node["t"] == "Image"]
+    own = [image for image in images if "varying_slope" in image["c"][2][0]]
+    assert len(own) == 4
+    assert all("failed its checks: R-hat and bulk ESS" in words(image) for image in own)
+    shared = [
+        image for image in images if image["c"][2][0] in {"figures/elpd_differences.svg", "figures/fixed_effects.svg"}
+    ]
+    assert len(shared) == 2
+    assert all("Failed checks: Varying slope (R-hat and bulk ESS)" in words(image) for image in shared)
+    assert all("Not fitted: No pooling" in words(image) for image in shared)
+
+
+def test_every_figure_that_exists_is_shown_with_words_for_it(tree: dict[str, Any]) -> None:
+    images = [node for node in nodes(tree) if node["t"] == "Image"]
+    assert len(images) == 6 + 4 * (len(MODELS) - 1)
+    for image in images:
+        assert len(dict(image["c"][0][2])["fig-alt"]) > 30
+        assert len(words(image)) > 20
+
+
+def test_figures_that_were_not_drawn_leave_no_broken_image(tmp_path: Path) -> None:
+    folder, plan = write_study(tmp_path)
+    shutil.rmtree(folder / "figures")
+    for name in MODELS:
+        shutil.rmtree(folder / "models" / name / "figures")
+    text = build_qmd(build_record(folder, plan))
+    assert "![" not in text
+    assert "No figures of the chains were drawn." in text
+
+
+def test_every_check_of_every_fit_is_listed(good: dict[str, Any]) -> None:
+    table = quality.checks_table(good)
+    for model in good["models"]:
+        for check in model["diagnostics"]["checks"]:
+            assert re.sub(r"([(])", "&#40;", check["label"]).replace(")", "&#41;") in table
+    assert table.count("✓") == len(MODELS) * 8
+
+
+def test_thresholds_that_differ_stand_in_the_cells(good: dict[str, Any]) -> None:
+    record = copy.deepcopy(good)
+    record["models"][0]["diagnostics"]["checks"][2]["threshold"] = 800
+    table = words(parse(quality.checks_table(record)))
+    assert "(at least 800)" in table
+    assert "(at least 400)" in table
+
+
+def test_the_paragraph_says_who_leads_and_that_it_is_not_decisive(good: dict[str, Any]) -> None:
+    text = words(parse(plain.paragraph(good)))
+    assert "Six candidate models of log_radon were compared on 919 observations in 85 groups (county)" in text
+    assert "predicts a new observation in a known group, Cross level comes first" in text
+    assert "2.2 points of log predictive density ahead of County uranium" in text
+    assert "cannot be told apart" in text
+    assert "0.13 between groups of county" in text
+    assert "a decisive lead" not in text
+
+
+def test_the_paragraph_says_when_a_lead_is_decisive(good: dict[str, Any]) -> None:
+    record = copy.deepcopy(good)
+    rows = record["comparisons"][0]["rows"]
+    rows[1].update(elpd_diff=-20.0, se_diff=4.0)
+    text = words(parse(plain.paragraph(record)))
+    assert "20.0 points of log predictive density ahead of County uranium, 5.0 times the standard error" in text
+    assert "a decisive lead" in text
+    assert "these two cannot be told apart" not in text
+
+
+def test_the_paragraph_names_what_takes_no_part(mixed: dict[str, Any]) -> None:
+    text = words(parse(plain.paragraph(mixed)))
+    assert "Varying slope (R-hat and bulk ESS) failed a check of the sampler and takes no part in the ranking" in text
+    assert "No pooling was not fitted" in text
+
+
+def test_the_ranking_says_what_it_leaves_out(tree: dict[str, Any]) -> None:
+    text = words(tree)
+    assert "Leaves out: one observation at a time; predicts a new observation in a known group" in text
+    assert "Conditional DIC" in text
+    assert "posterior mean of each linear predictor and of log(sigma)" in text
+
+
+def test_dic_and_loo_share_no_table(tree: dict[str, Any]) -> None:
+    found = tables(tree)
+    assert "DIC" not in words(found["Ranking by leave-one-out prediction"])
+    assert "elpd" not in words(found["Conditional deviance information criterion"])
+
+
+def test_penalties_that_disagree_are_flagged(good: dict[str, Any]) -> None:
+    record = copy.deepcopy(good)
+    assert "The two penalties disagree" not in build_qmd(record)
+    record["models"][1]["scores"]["dic.conditional"].update(p_d=-3.0)
+    assert "The two penalties disagree" in build_qmd(record)
+    assert "−3\\.0 negative" in build_qmd(record) or "−3.0 negative" in build_qmd(record)
+
+
+def test_warnings_are_printed_word_for_word(good: dict[str, Any]) -> None:
+    record = copy.deepcopy(good)
+    record["warnings"] = ["3 rows of `counties` matched nothing | <b>"]
+    record["missing"] = ["models/cross_level/figures/trace.svg"]
+    text = text_of(record)
+    assert "3 rows of `counties` matched nothing | <b>" in text
+    assert "Missing: models/cross_level/figures/trace.svg" in text
+    assert "2 observations have a Pareto k above 0.7" in text
+
+
+def test_dropped_rows_are_an_amber_light(good: dict[str, Any]) -> None:
+    record = copy.deepcopy(good)
+    record["data"]["rows"].update(dropped_missing=19, used=900)
+    card = quality.cards(record)[2]
+    assert card.state == "care"
+    assert "19 rows dropped" in card.text
+
+
+def test_many_levels_of_a_factor_share_a_line(good: dict[str, Any]) -> None:
+    text = words(tables(parse(build_qmd(good)))["Estimates side by side"])
+    assert "b(county[…])" in text
+    assert "85 levels" in text
+    assert "AITKIN" not in text
+    priors = words(tables(parse(build_qmd(good)))["Priors"])
+    assert "b(county[…]) (85 levels)normal(0, 10)set by the study" in priors
+
+
+def test_a_study_without_anything_is_still_a_page(tmp_path: Path, good: dict[str, Any]) -> None:
+    _, plan = write_study(tmp_path / "other")
+    text = text_of(build_record(tmp_path / "nowhere", plan))
+    assert "The summary of the data is missing" in text
+    assert "This comparison was not made" in build_qmd(build_record(tmp_path / "nowhere", plan))
+    assert "No candidate could be ranked" in text
+
+
+def test_a_plan_with_the_least_is_still_a_page(tmp_path: Path) -> None:
+    plan = {"study": "s", "title": "T", "models": {"a": {"formula": "y ~ x", "family": "gaussian"}}}
+    text = text_of(build_record(tmp_path, plan))
+    assert "The study asks for no comparison" in text
+
+
+def test_a_lone_scored_candidate_is_not_called_best(good: dict[str, Any]) -> None:
+    record = copy.deepcopy(good)
+    record["comparisons"][0]["rows"] = record["comparisons"][0]["rows"][:1]
+    record["comparisons"][0]["models"] = ["cross_level"]
+    assert "so there is no comparison to report" in words(parse(plain.paragraph(record)))
+
+
+def test_differences_from_a_reference_that_is_not_best(good: dict[str, Any]) -> None:
+    record = copy.deepcopy(good)
+    for row in record["comparisons"][0]["rows"]:
+        row.update(elpd_diff=row["elpd"] + 1126.9, se_diff=11.0)
+    record["comparisons"][0]["rows"][-1].update(elpd_diff=0.0, se_diff=0.0)
+    text = text_of(record)
+    assert "62.6 points of log predictive density (standard error 11.0) from the reference Complete pooling" in text
+    assert "Difference from Complete pooling" in text
+    assert "✓ clearly better" in text
+
+
+def test_the_same_record_gives_the_same_bytes(good: dict[str, Any]) -> None:
+    again = json.loads(json.dumps(good))
+    assert build_qmd(good) == build_qmd(again)
+
+
+def test_no_date_and_no_path_of_this_machine(good: dict[str, Any]) -> None:
+    text = build_qmd(good)
+    assert str(Path.home()) not in text
+    assert not re.search(r"20\d\d-\d\d-\d\d|\d\d:\d\d:\d\d", text)
+
+
+def test_hostile_names_everywhere_stay_text(tmp_path: Path) -> None:
+    folder, plan = write_study(tmp_path)
+    bad = '</td><script>x</script> | $a$ `b` ::: [c](javascript:d) {{< e >}} "f" # g\n\n# h'
+    plan.update(title=bad, question=bad, citation=bad, description=bad, warnings=[bad])
+    for model in plan["models"].values():
+        model.update(label=bad, description=bad, formula=bad, family=bad)
+    plan["data"].update(derive={bad: bad}, filter=bad)
+    summary = json.loads((folder / "data_summary.json").read_text())
+    summary["columns"][3].update(name=bad, unit=bad, description=bad, type=bad, levels=[bad, bad])
+    summary["groups"][0]["name"] = summary["response"]["name"] = summary["tables"][0]["source"] = bad
+    (folder / "data_summary.json").write_text(json.dumps(summary))
+    (folder / "provenance.json").write_text(
+        json.dumps({bad: bad, "software": {bad: bad}, "inputs": [{bad: bad}], "commands": [bad]})
+    )
+    text = build_qmd(build_record(folder, plan, [bad]))
+    tree = parse(text)
+    found = {node["t"] for node in nodes(tree)}
+    assert not found & {"RawInline", "RawBlock", "Link", "Cite", "Note", "CodeBlock"}
+    assert {words(node["c"][2]) for node in nodes(tree) if node["t"] == "Header" and node["c"][0] == 2} == set(SECTIONS)
+    assert "<script" not in text
+    assert "{{<" not in text

@@ -1,0 +1,96 @@
+# Functions that the rules call; no rules.
+#
+# needs   the configuration and the study files that it names
+# makes   STUDIES, the plan of each study, and the params that make a job rerun exactly when its result would change
+# steps   read and check every study (from a cache where nothing changed), then hand out small slices of the plans
+
+
+import json
+import os
+import sys
+from pathlib import Path
+
+# One thread for linear algebra in every job: results must not depend on how many cores a machine has, and chains and
+# jobs are what runs in parallel.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
+
+from snakemake.exceptions import WorkflowError
+
+from multilevel import code, rules, study
+from multilevel.errors import StudyError
+from multilevel.names import NAME_PATTERN
+
+try:
+    STUDIES, NOT_FITTED = study.load_all(dict(config), Path("config/config.yaml"), Path.cwd())
+except StudyError as error:
+    raise WorkflowError(str(error)) from None
+
+LOCKED = rules.locked(ROOT / "envs" / "requirements.lock")
+
+
+wildcard_constraints:
+    study=NAME_PATTERN,
+    model=NAME_PATTERN,
+    comparison=NAME_PATTERN,
+
+
+def plan_of(wildcards):
+    """Return the plan of the study that a job belongs to."""
+    return STUDIES[wildcards.study]
+
+
+def model_of(wildcards):
+    """Return the model of the plan that a job belongs to."""
+    return plan_of(wildcards)["models"][wildcards.model]
+
+
+def raw_tables(wildcards):
+    """Return the raw tables of a study and the data packages beside them."""
+    return rules.raw_tables(plan_of(wildcards), Path.cwd())
+
+
+def model_params(wildcards):
+    """Return what decides a model's design and likelihood, as JSON."""
+    return rules.as_json(rules.model_spec(model_of(wildcards)))
+
+
+def identity(wildcards):
+    """Return what decides a fit's draws, as JSON."""
+    return rules.as_json(rules.identity(plan_of(wildcards), wildcards.model, LOCKED))
+
+
+def code_of(script, *packages):
+    """Return a function from wildcards to the digest of the code that a script runs for a model of that family.
+
+    Packages name the registries from which the job loads one file by the family's name.
+    """
+    return lambda wildcards: code.digest(script, [f"multilevel.{p}.{model_of(wildcards)['family']}" for p in packages])
+
+
+def fitted(study_name):
+    """Return the models of a study, without those that a run could not fit and was told to go on without."""
+    return [m for m in STUDIES[study_name]["models"] if m not in NOT_FITTED[study_name]]
+
+
+def of_fitted(pattern):
+    """Return an input function: a pattern with {model}, for every fitted model of the study."""
+    return lambda wildcards: expand(pattern, study=wildcards.study, model=fitted(wildcards.study))
+
+
+def of_compared(pattern):
+    """Return an input function: a pattern with {model}, for every fitted model of a comparison."""
+
+    def paths(wildcards):
+        compared = plan_of(wildcards)["comparisons"][wildcards.comparison]["models"]
+        return expand(pattern, study=wildcards.study, model=[m for m in compared if m in fitted(wildcards.study)])
+
+    return paths
+
+
+def fit_memory(wildcards, attempt):
+    """Return the MB that a fit may use; a new attempt gets twice as much."""
+    return rules.fit_memory(plan_of(wildcards), wildcards.model) * 2 ** (attempt - 1)

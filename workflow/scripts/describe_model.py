@@ -1,0 +1,30 @@
+"""Write the priors and the equations of one model, as its design gives them."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multilevel import dataset, default_priors, design, equations, joblog, storage
+
+if TYPE_CHECKING:
+    from snakemake.script import Snakemake
+
+    snakemake: Snakemake
+
+
+def describe_model(model: dict[str, Any], path_to_data: str, path_to_priors: str, path_to_equations: str) -> None:
+    """Write the model's resolved priors and its equations level by level."""
+    built = design.build(model, dataset.read(Path(path_to_data)))
+    priors = default_priors.resolve(built, model["family"], model["priors"])
+    storage.write_json(Path(path_to_priors), [prior.as_dict() for prior in priors])
+    storage.write_json(Path(path_to_equations), equations.describe(built, model["family"]))
+
+
+if __name__ == "__main__":
+    joblog.begin(snakemake.log[0])
+    describe_model(
+        model=json.loads(snakemake.params.model),
+        path_to_data=snakemake.input.data,
+        path_to_priors=snakemake.output.priors,
+        path_to_equations=snakemake.output.equations,
+    )

@@ -1,0 +1,58 @@
+"""Fit one model with PyMC and nutpie and store its posterior."""
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multilevel import joblog
+
+STARTED = time.perf_counter()
+
+if TYPE_CHECKING:
+    from snakemake.script import Snakemake
+
+    snakemake: Snakemake
+
+
+def fit_model(identity: dict[str, Any], cores: int, path_to_data: str, path_to_posterior: str, path_to_record: str, path_to_timings: str) -> None:
+    """Sample the model that `identity` describes; write posterior, provenance and timings.
+
+    Raises
+    ------
+    ValueError
+        When the data are not those that the plan was made from.
+    multilevel.sampling.PartialTraceError
+        When the sampler returned fewer draws than asked for.
+    """
+    from multilevel import dataset, default_priors, design, formula, model, provenance, sampling, storage
+
+    imported = time.perf_counter()
+    spec = identity["model"]
+    data = dataset.read(Path(path_to_data))
+    built = design.build(spec, data)
+    if data.fingerprint(formula.parse(spec["formula"]).variables()) != identity["fingerprint"]:
+        raise ValueError(f"{path_to_data} does not hold the data that the plan was made from; run the workflow again")
+    priors = default_priors.resolve(built, spec["family"], spec["priors"])
+    logging.getLogger("multilevel").info("%s: %d rows", spec["formula"], len(built.y))
+    compiled = model.build(built, priors, spec["family"], spec["centred"])
+    trace, timings = sampling.sample(compiled, identity["sampler"], identity["seed"], cores)
+    posterior, encoding = sampling.posterior(trace, built, spec["centred"])
+    record = provenance.of_fit(identity, [p.as_dict() for p in priors])
+    posterior.attrs = provenance.attributes(record)
+    storage.write_netcdf(Path(path_to_posterior), posterior, encoding)
+    storage.write_json(Path(path_to_record), record)
+    storage.write_json(Path(path_to_timings), {"import_s": imported - STARTED, **timings, "all_s": time.perf_counter() - STARTED})
+
+
+if __name__ == "__main__":
+    joblog.begin(snakemake.log[0])
+    fit_model(
+        identity=json.loads(snakemake.params.identity),
+        cores=snakemake.threads,
+        path_to_data=snakemake.input.data,
+        path_to_posterior=snakemake.output.posterior,
+        path_to_record=snakemake.output.record,
+        path_to_timings=snakemake.output.timings,
+    )

@@ -1,0 +1,1 @@
+"""Multilevel model comparison: the library behind the workflow."""

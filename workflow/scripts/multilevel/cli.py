@@ -1,0 +1,64 @@
+"""The command line: `python -m multilevel COMMAND`. Each command imports what it needs, and only then."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit status.
+
+    Parameters
+    ----------
+    arguments
+        The words after ``python -m multilevel``; those of this process by default.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    own, further = _split(words)
+    options = _parser().parse_args(own)
+    if further and options.command is not _run:
+        _parser().error("only `run` takes options after --")
+    return int(options.command(options, further))
+
+
+def _split(words: list[str]) -> tuple[list[str], list[str]]:
+    """Split the words at the first ``--``."""
+    if "--" not in words:
+        return words, []
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
+    parser = argparse.ArgumentParser(prog="python -m multilevel", description="Bayesian multilevel model comparison.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser(
+        "run",
+        help="run the workflow, one run at a time in a folder",
+        description="Clear away what a killed run left, run the workflow through Snakemake, then name the reports.",
+        epilog="Options after -- go to snakemake: python -m multilevel run -- --dry-run",
+    )
+    run.add_argument("--cores", default="all", metavar="N", help="how many cores jobs may use together (default: all)")
+    run.add_argument(
+        "--configfile",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="read this file over config/config.yaml; may be given several times",
+    )
+    run.add_argument("--directory", type=Path, default=Path(), metavar="DIR", help="the project folder (default: here)")
+    run.set_defaults(command=_run)
+    return parser
+
+
+def _run(options: argparse.Namespace, further: list[str]) -> int:
+    """Run the workflow."""
+    from multilevel import run
+
+    return run.run(options.directory.resolve(), options.cores, options.configfile, further)

@@ -1,0 +1,98 @@
+"""The prepared dataset with its row ids and fingerprints, as it is written to and read from data.nc."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import xarray as xr
+
+from multilevel import storage
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One prepared dataset.
+
+    Parameters
+    ----------
+    frame
+        One row per observation; text columns are categorical with the reference level first.
+    row_id
+        Identifier of each row, shape (rows,).
+    digests
+        SHA-256 of each column's values in row order; ``row_id`` is among them.
+    summary
+        What was done, for the report: tables, joins, rows, columns, groups, warnings.
+    """
+
+    frame: pd.DataFrame
+    row_id: np.ndarray
+    digests: dict[str, str]
+    summary: dict[str, Any]
+
+    def fingerprint(self, columns: Iterable[str]) -> str:
+        """Return one digest of the rows, their order and the named columns' values."""
+        chosen = {name: self.digests[name] for name in sorted({*columns, "row_id"})}
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+
+
+def digest(column: pd.Series) -> str:
+    """Return the SHA-256 of a column's values in row order; the order of levels counts, because it decides contrasts."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        text = json.dumps([list(column.cat.categories)]) + "\x1e"
+        return hashlib.sha256(text.encode() + column.cat.codes.to_numpy(dtype="<i4").tobytes()).hexdigest()
+    if column.dtype.kind in "fiub":
+        return hashlib.sha256(column.to_numpy(dtype="<f8").tobytes()).hexdigest()
+    return hashlib.sha256("\x1f".join(column.astype(str)).encode()).hexdigest()
+
+
+def write(path: Path, dataset: Dataset) -> None:
+    """Write data.nc: every column on the dimension ``row``, levels beside codes, the summary as an attribute."""
+    variables: dict[str, Any] = {"row_id": ("row", dataset.row_id.astype(str))}
+    for name in dataset.frame.columns:
+        column = dataset.frame[name]
+        if isinstance(column.dtype, pd.CategoricalDtype):
+            variables[str(name)] = ("row", column.cat.codes.to_numpy(dtype=np.int32), {"levels": f"{name}__levels"})
+            variables[f"{name}__levels"] = (f"{name}__level", np.asarray(column.cat.categories, dtype=str))
+        elif column.dtype.kind == "b":
+            variables[str(name)] = ("row", column.to_numpy(dtype=np.int8), {"boolean": 1})
+        else:
+            variables[str(name)] = ("row", column.to_numpy())
+    attributes = {
+        "digests": json.dumps(dataset.digests, sort_keys=True),
+        "summary": json.dumps(dataset.summary, sort_keys=True),
+        "column_order": json.dumps([str(c) for c in dataset.frame.columns]),
+    }
+    content = xr.Dataset(variables, attrs=attributes)
+    encoding = {name: {"zlib": True, "complevel": 4} for name, v in content.variables.items() if v.dtype.kind in "fiu"}
+    with storage.atomic(path) as temporary:
+        content.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
+
+
+def read(path: Path) -> Dataset:
+    """Read data.nc."""
+    with xr.open_dataset(path, engine="netcdf4", decode_times=False) as content:
+        content.load()
+    columns: dict[str, Any] = {}
+    for name in json.loads(content.attrs["column_order"]):
+        variable = content[name]
+        if "levels" in variable.attrs:
+            categories = [str(level) for level in content[variable.attrs["levels"]].to_numpy()]
+            columns[name] = pd.Categorical.from_codes(variable.to_numpy(), categories=categories)
+        elif "boolean" in variable.attrs:
+            columns[name] = variable.to_numpy().astype(bool)
+        else:
+            columns[name] = variable.to_numpy()
+    return Dataset(
+        frame=pd.DataFrame(columns),
+        row_id=content["row_id"].to_numpy().astype(object),
+        digests=json.loads(content.attrs["digests"]),
+        summary=json.loads(content.attrs["summary"]),
+    )

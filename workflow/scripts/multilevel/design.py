@@ -1,0 +1,264 @@
+"""Design of one model: response, fixed matrix X and, for each group term, Z, the level index and the level labels.
+
+Rebuilt from data.nc by every job that needs it, so it is never stored.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import formulaic
+import numpy as np
+import pandas as pd
+from formulaic.errors import FormulaicError
+from numpy.typing import NDArray
+
+from multilevel import expressions, formula
+from multilevel.dataset import Dataset
+from multilevel.errors import FormulaError, Problem, StudyError
+from multilevel.formula import GroupTerm
+
+Array = NDArray[np.float64]
+
+INTERCEPT = "Intercept"
+
+
+@dataclass(frozen=True)
+class Term:
+    """One group term, built.
+
+    Parameters
+    ----------
+    key
+        Name in files and variables; unique in the model (``county``, ``county_2``).
+    group
+        The grouping column.
+    effects
+        Names of what varies: ``("Intercept", "floor")``.
+    z
+        Columns of the effects, shape (rows, effects).
+    index
+        Level of each row, shape (rows,).
+    levels
+        Labels of the levels, in the order of the index.
+    correlated
+        Whether the covariance over effects is full.
+    scales
+        Standard deviation of what multiplies each effect, 1 for an intercept or a factor contrast.
+    structure
+        Covariance over the levels.
+    """
+
+    key: str
+    group: str
+    effects: tuple[str, ...]
+    z: Array
+    index: NDArray[np.int64]
+    levels: tuple[str, ...]
+    correlated: bool
+    scales: Array
+    structure: str = "independent"
+
+    @property
+    def label(self) -> str:
+        """How parameters of this term are written: the group, with a number where a group has several terms."""
+        return self.key
+
+
+@dataclass(frozen=True)
+class Design:
+    """The design of one model.
+
+    Parameters
+    ----------
+    response
+        Name of the response.
+    y
+        Its values, shape (rows,).
+    x
+        Fixed matrix, shape (rows, coefficients); the intercept, where there is one, is column 0.
+    coefficients
+        Names of the columns of X as people write them: ``Intercept``, ``floor``, ``county[AITKIN]``.
+    terms_of
+        Term that each column belongs to: ``county`` for ``county[AITKIN]``.
+    scales
+        Standard deviation of each column's numeric part, 1 for the intercept and factor contrasts.
+    offset
+        Sum of the offsets, shape (rows,).
+    group_terms
+        The group terms.
+    """
+
+    response: str
+    y: Array
+    x: Array
+    coefficients: tuple[str, ...]
+    terms_of: tuple[str, ...]
+    scales: Array
+    offset: Array
+    group_terms: tuple[Term, ...] = field(default=())
+
+    @property
+    def has_intercept(self) -> bool:
+        """Whether X has an intercept."""
+        return INTERCEPT in self.coefficients
+
+
+def build(model: dict[str, Any], dataset: Dataset) -> Design:
+    """Build the design of a model.
+
+    Parameters
+    ----------
+    model
+        A model of the plan: its ``formula`` is canonical.
+    dataset
+        The prepared dataset.
+
+    Raises
+    ------
+    StudyError
+        When a column has the wrong type or the matrix cannot be built.
+    """
+    parsed = formula.parse(model["formula"])
+    frame = dataset.frame
+    assert parsed.response is not None  # the plan fills it in
+    x, names, terms_of, scales = _matrix(parsed.fixed, frame)
+    offset = np.zeros(len(frame))
+    for text in parsed.offsets:
+        offset = offset + _offset(text, frame)
+    return Design(
+        response=parsed.response,
+        y=numeric(frame, parsed.response),
+        x=x,
+        coefficients=names,
+        terms_of=terms_of,
+        scales=scales,
+        offset=offset,
+        group_terms=tuple(_terms(parsed.group_terms, frame)),
+    )
+
+
+def numeric(frame: pd.DataFrame, column: str) -> Array:
+    """Return a column as numbers.
+
+    Raises
+    ------
+    StudyError
+        When it is text.
+    """
+    values = frame[column]
+    if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype.kind not in "fiub":
+        example = str(values.iloc[0])
+        raise StudyError([Problem("", f"the column '{column}' is text (such as '{example}') where numbers are needed")])
+    return values.to_numpy(dtype=np.float64)
+
+
+def _matrix(text: str, frame: pd.DataFrame) -> tuple[Array, tuple[str, ...], tuple[str, ...], Array]:
+    """Build the matrix of a right-hand side: values, column names, their terms and their scales."""
+    columns = formula.column_names(text)
+    if not columns and not formula.has_intercept(text):
+        return np.zeros((len(frame), 0)), (), (), np.zeros(0)
+    part = frame[sorted(columns)] if columns else pd.DataFrame(index=frame.index)
+    try:
+        matrix = formulaic.model_matrix(text, part, context={}, na_action="raise")
+    except FormulaicError as error:
+        raise StudyError([Problem("", f"'{text}' cannot be built ({error})")]) from None
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        raise StudyError([Problem("", f"'{text}' cannot be built ({type(error).__name__}: {error})")]) from None
+    names: list[str] = []
+    terms: list[str] = []
+    scales: list[float] = []
+    raw = [str(c) for c in matrix.columns]
+    spec = matrix.model_spec
+    factor_sd = _factor_scales(spec, part)
+    for term, where in spec.term_slices.items():
+        for column in raw[where]:
+            names.append(INTERCEPT if str(term) == "1" else _human(column))
+            terms.append(INTERCEPT if str(term) == "1" else str(term))
+            scales.append(1.0 if str(term) == "1" else float(np.prod([factor_sd.get(p, 1.0) for p in _pieces(column)])))
+    return np.asarray(matrix, dtype=np.float64), tuple(names), tuple(terms), np.asarray(scales)
+
+
+def _factor_scales(spec: Any, frame: pd.DataFrame) -> dict[str, float]:
+    """Return the sd of each numeric factor's columns; factor contrasts are absent and count as 1.
+
+    The scale of an interaction is the product of its factors' scales, not the sd of the product, because that would
+    depend on where the predictors have their zero.
+    """
+    scales: dict[str, float] = {}
+    for expression in {factor.expr for term in spec.terms for factor in term.factors if factor.expr != "1"}:
+        values = formulaic.model_matrix(f"0 + {expression}", frame, context={}, na_action="raise")
+        for column in values.columns:
+            if "[T." in str(column) or _is_indicator(str(column), expression, frame):
+                continue
+            scales[str(column)] = float(np.std(np.asarray(values[column], dtype=float), ddof=1))
+    return scales
+
+
+def _is_indicator(column: str, expression: str, frame: pd.DataFrame) -> bool:
+    """Tell whether a column of one factor is the indicator of a level (``county[AITKIN]``) rather than a number."""
+    if expression.startswith("C("):
+        return True
+    return expression in frame.columns and isinstance(frame[expression].dtype, pd.CategoricalDtype) and column != expression
+
+
+def _pieces(column: str) -> list[str]:
+    """Split a column name at the colons between factors, not at those inside brackets."""
+    pieces, depth, start = [], 0, 0
+    for position, char in enumerate(column):
+        depth += (char in "([") - (char in ")]")
+        if char == ":" and depth == 0:
+            pieces.append(column[start:position])
+            start = position + 1
+    return [*pieces, column[start:]]
+
+
+def _human(column: str) -> str:
+    """Return a column's name as people write it: ``county[T.AITKIN]`` is ``county[AITKIN]``."""
+    return re.sub(r"\[T\.", "[", column)
+
+
+def _offset(text: str, frame: pd.DataFrame) -> Array:
+    try:
+        value = expressions.evaluate(expressions.parse(text), {str(c): frame[c] for c in frame.columns})
+    except FormulaError as error:
+        raise StudyError([Problem("", f"offset({text}): {error}")]) from None
+    array = np.broadcast_to(np.asarray(value, dtype=np.float64), (len(frame),))
+    if not np.isfinite(array).all():
+        raise StudyError([Problem("", f"offset({text}) is not finite in {int((~np.isfinite(array)).sum())} rows")])
+    return array
+
+
+def _terms(parsed: tuple[GroupTerm, ...], frame: pd.DataFrame) -> list[Term]:
+    terms: list[Term] = []
+    seen: dict[str, int] = {}
+    for term in parsed:
+        seen[term.group] = seen.get(term.group, 0) + 1
+        count = seen[term.group]
+        z, effects, _, scales = _matrix(term.effects, frame)
+        index, levels = code_levels(frame[term.group])
+        terms.append(
+            Term(
+                key=term.group if count == 1 else f"{term.group}_{count}",
+                group=term.group,
+                effects=effects,
+                z=z,
+                index=index,
+                levels=levels,
+                correlated=term.correlated and len(effects) > 1,
+                scales=scales,
+            )
+        )
+    return terms
+
+
+def code_levels(column: pd.Series) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Code a grouping column: levels that occur, in sorted order (numbers by value)."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        codes, unique = pd.factorize(column.astype(str), sort=True)
+        return codes.astype(np.int64), tuple(str(level) for level in unique)
+    codes, unique = pd.factorize(column, sort=True)
+    text = (f"{level:g}" if isinstance(level, float) and abs(level) < 1e15 else str(level) for level in unique)
+    return codes.astype(np.int64), tuple(text)

@@ -1,0 +1,250 @@
+"""Arithmetic on columns, for `derive` and `filter`: parsed by `ast`, checked against a list, evaluated node by node.
+
+Nothing is handed to `eval`, so an expression in a study file is data, not code.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from multilevel.errors import FormulaError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MAX_LENGTH = 2_000
+MAX_DEPTH = 50
+
+ELEMENTWISE = (
+    "log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "abs", "floor", "ceil", "round", "sin", "cos", "tan", "sign",
+)  # fmt: skip
+AGGREGATES = ("mean", "sd", "median", "min", "max", "sum", "count")
+OTHERS = ("where", "minimum", "maximum", "missing", "group_mean", "group_size", "lower", "strip")
+FUNCTIONS = (*ELEMENTWISE, *AGGREGATES, *OTHERS)
+
+_BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b,
+    ast.FloorDiv: lambda a, b: a // b,
+    ast.Mod: lambda a, b: a % b,
+    ast.Pow: lambda a, b: a**b,
+}
+_COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+    ast.Eq: lambda a, b: a == b,
+    ast.NotEq: lambda a, b: a != b,
+    ast.Lt: lambda a, b: a < b,
+    ast.LtE: lambda a, b: a <= b,
+    ast.Gt: lambda a, b: a > b,
+    ast.GtE: lambda a, b: a >= b,
+}
+
+
+def parse(text: str) -> ast.expr:
+    """Parse an expression and check every node of it.
+
+    Parameters
+    ----------
+    text
+        Such as ``log(where(activity == 0, 0.1, activity))``.
+
+    Raises
+    ------
+    FormulaError
+        When the text is no expression or holds anything but columns, numbers, text, arithmetic, comparisons,
+        `and`/`or`/`not`, `in [...]` and the functions in `FUNCTIONS`.
+    """
+    if len(text) > MAX_LENGTH:
+        raise FormulaError(f"is longer than {MAX_LENGTH} characters")
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise FormulaError(f"'{text}' is no expression ({reason})") from None
+    _check(tree, text, 0)
+    return tree
+
+
+def names(tree: ast.expr) -> set[str]:
+    """Return the columns that a parsed expression reads."""
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called}
+
+
+def evaluate(tree: ast.expr, columns: Mapping[str, pd.Series]) -> Any:
+    """Evaluate a parsed expression.
+
+    Parameters
+    ----------
+    tree
+        What `parse` returned.
+    columns
+        The columns by name, of equal length.
+
+    Returns
+    -------
+    object
+        A pandas Series of that length, or a scalar.
+
+    Raises
+    ------
+    FormulaError
+        When types do not fit, such as the logarithm of text.
+    """
+    try:
+        return _evaluate(tree, columns)
+    except FormulaError:
+        raise
+    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise FormulaError(f"'{ast.unparse(tree)}' cannot be computed ({error})") from None
+
+
+def _refuse(node: ast.AST, text: str) -> FormulaError:
+    what = {
+        "Attribute": "a dot (attribute access)",
+        "Subscript": "square brackets",
+        "Lambda": "a function definition",
+        "ListComp": "a comprehension",
+        "JoinedStr": "an f-string",
+        "NamedExpr": "an assignment",
+    }.get(type(node).__name__, f"'{type(node).__name__}'")
+    return FormulaError(f"'{text}' holds {what}, which is not allowed: only columns, numbers and listed functions are")
+
+
+def _check(node: ast.AST, text: str, depth: int) -> None:
+    if depth > MAX_DEPTH:
+        raise FormulaError(f"is nested deeper than {MAX_DEPTH} levels")
+    children: list[ast.AST]
+    match node:
+        case ast.Name():
+            return
+        case ast.Constant(value=bool() | int() | float() | str()):
+            return
+        case ast.BinOp(op=op) if type(op) in _BINARY:
+            children = [node.left, node.right]
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd() | ast.Not()):
+            children = [node.operand]
+        case ast.BoolOp():
+            children = list(node.values)
+        case ast.Compare():
+            children = [node.left]
+            for op, right in zip(node.ops, node.comparators, strict=True):
+                if isinstance(op, ast.In | ast.NotIn):
+                    if not isinstance(right, ast.List | ast.Tuple) or not all(isinstance(e, ast.Constant) for e in right.elts):
+                        raise FormulaError(f"'{text}': what follows 'in' must be a list of values, such as [1, 2]")
+                elif type(op) in _COMPARE:
+                    children.append(right)
+                else:
+                    raise _refuse(op, text)
+        case ast.Call(func=ast.Name(id=name)):
+            if name not in FUNCTIONS:
+                near = difflib.get_close_matches(name, FUNCTIONS, n=1)
+                hint = f"did you mean '{near[0]}'?" if near else "functions are " + ", ".join(FUNCTIONS)
+                raise FormulaError(f"'{text}': the function '{name}' is not allowed; {hint}")
+            if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
+                raise FormulaError(f"'{text}': '{name}' takes plain arguments only")
+            children = list(node.args)
+        case _:
+            raise _refuse(node, text)
+    for child in children:
+        _check(child, text, depth + 1)
+
+
+def _evaluate(node: ast.AST, columns: Mapping[str, Any]) -> Any:
+    match node:
+        case ast.Name(id=name):
+            if name not in columns:
+                near = difflib.get_close_matches(name, list(columns), n=1)
+                raise FormulaError(f"unknown column '{name}'" + (f"; did you mean '{near[0]}'?" if near else ""))
+            return columns[name]
+        case ast.Constant(value=value):
+            return value
+        case ast.BinOp(left=left, op=op, right=right):
+            if isinstance(op, ast.Pow) and isinstance(right, ast.Constant) and abs(float(right.value or 0)) > 100:  # type: ignore[arg-type]
+                raise FormulaError(f"the power {right.value!r} is out of bounds (100)")
+            return _BINARY[type(op)](_evaluate(left, columns), _evaluate(right, columns))
+        case ast.UnaryOp(op=op, operand=operand):
+            value = _evaluate(operand, columns)
+            if isinstance(op, ast.Not):
+                return ~_boolean(value)
+            return -value if isinstance(op, ast.USub) else value
+        case ast.BoolOp(op=op, values=values):
+            parts = [_boolean(_evaluate(value, columns)) for value in values]
+            result = parts[0]
+            for part in parts[1:]:
+                result = result & part if isinstance(op, ast.And) else result | part
+            return result
+        case ast.Compare():
+            return _compare(node, columns)
+        case ast.Call(func=ast.Name(id=name), args=arguments):
+            return _call(name, [_evaluate(argument, columns) for argument in arguments])
+    raise FormulaError(f"'{ast.dump(node)}' cannot be evaluated")
+
+
+def _boolean(value: Any) -> Any:
+    import numpy as np  # numpy and pandas are imported late: planning from the cache needs neither
+
+    array = np.asarray(value)
+    if array.dtype != bool:
+        raise FormulaError("'and', 'or' and 'not' take conditions, such as (age > 10)")
+    return value
+
+
+def _compare(node: ast.Compare, columns: Mapping[str, Any]) -> Any:
+    left = _evaluate(node.left, columns)
+    result: Any = None
+    for op, comparator in zip(node.ops, node.comparators, strict=True):
+        if isinstance(op, ast.In | ast.NotIn):
+            import pandas as pd
+
+            choices = [element.value for element in comparator.elts]  # type: ignore[attr-defined]
+            part: Any = pd.Series(left).isin(choices)
+            part = ~part if isinstance(op, ast.NotIn) else part
+            right: Any = None
+        else:
+            right = _evaluate(comparator, columns)
+            part = _COMPARE[type(op)](left, right)
+        result = part if result is None else result & part
+        left = right
+    return result
+
+
+def _call(name: str, arguments: list[Any]) -> Any:
+    import numpy as np
+    import pandas as pd
+
+    counts = {"where": 3, "minimum": 2, "maximum": 2, "group_mean": 2}
+    wanted = counts.get(name, 1)
+    if len(arguments) != wanted:
+        raise FormulaError(f"'{name}' takes {wanted} argument{'s' if wanted > 1 else ''}, not {len(arguments)}")
+    first = arguments[0]
+    if name in ELEMENTWISE or name in AGGREGATES:
+        if np.asarray(first).dtype.kind not in "fiub":
+            raise FormulaError(f"'{name}' takes numbers, not text")
+        if name in ELEMENTWISE:
+            ufunc = {"abs": np.abs, "round": np.round}.get(name) or getattr(np, name)
+            with np.errstate(all="ignore"):  # infinities and NaN that arise here are reported by name when rows are checked
+                return ufunc(first)
+        method = {"sd": "std"}.get(name, name)
+        return float(getattr(pd.Series(first), method)())
+    match name:
+        case "where":
+            condition = _boolean(first)
+            return pd.Series(np.where(condition, arguments[1], arguments[2]), index=getattr(condition, "index", None))
+        case "minimum":
+            return np.minimum(first, arguments[1])
+        case "maximum":
+            return np.maximum(first, arguments[1])
+        case "missing":
+            return pd.isna(first)
+        case "group_mean":
+            return pd.Series(first).groupby(arguments[1], sort=False).transform("mean")
+        case "group_size":
+            return pd.Series(first).groupby(first, sort=False).transform("size").astype(float)
+        case "lower" | "strip":
+            return getattr(pd.Series(first).str, name)()
+    raise FormulaError(f"the function '{name}' is not known")

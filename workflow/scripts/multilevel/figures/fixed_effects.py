@@ -1,0 +1,84 @@
+"""Population-level parameters of several models: one facet per parameter, one row per model."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from multilevel.figures.labels import percent, short_names
+from multilevel.figures.layout import arrange, facets, row_height
+from multilevel.figures.marks import dots, number_axis, sample, span, stripe, zero_line
+from multilevel.figures.table import checked, in_order
+from multilevel.figures.theme import BLUE, GREY, SMALL, colours, themed
+
+INNER = ("inner_lower", "inner_upper")
+
+
+@themed
+def draw_fixed_effects(data: pd.DataFrame, *, interval: float = 0.95, inner: float = 0.5) -> Figure:
+    """Draw each parameter's estimate and interval in every model, each parameter on a scale of its own.
+
+    Columns: parameter; model; mean; lower, upper (interval that holds probability `interval`); inner_lower,
+    inner_upper (interval that holds `inner`; both columns may be absent or missing); status ("ok", "failed checks" or
+    "not fitted"). One row per parameter and model; a model without a parameter has no row for it or missing values.
+    Parameters and models keep the order in which they first appear. What failed its checks is grey and hollow.
+
+    Raises
+    ------
+    ValueError
+        When a column is missing, or there is nothing to draw.
+    """
+    absent = [column for column in INNER if column not in data.columns]
+    filled = data.assign(**dict.fromkeys(absent, float("nan")))
+    table = checked(
+        filled, "draw_fixed_effects", ["parameter", "model", "status"], ["mean", "lower", "upper", *INNER], ["mean"]
+    )
+    status = dict(zip(table["model"], table["status"], strict=True))
+    models = in_order(table["model"])
+    table = table.dropna(subset=["mean"]).drop_duplicates(["parameter", "model"])
+    parameters = in_order(table["parameter"])
+    figure, grid, panels = facets(len(parameters), short_names(models, 1.7, SMALL))
+    for axes, parameter in zip(panels, parameters, strict=True):
+        _draw_parameter(axes, table[table["parameter"] == parameter], models)
+        for label, model in zip(axes.get_yticklabels(), models, strict=True):
+            label.set_color(GREY if status[model] != "ok" else label.get_color())
+    both = f"{percent(inner)} and " if table["inner_lower"].notna().any() else ""
+    arrange(
+        figure,
+        grid,
+        len(models) * row_height(len(models)),
+        titles=parameters,
+        x=f"Posterior mean with {both}{percent(interval)} interval",
+        key=_key(set(status.values()), complete=len(table) == len(models) * len(parameters)),
+    )
+    return figure
+
+
+def _key(statuses: set[str], complete: bool) -> list[tuple[str, Line2D]]:
+    key = []
+    if "failed checks" in statuses:
+        key = [("passed checks", sample(BLUE, "o", 1.1)), ("failed checks", sample(GREY, "o", 1.1, hollow=True))]
+    if not complete:
+        words = "not in the model, or model not fitted" if "not fitted" in statuses else "not in the model"
+        key.append((words, sample(GREY, "_")))
+    return key
+
+
+def _draw_parameter(axes: Axes, table: pd.DataFrame, models: list[str]) -> None:
+    stripe(axes, len(models))
+    for row, (model, colour) in enumerate(zip(models, colours(len(models)), strict=True)):
+        found = table[table["model"] == model]
+        if found.empty:
+            axes.plot(0.5, row, "_", transform=axes.get_yaxis_transform(), color=GREY, markersize=5)
+            continue
+        estimate = found.iloc[0]
+        ok = estimate["status"] == "ok"
+        tint = colour if ok else GREY
+        axes.hlines(row, estimate["lower"], estimate["upper"], color=tint, linewidth=1.1, zorder=2)
+        axes.hlines(row, estimate["inner_lower"], estimate["inner_upper"], color=tint, linewidth=2.8, zorder=3)
+        dots(axes, [estimate["mean"]], [row], tint, hollow=not ok)
+    axes.set_xlim(span(table[["mean", "lower", "upper"]].to_numpy().ravel(), room=0.08))
+    zero_line(axes)
+    number_axis(axes, "x", ticks=4)

@@ -1,0 +1,65 @@
+"""Density of the data beside densities of data sets that each model predicts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from multilevel.figures.layout import arrange, panel_grid
+from multilevel.figures.marks import number_axis, sample, span
+from multilevel.figures.table import checked, in_order
+from multilevel.figures.theme import INK, RASTER_ABOVE, SKY, themed
+
+HEIGHTS = {1: 2.6, 2: 1.9, 3: 1.3, 4: 1.0}
+"""Height of a panel in inches by the number of panels in a line."""
+
+
+@themed
+def draw_predictive_density(data: pd.DataFrame, *, quantity: str = "Response") -> Figure:
+    """Draw one small panel per model: the observed density dark over thin densities of replicated data.
+
+    Columns: model; source ("observed" or "replicate"); replicate (number of the replicated data set; anything for
+    "observed"); x; density. One row per point of a curve, in order of x within it. All panels share both scales.
+    `quantity` labels the x axis.
+
+    Raises
+    ------
+    ValueError
+        When a column is missing, or no density is finite.
+    """
+    names = ["model", "source", "replicate"]
+    table = checked(data, "draw_predictive_density", names, ["x", "density"], ["density"])
+    models = in_order(table["model"])
+    figure, grid, panels = panel_grid(len(models), 3 if len(models) <= 12 else 4, share=True)
+    for axes, model in zip(panels, models, strict=True):
+        _draw_model(axes, table[table["model"] == model], raster=len(table) > RASTER_ABOVE)
+    first, columns = panels[0], grid.shape[1]
+    first.set_xlim(span(table["x"], room=0.0))
+    first.set_ylim(0, 1.05 * float(table["density"].max()) or 1.0)
+    first.set_yticks([])
+    number_axis(first, "x", ticks=4 if columns > 1 else 7, grid=False)
+    arrange(
+        figure,
+        grid,
+        HEIGHTS[columns],
+        titles=models,
+        x=quantity,
+        y="Density",
+        key=[("observed", sample(INK, "", 1.6)), ("replicated from the model", sample(SKY, "", 1.0))],
+    )
+    return figure
+
+
+def _draw_model(axes: Axes, table: pd.DataFrame, raster: bool) -> None:
+    # All replicates are one path with gaps instead of a path each: a smaller file, simplified where straight.
+    pieces = []
+    for _, curve in table[table["source"] == "replicate"].groupby("replicate", sort=False):
+        pieces += [curve[["x", "density"]].to_numpy(), np.full((1, 2), np.nan)]
+    if pieces:
+        x, density = np.concatenate(pieces).T
+        axes.plot(x, density, color=SKY, linewidth=0.5, alpha=0.8, rasterized=raster)
+    observed = table[table["source"] == "observed"]
+    axes.plot(observed["x"], observed["density"], color=INK, linewidth=1.5)
+    axes.spines["left"].set_visible(False)

@@ -1,0 +1,173 @@
+"""From a design to a `pm.Model`: families, structures and priors turned into PyMC. Compiled and run by `sampling`.
+
+Predictors are centred for sampling where there is an intercept, and group effects are standardised offsets unless the
+model says ``centred: true``. A correlation matrix is built from independent partial correlations, which gives exactly
+the LKJ density (Lewandowski, Kurowicka & Joe 2009, J. Multivariate Analysis 100:1989, section 2.4) and compiles quickly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pymc as pm
+import pytensor.tensor as pt
+
+from multilevel import default_priors, responses
+from multilevel.design import INTERCEPT, Design, Term
+from multilevel.priors import Prior
+
+FEW_COLUMNS = 8
+"""Up to this many columns, X b is summed column by column, which compiles faster than a matrix product."""
+
+
+def build(design: Design, priors: Sequence[default_priors.Resolved], family: str, centred: bool) -> pm.Model:
+    """Build the PyMC model of a design.
+
+    Parameters
+    ----------
+    design
+        The design.
+    priors
+        The prior of every parameter, from `default_priors.resolve`.
+    family
+        Name of the response distribution.
+    centred
+        Whether group effects are sampled directly instead of as standardised offsets.
+
+    Returns
+    -------
+    pymc.Model
+        Free variables: ``intercept`` (at the mean of the predictors), ``slopes``, ``sigma`` and, for a term with key k,
+        ``sd_k``, ``partial_k``, and ``offsets_k`` or ``effects_k``.
+    """
+    by_name = {p.parameter: p.prior for p in priors}
+    coords = {"row": np.arange(len(design.y)), "slope": [c for c in design.coefficients if c != INTERCEPT]}
+    for term in design.group_terms:
+        coords[f"{term.key}_level"] = list(term.levels)
+        coords[f"{term.key}_effect"] = list(term.effects)
+    with pm.Model(coords=coords, check_bounds=False) as model:
+        # check_bounds=False drops only PyMC's own argument checks; every scale is positive by its transform.
+        eta = _fixed_part(design, by_name)
+        for term in design.group_terms:
+            for position, effect in enumerate(_group_effects(term, by_name, centred)):
+                eta = eta + _times(term.z[:, position], effect[term.index])
+        if design.offset.any():
+            eta = eta + design.offset
+        responses.get(family).add(design, eta, lambda name: _variable(name, [by_name[name]], None))
+    return model
+
+
+def _fixed_part(design: Design, priors: Mapping[str, Prior]) -> Any:
+    """Return X b with the columns of X centred where there is an intercept."""
+    names = [c for c in design.coefficients if c != INTERCEPT]
+    columns = design.x[:, [i for i, c in enumerate(design.coefficients) if c != INTERCEPT]]
+    eta: Any = np.zeros(len(design.y))
+    if design.has_intercept:
+        columns = columns - columns.mean(axis=0)
+        eta = _variable("intercept", [priors[INTERCEPT]], None)
+    if names:
+        slopes = _variable("slopes", [priors[default_priors.coefficient_name(n)] for n in names], "slope")
+        if len(names) <= FEW_COLUMNS:
+            for position in range(len(names)):
+                eta = eta + columns[:, position] * slopes[position]
+        else:
+            eta = eta + pt.dot(columns, slopes)
+    return eta
+
+
+def _group_effects(term: Term, priors: Mapping[str, Prior], centred: bool) -> list[Any]:
+    """Return the effects of a term, one vector over its levels for each effect."""
+    size = len(term.effects)
+    sd = _variable(f"sd_{term.key}", [priors[default_priors.sd_name(term, e)] for e in term.effects], f"{term.key}_effect")
+    factor = _correlation_factor(term, priors[f"cor({term.label})"].arguments[0]) if term.correlated else np.eye(size).tolist()
+    if not centred:
+        offsets = pm.Normal(f"offsets_{term.key}", 0.0, 1.0, dims=(f"{term.key}_effect", f"{term.key}_level"))
+        return [sd[i] * _sum(factor[i][j] * offsets[j] for j in range(i + 1) if _present(factor[i][j])) for i in range(size)]
+    effects: list[Any] = []
+    standard: list[Any] = []
+    for i in range(size):
+        below = [factor[i][j] * standard[j] for j in range(i) if _present(factor[i][j])]
+        mean = sd[i] * _sum(below) if below else 0.0
+        effect = pm.Normal(f"effects_{term.key}_{i}", mean, sd[i] * factor[i][i], dims=f"{term.key}_level")
+        standard.append((effect / sd[i] - (_sum(below) if below else 0.0)) / factor[i][i])
+        effects.append(effect)
+    return effects
+
+
+def _correlation_factor(term: Term, eta: float) -> list[list[Any]]:
+    """Return the Cholesky factor of an LKJ(eta) correlation matrix, row by row, from partial correlations."""
+    size = len(term.effects)
+    # Partial correlations of variables k < i given the first k ones: (p + 1) / 2 ~ Beta(s, s), s = eta + (size - 2 - k) / 2.
+    shapes = [eta + (size - 2 - k) / 2.0 for i in range(1, size) for k in range(i)]
+    partial = 2.0 * pm.Beta(f"partial_{term.key}", shapes, shapes, shape=len(shapes)) - 1.0
+    rows: list[list[Any]] = [[1.0] + [0.0] * (size - 1)]
+    position = 0
+    for i in range(1, size):
+        row: list[Any] = []
+        rest: Any = 1.0
+        for _ in range(i):
+            p = partial[position]
+            row.append(p * rest)
+            rest = rest * pt.sqrt(1.0 - p**2)
+            position += 1
+        rows.append([*row, rest] + [0.0] * (size - 1 - i))
+    return rows
+
+
+def _present(value: Any) -> bool:
+    """Tell a structural zero of a factor from anything else."""
+    return not (isinstance(value, float) and value == 0.0)
+
+
+def _sum(parts: Any) -> Any:
+    first, *rest = list(parts)
+    for part in rest:
+        first = first + part
+    return first
+
+
+def _times(column: np.ndarray, effect: Any) -> Any:
+    return effect if (column == 1.0).all() else column * effect
+
+
+def _variable(name: str, priors: Sequence[Prior], dims: str | None) -> Any:
+    """Return a scalar (dims None) or a vector of parameters; one vector variable for each distribution among the priors."""
+    kinds = sorted({p.name for p in priors})
+    if dims is None:
+        return _distribution(name, priors[0].name, [priors[0].arguments], None)
+    if len(kinds) == 1:
+        return _distribution(name, kinds[0], [p.arguments for p in priors], dims)
+    parts: list[Any] = [None] * len(priors)
+    for kind in kinds:
+        where = [i for i, p in enumerate(priors) if p.name == kind]
+        variable = _distribution(f"{name}_{kind}", kind, [priors[i].arguments for i in where], None, len(where))
+        for position, i in enumerate(where):
+            parts[i] = variable[position]
+    return pm.Deterministic(name, pt.stack(parts), dims=dims)
+
+
+def _distribution(
+    name: str, kind: str, arguments: Sequence[tuple[float, ...]], dims: str | None, size: int | None = None
+) -> Any:
+    columns: list[Any] = [np.asarray(column) for column in zip(*arguments, strict=True)]
+    shape: dict[str, Any] = {"dims": dims} if dims else ({"shape": size} if size else {})
+    if not shape:
+        columns = [float(column[0]) for column in columns]
+    return _DISTRIBUTIONS[kind](name, columns, shape)
+
+
+_DISTRIBUTIONS: dict[str, Any] = {
+    "normal": lambda n, a, s: pm.Normal(n, a[0], a[1], **s),
+    "student_t": lambda n, a, s: pm.StudentT(n, nu=a[0], mu=a[1], sigma=a[2], **s),
+    "cauchy": lambda n, a, s: pm.Cauchy(n, a[0], a[1], **s),
+    "half_normal": lambda n, a, s: pm.HalfNormal(n, a[0], **s),
+    "half_student_t": lambda n, a, s: pm.HalfStudentT(n, nu=a[0], sigma=a[1], **s),
+    "half_cauchy": lambda n, a, s: pm.HalfCauchy(n, a[0], **s),
+    "exponential": lambda n, a, s: pm.Exponential(n, lam=a[0], **s),
+    "gamma": lambda n, a, s: pm.Gamma(n, alpha=a[0], beta=a[1], **s),
+    "inverse_gamma": lambda n, a, s: pm.InverseGamma(n, alpha=a[0], beta=a[1], **s),
+    "lognormal": lambda n, a, s: pm.LogNormal(n, a[0], a[1], **s),
+    "uniform": lambda n, a, s: pm.Uniform(n, a[0], a[1], **s),
+}

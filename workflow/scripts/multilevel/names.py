@@ -1,0 +1,4 @@
+"""Names that users give."""
+
+NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_]{0,63}"
+"""What users may call a study, a model or a comparison; also the wildcard constraint of every rule."""

@@ -1,0 +1,305 @@
+"""From a study file to the frozen plan: every model resolved, every error collected, before anything is fitted.
+
+Needs no PyMC. `study` keeps the result, so that an unchanged study is planned once.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+from multilevel import families, formula, preflight, preparation, priors, schema, strict_yaml
+from multilevel.dataset import Dataset
+from multilevel.default_priors import resolve, targets
+from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
+from multilevel.expressions import names as expression_names
+from multilevel.expressions import parse as parse_expression
+from multilevel.names import NAME_PATTERN
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read and check config.yaml.
+
+    Raises
+    ------
+    StudyError
+        With every problem of the file.
+    """
+    content, lines = strict_yaml.read(path)
+    config, problems = schema.validate(schema.Config, content, lines)
+    if problems:
+        raise StudyError(problems, str(path))
+    return dict(config.model_dump())
+
+
+def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
+    """Make the plan of one study.
+
+    Parameters
+    ----------
+    path
+        The study file.
+    config
+        What `read_config` returned.
+    root
+        The project folder that paths in the study are relative to.
+
+    Returns
+    -------
+    dict
+        Plain values; see the keys at the end of this function.
+
+    Raises
+    ------
+    StudyError
+        With every problem found: those of the file first; those that need the data once the file is sound.
+    """
+    source = str(path)
+    content, lines = strict_yaml.read(root / path)
+    study, problems = schema.validate(schema.Study, content, lines)
+    if not re.fullmatch(NAME_PATTERN, path.stem):
+        problems.append(Problem("", f"'{path.stem}' is no valid name of a study", "use letters, digits and _, starting with a letter"))
+    if problems:
+        raise StudyError(problems, source)
+    data = _without_defaults(study.data.model_dump())
+    models, problems = _models(study)
+    comparisons, more = _comparisons(study)
+    problems += more + _expressions(data) + _unequal_responses(comparisons, models)
+    if problems:
+        raise StudyError(problems, source)
+    parsed = {name: formula.parse(model["formula"]) for name, model in models.items()}
+    used = {name: p.variables() | _offset_columns(p) for name, p in parsed.items()}
+    try:
+        dataset = preparation.prepare(data, set().union(*used.values()), root)
+    except StudyError as error:
+        raise StudyError(error.problems, source) from None
+    warnings = list(dataset.summary["warnings"])
+    for name, model in models.items():
+        more, notes = _against_data(name, model, used[name], study.models[name], study.defaults, dataset)
+        problems += more
+        warnings += notes
+    if problems:
+        raise StudyError(_unique(problems), source)
+    missing = dataset.summary["missing"]
+    for name, model in models.items():
+        model["columns"] = [*dict.fromkeys([parsed[name].response, *sorted(used[name])])]
+        model["groups"] = list(dict.fromkeys(t.group for t in parsed[name].group_terms))
+        model["varying_intercept"] = any(formula.has_intercept(t.effects) for t in parsed[name].group_terms)
+        model["fingerprint"] = dataset.fingerprint(used[name])
+        model["response_fingerprint"] = dataset.digests[parsed[name].response or ""]
+        model["seed"] = seed(study.seed, path.stem, name)
+    warnings += _same_models(models)
+    sampler = {**config["sampler"], **{k: v for k, v in study.sampler.model_dump().items() if v is not None}}
+    needed = {source for columns in used.values() for c in columns for source in preparation.sources(data, c)}
+    return {
+        "study": path.stem,
+        "file": source,
+        "title": study.title,
+        "question": study.question or "",
+        "citation": study.citation or "",
+        "description": study.description or "",
+        "seed": study.seed,
+        "sampler": sampler,
+        "thresholds": config["thresholds"],
+        "on_failure": config["on_failure"],
+        "data": {key: value for key, value in data.items() if key not in {"units", "labels"}},
+        "units": data.get("units", {}),
+        "labels": data.get("labels", {}),
+        "drop_missing_in": sorted(column for column in needed if missing.get(column)),
+        "rows": len(dataset.frame),
+        "rows_fingerprint": dataset.digests["row_id"],
+        "models": models,
+        "comparisons": comparisons,
+        "warnings": warnings,
+    }
+
+
+def seed(study_seed: int, study: str, model: str) -> int:
+    """Return the seed of one fit, a hash of its identity, so that adding a model changes no other's draws."""
+    text = f"{study_seed}\x1f{study}\x1f{model}"
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
+def _models(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
+    """Resolve every model: canonical formula, family, priors with the study's defaults beneath."""
+    resolved: dict[str, dict[str, Any]] = {}
+    problems = _prior_texts("defaults.priors", study.defaults.priors)
+    if study.defaults.family not in families.names():
+        problems.append(_unknown_family("defaults.family", study.defaults.family))
+    for name, model in study.models.items():
+        where = f"models.{name}"
+        family = model.family or study.defaults.family
+        if model.family and model.family not in families.names():
+            problems.append(_unknown_family(f"{where}.family", model.family))
+        problems += _prior_texts(f"{where}.priors", model.priors)
+        try:
+            parsed = formula.parse(model.formula)
+            for offset in parsed.offsets:
+                parse_expression(offset)
+        except FormulaError as error:
+            problems.append(Problem(f"{where}.formula", str(error)))
+            continue
+        default = study.defaults.response
+        if parsed.response and default and parsed.response != default:
+            problems.append(
+                Problem(f"{where}.formula", f"the response '{parsed.response}' differs from defaults.response ('{default}')")
+            )
+        if not (response := parsed.response or default):
+            problems.append(Problem(f"{where}.formula", "names no response", "write 'y ~ ...' or set defaults.response"))
+            continue
+        canonical = formula.Formula(response, parsed.fixed, parsed.offsets, parsed.group_terms)
+        given = {**_normal(study.defaults.priors), **_normal(model.priors)}
+        resolved[name] = {
+            "formula": str(canonical),
+            "family": family,
+            "priors": dict(sorted(given.items())),
+            "centred": model.centred,
+            "label": model.label or name,
+            "description": model.description or "",
+            "written": model.formula,
+        }
+    return resolved, problems
+
+
+def _normal(given: dict[str, str]) -> dict[str, str]:
+    return {priors.normalise(name): text.strip() for name, text in given.items()}
+
+
+def _unknown_family(where: str, name: str) -> Problem:
+    return Problem(where, f"unknown family '{name}'", did_you_mean(name, families.names()))
+
+
+def _prior_texts(where: str, given: dict[str, str]) -> list[Problem]:
+    """Check priors as texts: the class exists, the distribution exists and has the right support."""
+    problems = []
+    for target, text in given.items():
+        place = f"{where}.{target}"
+        kind = priors.class_of(target)
+        if kind not in priors.ALLOWED:
+            problems.append(Problem(place, f"unknown parameter '{target}'", did_you_mean(kind, priors.ALLOWED)))
+            continue
+        try:
+            priors.check_support(priors.parse(text), target)
+        except FormulaError as error:
+            problems.append(Problem(place, str(error)))
+    return problems
+
+
+def _comparisons(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
+    """Expand wildcards and check names; without any comparison, all models are compared."""
+    known = list(study.models)
+    if not study.comparisons:
+        return ({"main": {"models": known, "reference": None, "leave_out": ["observation"]}} if len(known) > 1 else {}), []
+    found: dict[str, dict[str, Any]] = {}
+    problems: list[Problem] = []
+    for name, comparison in study.comparisons.items():
+        where = f"comparisons.{name}"
+        chosen: list[str] = []
+        for pattern in comparison.models:
+            matched = [m for m in known if fnmatch.fnmatchcase(m, pattern)]
+            if not matched:
+                problems.append(Problem(f"{where}.models", f"unknown model '{pattern}'", did_you_mean(pattern, known)))
+            chosen += [m for m in matched if m not in chosen]
+        if comparison.reference is not None and comparison.reference not in known:
+            problems.append(
+                Problem(f"{where}.reference", f"unknown model '{comparison.reference}'", did_you_mean(comparison.reference, known))
+            )
+        elif comparison.reference is not None and comparison.reference not in chosen:
+            problems.append(Problem(f"{where}.reference", f"'{comparison.reference}' is not among the models compared"))
+        if len(chosen) == 1:
+            problems.append(Problem(f"{where}.models", f"only '{chosen[0]}' is left to compare", "name at least two models"))
+        found[name] = {"models": chosen, "reference": comparison.reference, "leave_out": list(comparison.leave_out)}
+    return found, problems
+
+
+def _unequal_responses(comparisons: dict[str, dict[str, Any]], models: dict[str, dict[str, Any]]) -> list[Problem]:
+    """Refuse a comparison of models of different responses before anything is fitted."""
+    problems = []
+    for name, comparison in comparisons.items():
+        responses = {m: models[m]["formula"].split("~")[0].strip() for m in comparison["models"] if m in models}
+        first = next(iter(responses.items()), None)
+        for model, response in responses.items():
+            if first and response != first[1]:
+                message = f"'{model}' models '{response}' and '{first[0]}' models '{first[1]}': scores of different responses cannot be compared"
+                problems.append(Problem(f"comparisons.{name}.models", message, "compare models of one response"))
+                break
+    return problems
+
+
+def _expressions(data: dict[str, Any]) -> list[Problem]:
+    """Check `derive` and `filter` as texts."""
+    texts = [(f"data.derive.{name}", text) for name, text in data.get("derive", {}).items()]
+    texts += [("data.filter", data["filter"])] if data.get("filter") else []
+    problems = []
+    for where, text in texts:
+        try:
+            parse_expression(text)
+        except FormulaError as error:
+            problems.append(Problem(where, str(error)))
+    return problems
+
+
+def _offset_columns(parsed: formula.Formula) -> set[str]:
+    return set().union(*(expression_names(parse_expression(o)) for o in parsed.offsets)) if parsed.offsets else set()
+
+
+def _against_data(
+    name: str, model: dict[str, Any], used: set[str], written: schema.Model, defaults: schema.Defaults, dataset: Dataset
+) -> tuple[list[Problem], list[str]]:
+    """Check one model against the data: columns, design, the targets of its priors."""
+    available = [str(c) for c in dataset.frame.columns]
+    unknown = sorted(used - set(available))
+    if unknown:
+        return [
+            Problem(f"models.{name}.formula", f"unknown column '{column}'", did_you_mean(column, available)) for column in unknown
+        ], []
+    design, problems, notes = preflight.check(name, model, dataset)
+    if design is None or problems:
+        return problems, notes
+    addressable = targets(design, model["family"])
+    known = {priors.normalise(t) for t in addressable}
+    for target in written.priors:
+        if priors.normalise(target) not in known:
+            problems.append(
+                Problem(f"models.{name}.priors.{target}", f"the model has no parameter '{target}'", did_you_mean(target, addressable))
+            )
+    # A default prior of the study may name a parameter that only some models have; a class that none has is a typo
+    # and was refused before.
+    model["priors"] = {k: v for k, v in model["priors"].items() if k in known}
+    resolve(design, model["family"], model["priors"])
+    model["size"] = {
+        "rows": len(design.y),
+        "coefficients": len(design.coefficients),
+        "effects": int(sum(len(t.levels) * len(t.effects) for t in design.group_terms)),
+    }
+    return problems, notes
+
+
+def _same_models(models: dict[str, dict[str, Any]]) -> list[str]:
+    """Say which models are the same model under two names."""
+    seen: dict[str, str] = {}
+    notes = []
+    for name, model in models.items():
+        identity = repr([model[key] for key in ("formula", "family", "priors", "centred")])
+        if identity in seen:
+            notes.append(f"Models {seen[identity]} and {name} are the same model under two names.")
+        seen.setdefault(identity, name)
+    return notes
+
+
+def _unique(problems: list[Problem]) -> list[Problem]:
+    return list(dict.fromkeys(problems))
+
+
+def _without_defaults(value: dict[str, Any]) -> dict[str, Any]:
+    """Drop empty entries, so that a key added to the schema later does not change what is recorded of old studies."""
+    return {key: _clean(item) for key, item in value.items() if item not in (None, {}, [])}
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _clean(item) for key, item in value.items() if item is not None}
+    return [_clean(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,113 @@
+"""Checks of a model against the prepared data, made before anything is fitted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from multilevel import families
+from multilevel.dataset import Dataset
+from multilevel.design import INTERCEPT, Design, build
+from multilevel.errors import Problem, StudyError
+
+FEW_LEVELS = 5
+
+
+def check(name: str, model: dict[str, Any], dataset: Dataset) -> tuple[Design | None, list[Problem], list[str]]:
+    """Build a model's design and look for what no fit could mend.
+
+    Parameters
+    ----------
+    name
+        The model's name, for messages.
+    model
+        The model of the plan.
+    dataset
+        The prepared dataset.
+
+    Returns
+    -------
+    tuple
+        The design (None where it cannot be built), problems and warnings.
+    """
+    where = f"models.{name}.formula"
+    try:
+        design = build(model, dataset)
+    except StudyError as error:
+        return None, [Problem(where, p.message, p.hint) for p in error.problems], []
+    problems = [Problem(where, message, hint) for message, hint in _response(design, model) + _fixed(design) + _groups(design)]
+    return design, problems, [f"Model {name}: {sentence}" for sentence in _warnings(design)]
+
+
+def _response(design: Design, model: dict[str, Any]) -> list[tuple[str, str]]:
+    y = design.y
+    if np.isinf(y).any():
+        return [(f"the response '{design.response}' has infinite values", "filter those rows")]
+    if len(y) < 3:
+        return [(f"only {len(y)} rows are left for the response '{design.response}'", "")]
+    if np.ptp(y) == 0:
+        return [(f"the response '{design.response}' is constant ({y[0]:g} in all {len(y)} rows), so there is nothing to model", "")]
+    if problem := families.get(model["family"]).support_problem(y):
+        return [(f"the response '{design.response}' {problem}", "")]
+    return []
+
+
+def _fixed(design: Design) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for position, name in enumerate(design.coefficients):
+        column = design.x[:, position]
+        if not np.isfinite(column).all():
+            found.append((f"the predictor '{name}' is not finite in {int((~np.isfinite(column)).sum())} rows", ""))
+        elif name != INTERCEPT and np.ptp(column) == 0:
+            found.append((f"the predictor '{name}' is constant ({column[0]:g} in every row)", "leave it out"))
+    if found:
+        return found
+    return _collinear(design)
+
+
+def _collinear(design: Design) -> list[tuple[str, str]]:
+    """Name columns of X that are a combination of earlier ones (scaled, by QR)."""
+    if not design.x.shape[1]:
+        return []
+    scaled = design.x / np.maximum(np.linalg.norm(design.x, axis=0), 1e-300)
+    diagonal = np.abs(np.diag(np.linalg.qr(scaled, mode="r")))
+    names = [design.coefficients[i] for i in np.flatnonzero(diagonal < 1e-9)]
+    names += list(design.coefficients[len(diagonal) :])
+    if not names:
+        return []
+    shown = ", ".join(f"'{n}'" for n in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return [(f"collinear columns: {shown} can be computed from the columns before", "leave one out")]
+
+
+def _groups(design: Design) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for term in design.group_terms:
+        if len(term.levels) < 2:
+            found.append((f"the group '{term.group}' has one level ('{term.levels[0]}'), so nothing varies between levels", ""))
+        if len(term.levels) == len(design.y):
+            found.append(
+                (
+                    f"the group '{term.group}' has as many levels as rows ({len(design.y)}), so its effects cannot be told from residuals",
+                    "group by a column that repeats",
+                )
+            )
+        if not term.effects:
+            found.append((f"the group term of '{term.group}' has no effects", f"write (1 | {term.group})"))
+    return found
+
+
+def _warnings(design: Design) -> list[str]:
+    found = [
+        f"the group '{term.group}' has only {len(term.levels)} levels; its standard deviation rests on its prior."
+        for term in design.group_terms
+        if len(term.levels) < FEW_LEVELS
+    ]
+    finite = design.scales[(design.scales > 0) & np.isfinite(design.scales)]
+    if len(finite) and finite.max() / finite.min() > 1e4:
+        wide, narrow = int(np.argmax(design.scales)), int(np.argmin(design.scales))
+        found.append(
+            f"predictor scales differ by a factor of {finite.max() / finite.min():.0f} "
+            f"('{design.coefficients[wide]}' has sd {design.scales[wide]:.3g}, '{design.coefficients[narrow]}' {design.scales[narrow]:.3g}); consider rescaling."
+        )
+    return found

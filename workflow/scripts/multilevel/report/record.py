@@ -1,0 +1,209 @@
+"""The record of a study: every small file of a finished run, read into one dictionary of plain JSON types.
+
+A file that is missing is a fact to show ("not fitted"); a file that cannot be read is an error.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from multilevel.report.markdown import clean
+from multilevel.report.numbers import as_float
+
+Record = dict[str, Any]
+
+OK, FAILED, NOT_FITTED = "ok", "failed checks", "not fitted"
+
+STUDY_FIGURES = (
+    "missingness",
+    "data_response_by_group",
+    "group_sizes",
+    "fixed_effects",
+    "shrinkage",
+    "elpd_differences",
+    "pointwise",
+    "predictive_density",
+    "predictive_statistics",
+)
+MODEL_FIGURES = ("predictive_density", "predictive_statistics", "shrinkage", "pareto_k", "trace", "ranks", "energy")
+
+_CHECK_WORDS = {
+    "r_hat": "R-hat",
+    "r_hat_group_effects": "R-hat of group effects",
+    "ess_bulk": "bulk ESS",
+    "ess_tail": "tail ESS",
+    "divergences": "divergences",
+    "e_bfmi": "E-BFMI",
+    "max_treedepth": "tree depth",
+}
+_TEXT_COLUMNS = frozenset(
+    {"parameter", "kind", "group", "level", "effect", "model", "status", "note", "statistic", "diag_diff", "diag_elpd"}
+)
+
+
+class RecordError(ValueError):
+    """A file of the study is there but cannot be read; the message names it."""
+
+
+def build_record(study_dir: Path, plan: Mapping[str, Any], missing: Sequence[str] = ()) -> Record:
+    """Read the small files of a finished study.
+
+    Parameters
+    ----------
+    study_dir
+        ``results/<study>``.
+    plan
+        The resolved study: ``study``, ``title``, ``question``, ``citation``, ``data``, ``models``, ``comparisons``,
+        ``seed``, ``sampler``, ``warnings``.
+    missing
+        What the workflow could not make: names of models, or paths relative to `study_dir`.
+
+    Raises
+    ------
+    RecordError
+        When a file is there but is not the JSON or CSV that its name promises.
+    """
+    study_dir = Path(study_dir)
+    comparisons = plan.get("comparisons") or {}
+    return {
+        **{key: plan.get(key) or "" for key in ("study", "title", "question", "citation", "description")},
+        "seed": plan.get("seed"),
+        "sampler": dict(plan.get("sampler") or {}),
+        "plan_data": plan.get("data") or {},
+        "warnings": [str(warning) for warning in plan.get("warnings") or []],
+        "missing": [str(item) for item in missing],
+        "data": _read_json(study_dir / "data_summary.json"),
+        "models": [
+            _read_model(study_dir, name, model or {}, _is_missing(name, missing))
+            for name, model in (plan.get("models") or {}).items()
+        ],
+        "comparisons": [
+            _read_comparison(study_dir, name, comparison or {}, unit)
+            for name, comparison in comparisons.items()
+            for unit in (comparison or {}).get("leave_out") or ["observation"]
+        ],
+        "figures": _find_figures(study_dir, Path("figures"), STUDY_FIGURES),
+        "provenance": _read_json(study_dir / "provenance.json"),
+    }
+
+
+def label_of(name: str, label: str | None = None) -> str:
+    """Return a model's label, or its name made readable: ``varying_slope`` gives ``Varying slope``."""
+    if label and clean(label):
+        return str(label)
+    if re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
+        return name.replace("_", " ").capitalize()
+    return name
+
+
+def find_model(record: Record, name: str) -> dict[str, Any]:
+    """Return a model of the record by name; a name that no candidate has gives a model that is not fitted."""
+    for model in record["models"]:
+        if model["name"] == name:
+            return dict(model)
+    return {"name": name, "label": label_of(name), "status": NOT_FITTED, "failed": [], "scores": {}, "summary": []}
+
+
+def fitted(record: Record) -> list[dict[str, Any]]:
+    """Return the models that have a fit, whether or not it passed."""
+    return [model for model in record["models"] if model["status"] != NOT_FITTED]
+
+
+def _is_missing(name: str, missing: Sequence[str]) -> bool:
+    marks = {name, f"models/{name}", f"models/{name}/posterior.nc", f"models/{name}/diagnostics.json"}
+    return any(str(item).removeprefix("./") in marks for item in missing)
+
+
+def _read_model(study_dir: Path, name: str, model: Mapping[str, Any], is_missing: bool) -> dict[str, Any]:
+    folder = Path("models") / name
+    diagnostics = None if is_missing else _read_json(study_dir / folder / "diagnostics.json")
+    entry = {
+        "name": name,
+        "label": label_of(name, model.get("label")),
+        "description": model.get("description") or "",
+        "formula": model.get("formula") or "",
+        "family": model.get("family") or "",
+        "priors": model.get("priors") or {},
+        "folder": folder.as_posix(),
+        "equations": _read_json(study_dir / folder / "equations.json"),
+        "prior_table": _read_json(study_dir / folder / "priors.json") or [],
+    }
+    if diagnostics is None:
+        return {**entry, "status": NOT_FITTED, "failed": [], "diagnostics": None, **_nothing_fitted()}
+    failed = [_check_word(check) for check in diagnostics.get("checks", []) if not check.get("passed")]
+    if not failed and not diagnostics.get("passed"):
+        failed = ["marked as failed without naming a check"]
+    return {
+        **entry,
+        "status": FAILED if failed else OK,
+        "failed": failed,
+        "diagnostics": diagnostics,
+        "summary": _read_csv(study_dir / folder / "summary.csv"),
+        "checks": _read_csv(study_dir / folder / "checks.csv"),
+        "scores": {path.stem: _read_json(path) for path in sorted((study_dir / folder / "scores").glob("*.json"))},
+        "figures": _find_figures(study_dir, folder / "figures", MODEL_FIGURES),
+    }
+
+
+def _nothing_fitted() -> dict[str, Any]:
+    return {"summary": [], "checks": [], "scores": {}, "figures": {}}
+
+
+def _check_word(check: Mapping[str, Any]) -> str:
+    name = str(check.get("name", ""))
+    return _CHECK_WORDS.get(name) or str(check.get("label") or name or "unnamed check")
+
+
+def _read_comparison(study_dir: Path, name: str, comparison: Mapping[str, Any], unit: str) -> dict[str, Any]:
+    path = Path("comparisons") / f"{name}.{unit}.csv"
+    rows = _read_csv(study_dir / path)
+    return {
+        "name": name,
+        "unit": unit,
+        "models": list(comparison.get("models") or []),
+        "reference": comparison.get("reference"),
+        "path": path.as_posix(),
+        "made": bool(rows),
+        "rows": rows,
+    }
+
+
+def _find_figures(study_dir: Path, folder: Path, names: Sequence[str]) -> dict[str, str]:
+    paths = {name: folder / f"{name}.svg" for name in names}
+    return {name: path.as_posix() for name, path in paths.items() if (study_dir / path).is_file()}
+
+
+def _read_json(path: Path) -> Any:
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise RecordError(f"{path} is not JSON: {error}") from error
+
+
+def _read_csv(path: Path) -> list[dict[str, Any]]:
+    if not path.is_file():
+        return []
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            rows = list(csv.DictReader(handle, strict=True))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise RecordError(f"{path} is not CSV: {error}") from error
+    if any(None in row or None in row.values() for row in rows):
+        raise RecordError(f"{path} has rows with more or fewer cells than its header")
+    return [
+        {key: value if key in _TEXT_COLUMNS else _number_or_text(value) for key, value in row.items()} for row in rows
+    ]
+
+
+def _number_or_text(value: str) -> float | str | None:
+    number = as_float(value)
+    if number is not None:
+        return number
+    return None if value.strip().lower() in {"", "nan", "na", "none"} else value

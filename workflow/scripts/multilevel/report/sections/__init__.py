@@ -1,0 +1,1 @@
+"""The computed parts of the report, a module for each section; the prose around them is in ``reports/templates``."""

@@ -1,0 +1,66 @@
+"""Predictive checks and the settings of the sampler."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from multilevel.report.flags import caution, model_name
+from multilevel.report.markdown import Markdown, escape, span, table
+from multilevel.report.numbers import ABSENT, as_float, count, decimals_for, fixed, probability
+from multilevel.report.record import Record
+
+_TAIL = 0.025
+
+
+def statistics_table(record: Record) -> Markdown:
+    """Return each statistic of the data beside what the candidates predict for it: median or mean, and 95% interval."""
+    models = record["models"]
+    if not any(model["checks"] for model in models):
+        return Markdown("*No predictive checks were made.*")
+    by_model = {model["name"]: {row["statistic"]: row for row in model["checks"]} for model in models}
+    names = dict.fromkeys(name for model in models for name in by_model[model["name"]])
+    rows = []
+    for name in names:
+        found = [by_model[model["name"]].get(name) for model in models]
+        drawn = [row for row in found if row]
+        decimals = max((d for row in drawn if (d := decimals_for(None, _spread(row))) is not None), default=3)
+        observed = fixed(drawn[0].get("observed"), decimals)
+        rows.append([escape(name.replace("_", " ")), observed, *(_cell(row, decimals) for row in found)])
+    headers = ["Statistic", "Observed", *(model_name(model) for model in models)]
+    return table(headers, rows, label="Predictive checks")
+
+
+def _spread(row: dict[str, Any]) -> float | None:
+    """Return about one standard deviation of a predicted statistic, from its 95% interval."""
+    lower, upper = as_float(row.get("lower")), as_float(row.get("upper"))
+    return None if lower is None or upper is None else (upper - lower) / 4
+
+
+def _cell(row: dict[str, Any] | None, decimals: int) -> Markdown:
+    if row is None:
+        return Markdown(ABSENT)
+    between = f"{fixed(row.get('lower'), decimals)} to {fixed(row.get('upper'), decimals)}"
+    text = Markdown(f"{escape(fixed(row.get('predicted'), decimals))} {span(between, 'ml-interval')}")
+    if not is_extreme(row):
+        return text
+    return Markdown(f"{text} {caution(f'tail {probability(row.get("tail_probability"))}')}")
+
+
+def is_extreme(row: dict[str, Any]) -> bool:
+    """Return whether the observed statistic lies outside the 95% interval of what a candidate predicts."""
+    tail = as_float(row.get("tail_probability"))
+    if tail is not None:
+        return min(tail, 1 - tail) < _TAIL
+    observed, lower, upper = (as_float(row.get(key)) for key in ("observed", "lower", "upper"))
+    return None not in (observed, lower, upper) and not lower <= observed <= upper  # type: ignore[operator]
+
+
+def sampler_table(record: Record) -> Markdown:
+    """Return the settings that each fit ran with."""
+    rows = []
+    for model in record["models"]:
+        diagnostics = model["diagnostics"] or {}
+        cells = [count(diagnostics.get(key)) for key in ("chains", "draws", "tune", "divergences")]
+        rows.append([model_name(model), *cells, str(diagnostics.get("seed", ABSENT))])
+    headers = ["Candidate", "Chains", "Draws kept per chain", "Warm-up draws per chain", "Divergences", "Seed"]
+    return table(headers, rows, label="Sampler settings")

@@ -1,0 +1,165 @@
+"""The comparison: rankings by leave-one-out prediction, and the DIC beside them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from multilevel.report.flags import absent, bad, caution, good, model_name
+from multilevel.report.markdown import Markdown, escape, strong, table
+from multilevel.report.numbers import ABSENT, as_float, count, estimate, fixed, probability
+from multilevel.report.ranking import BEST, BETTER, SAME, Entry, rank
+from multilevel.report.record import FAILED, NOT_FITTED, OK, Record, fitted
+from multilevel.report.sections.quality import high_k, loo_score
+
+_DIC = "dic.conditional"
+_ESTIMATORS = {"PSIS": "Pareto-smoothed importance sampling (PSIS)"}
+
+
+def what_it_means(record: Record, comparison: dict[str, Any]) -> Markdown:
+    """Return what the scores of a comparison leave out, what they predict, and how they were computed."""
+    scores = [score for name in comparison["models"] if (score := _score(record, name, comparison["unit"]))]
+    left_out = f"one {comparison['unit'].replace('_', ' ')} at a time"
+    predicted = _shared(scores, "predicts")
+    parts = [Markdown(f"{strong('Leaves out:')} {escape(left_out)}")]
+    if predicted:
+        parts.append(Markdown(f"{strong('predicts')} {escape(predicted)}"))
+    if likelihood := _shared(scores, "likelihood"):
+        parts.append(Markdown(f"{strong('likelihood:')} {escape(likelihood)}"))
+    if estimator := _shared(scores, "estimator"):
+        parts.append(Markdown(f"{strong('estimated by')} {escape(_ESTIMATORS.get(estimator, estimator))}"))
+    return Markdown("; ".join(parts) + ".")
+
+
+def _score(record: Record, name: str, unit: str) -> dict[str, Any] | None:
+    found = [model for model in record["models"] if model["name"] == name]
+    return loo_score(found[0], unit) if found else None
+
+
+def _shared(scores: list[dict[str, Any]], key: str) -> str:
+    """Return what all scores say under a key, with ``or`` between what differs."""
+    return " or ".join(dict.fromkeys(str(score[key]) for score in scores if score.get(key)))
+
+
+def loo_table(record: Record, comparison: dict[str, Any]) -> Markdown:
+    """Return the ranking; candidates that are not ranked stand last, with the reason."""
+    found = rank(record, comparison)
+    rows = [_ranked_row(entry, place + 1, comparison["unit"]) for place, entry in enumerate(found.ranked)]
+    rows += [_unranked_row(entry, comparison["unit"]) for entry in found.unranked]
+    base = f"Difference from {found.base.model['label']}" if found.base else "Difference"
+    headers = ["Candidate", "Rank", "elpd", "SE", base, "SE of difference", "In words"]
+    headers += ["Stacking weight", "p_loo", "High k", "Largest k", "P(worse)", "Note"]
+    return table(headers, rows, label="Ranking by leave-one-out prediction", align="lrrrrrlrrrrrl")
+
+
+def _ranked_row(entry: Entry, place: int, unit: str) -> list[object]:
+    row = entry.row
+    is_base = entry.verdict in {BEST, "reference"}
+    difference = [Markdown(ABSENT)] * 2 if is_base else [fixed(row.get("elpd_diff"), 1), fixed(row.get("se_diff"), 1)]
+    return [
+        model_name(entry.model),
+        count(place),
+        *_elpd(entry, unit),
+        *difference,
+        _words(entry.verdict),
+        fixed(row.get("weight"), 2),
+        fixed(row.get("p_loo"), 1),
+        *_k_cells(entry, unit),
+        ABSENT if is_base else probability(row.get("p_worse")),
+        _note(row),
+    ]
+
+
+def _elpd(entry: Entry, unit: str) -> list[object]:
+    mcse = as_float((loo_score(entry.model, unit) or {}).get("mcse"))
+    decimals = 1 if mcse is None or mcse < 0.25 else 0
+    return [fixed(entry.row.get("elpd"), decimals), fixed(entry.row.get("se"), 1)]
+
+
+def _words(verdict: str) -> Markdown:
+    if verdict in {BEST, BETTER}:
+        return good(verdict)
+    return caution(verdict) if verdict == SAME else escape(verdict)
+
+
+def _k_cells(entry: Entry, unit: str) -> list[object]:
+    score = loo_score(entry.model, unit)
+    number = entry.row.get("k_bad") if score is None else high_k(score)
+    cell = caution(count(number)) if as_float(number) else count(number)
+    return [cell, fixed(entry.row.get("k_max"), 2)]
+
+
+def _note(row: dict[str, Any]) -> Markdown:
+    texts = [str(row[key]) for key in ("note", "diag_diff", "diag_elpd") if row.get(key)]
+    return escape("; ".join(texts))
+
+
+def _unranked_row(entry: Entry, unit: str) -> list[object]:
+    shown = _elpd(entry, unit) if entry.row.get("elpd") is not None else [ABSENT, ABSENT]
+    reasons = {OK: caution("not scored"), FAILED: bad("not ranked"), NOT_FITTED: absent("not ranked")}
+    p_loo = fixed(entry.row.get("p_loo"), 1)
+    cells = [
+        ABSENT,
+        *shown,
+        ABSENT,
+        ABSENT,
+        reasons[entry.model["status"]],
+        ABSENT,
+        p_loo,
+        *_k_cells(entry, unit),
+        ABSENT,
+    ]
+    return [model_name(entry.model), *cells, _note(entry.row)]
+
+
+def dic_table(record: Record) -> Markdown:
+    """Return the conditional DIC of every fit that has one, smallest first, those that failed a check last."""
+    scored = [(model, model["scores"][_DIC]) for model in fitted(record) if model["scores"].get(_DIC)]
+    scored.sort(key=lambda pair: (pair[0]["status"] != OK, as_float(pair[1].get("dic")) or float("inf")))
+    if not scored:
+        return Markdown("")
+    rows: list[list[object]] = [[model_name(model), *_dic_cells(score)] for model, score in scored]
+    have = {model["name"] for model, _ in scored}
+    rows += [[model_name(model), *[ABSENT] * 10] for model in record["models"] if model["name"] not in have]
+    headers = ["Candidate", "Mean deviance", "MCSE", "Deviance at the plug-in", "pD", "MCSE", "DIC with pD"]
+    headers += ["pV", "MCSE", "Mean deviance + pV", "Plug-in deviance + 2 pV"]
+    return table(headers, rows, label="Conditional deviance information criterion")
+
+
+def _dic_cells(score: dict[str, Any]) -> list[object]:
+    penalty = fixed(score.get("p_d"), 1)
+    is_negative = (as_float(score.get("p_d")) or 0.0) < 0
+    dbar, p_d, p_v = (score.get(key) for key in ("mcse_dbar", "mcse_p_d", "mcse_p_v"))
+    return [
+        _deviance(score.get("dbar"), dbar),
+        estimate(dbar, None, dbar),
+        _deviance(score.get("deviance_at_plug_in"), None),
+        caution(f"{penalty} negative") if is_negative else penalty,
+        estimate(p_d, None, p_d),
+        _deviance(score.get("dic"), p_d),
+        fixed(score.get("p_v"), 1),
+        estimate(p_v, None, p_v),
+        _deviance(score.get("dic_p_v_dbar"), p_v),
+        _deviance(score.get("dic_p_v_plug_in"), p_v),
+    ]
+
+
+def _deviance(value: Any, mcse: Any) -> str:
+    error = as_float(mcse)
+    return fixed(value, 0 if error is not None and error > 0.5 else 1)
+
+
+def dic_plug_ins(record: Record) -> Markdown:
+    """Return the plug-in that the scores name, with ``or`` between those that differ."""
+    scores = [score for model in fitted(record) if (score := model["scores"].get(_DIC))]
+    return escape(_shared(scores, "plug_in"))
+
+
+def penalties_disagree(record: Record) -> list[str]:
+    """Return the labels of the candidates whose two penalties differ by a factor of two or more."""
+    labels = []
+    for model in fitted(record):
+        score = model["scores"].get(_DIC) or {}
+        p_d, p_v = as_float(score.get("p_d")), as_float(score.get("p_v"))
+        if p_d is not None and p_v is not None and (p_d <= 0 or p_v <= 0 or max(p_d / p_v, p_v / p_d) >= 2):
+            labels.append(model["label"])
+    return labels

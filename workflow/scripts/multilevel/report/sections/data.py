@@ -1,0 +1,143 @@
+"""The data section: tables, joins, rows, groups, columns and codings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from multilevel.report.markdown import Markdown, code, escape, join, table
+from multilevel.report.numbers import ABSENT, as_float, count, significant
+from multilevel.report.record import Record
+
+_MOST_LEVELS = 12
+
+
+def tables_table(record: Record) -> Markdown:
+    """Return the raw tables with their source, licence and fingerprint."""
+    rows = [
+        [
+            code(entry.get("path") or entry.get("name")),
+            count(entry.get("rows")),
+            escape(entry.get("source") or ABSENT),
+            escape(entry.get("licence") or ABSENT),
+            code(str(entry.get("sha256") or ABSENT)[:12]),
+        ]
+        for entry in _part(record, "tables")
+    ]
+    return table(["File", "Rows", "Source", "Licence", "SHA-256 begins"], rows, label="Raw tables", align="lrlll")
+
+
+def joins_table(record: Record) -> Markdown:
+    """Return each join with how many rows found a partner."""
+    rows = [
+        [
+            code(entry.get("table")),
+            _columns(entry.get("by")),
+            count(entry.get("matched")),
+            count(entry.get("unmatched")),
+        ]
+        for entry in _part(record, "joins")
+    ]
+    return table(["Joined table", "On", "Rows matched", "Rows unmatched"], rows, label="Joins", align="llrr")
+
+
+def _columns(by: Any) -> Markdown:
+    return join(code(name) for name in (by if isinstance(by, list) else [by]))
+
+
+def rows_table(record: Record) -> Markdown:
+    """Return how the raw rows became the rows that every candidate was fitted to."""
+    rows = (record["data"] or {}).get("rows") or {}
+    steps = [("Rows in the base table", "raw"), ("after the filter", "after_filter")]
+    steps += [("dropped for missing values", "dropped_missing"), ("used by every candidate", "used")]
+    lines = [[label, count(rows.get(key))] for label, key in steps]
+    reasons = _part(record, "dropped")
+    lines[3:3] = [
+        [Markdown(f"of these, {code(entry.get('column'))} missing"), count(entry.get("rows"))] for entry in reasons
+    ]
+    return table(["Step", "Rows"], lines, label="Rows used")
+
+
+def response_table(record: Record) -> Markdown:
+    """Return the response: location, spread, range and transformation."""
+    response = (record["data"] or {}).get("response") or {}
+    row = [code(response.get("name")), *(significant(response.get(key), 4) for key in ("mean", "sd", "min", "max"))]
+    transformation = response.get("transformation")
+    return table(
+        ["Response", "Mean", "SD", "Smallest", "Largest", "Transformation"],
+        [[*row, code(transformation) if transformation else "none"]],
+        label="Response",
+        align="lrrrrl",
+    )
+
+
+def groups_table(record: Record) -> Markdown:
+    """Return the groupings with their sizes."""
+    keys = ("levels", "smallest", "median", "largest", "singletons")
+    rows = [[code(group.get("name")), *(_size(group.get(key)) for key in keys)] for group in _part(record, "groups")]
+    headers = ["Grouping", "Groups", "Smallest", "Median size", "Largest", "Groups with one row"]
+    return table(headers, rows, label="Groups")
+
+
+def _size(value: Any) -> str:
+    number = as_float(value)
+    return count(value) if number is None or number == round(number) else significant(value)
+
+
+def columns_table(record: Record) -> Markdown:
+    """Return every column used, with its unit and what it means."""
+    rows = [
+        [
+            code(column.get("name")),
+            escape(column.get("description") or ABSENT),
+            escape(column.get("unit") or ABSENT),
+            escape(column.get("type") or ABSENT),
+            _content(column),
+            count(column.get("missing")),
+        ]
+        for column in _part(record, "columns")
+    ]
+    headers = ["Column", "Meaning", "Unit", "Type", "Mean or levels", "Missing"]
+    return table(headers, rows, label="Columns", align="lllllr")
+
+
+def _content(column: Mapping[str, Any]) -> Markdown:
+    levels = column.get("levels")
+    if isinstance(levels, list):
+        shown = join(levels[:_MOST_LEVELS])
+        more = len(levels) - _MOST_LEVELS
+        return Markdown(f"{shown} and {count(more)} more") if more > 0 else shown
+    if levels is not None:
+        return escape(f"{count(levels)} levels")
+    return (
+        escape(f"mean {significant(column['mean'])}") if as_float(column.get("mean")) is not None else Markdown(ABSENT)
+    )
+
+
+def codings_table(record: Record) -> Markdown:
+    """Return the columns that the study makes or changes, and the filter; empty where there are none."""
+    data = record["plan_data"]
+    rows: list[list[object]] = [["Filter", Markdown("—"), code(data["filter"])]] if data.get("filter") else []
+    rows += [["Derived", code(name), code(text)] for name, text in _items(data.get("derive"))]
+    rows += [["Renamed", code(name), code(text)] for name, text in _items(data.get("rename"))]
+    rows += [["Centred", code(name), _centring(how)] for name, how in _items(data.get("centre"))]
+    rows += [["Reference level", code(name), escape(text)] for name, text in _items(data.get("reference"))]
+    return table(["Step", "Column", "Definition"], rows, label="Codings", align="lll") if rows else Markdown("")
+
+
+def _items(mapping: Any) -> list[tuple[str, Any]]:
+    return list(mapping.items()) if isinstance(mapping, Mapping) else []
+
+
+def _centring(how: Any) -> Markdown:
+    if not isinstance(how, Mapping):
+        return code(how)
+    parts = [code(how.get("column"))]
+    for key, word in (("within", "minus the mean of its own group of"), ("between", "as the group means of")):
+        if how.get(key):
+            return join([*parts, Markdown(f"{word} {code(how[key])}")], " ")
+    return join([*parts, Markdown("minus its mean")], " ")
+
+
+def _part(record: Record, name: str) -> list[dict[str, Any]]:
+    return list((record["data"] or {}).get(name) or [])

@@ -1,0 +1,159 @@
+"""One paragraph for a reader who knows no statistics, built from the numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from multilevel.report.markdown import Markdown, code, escape, sentence_list, strong
+from multilevel.report.numbers import as_float, count, fixed, in_words, plural, significant
+from multilevel.report.ranking import SAME, WORSE, Entry, Ranking, is_decisive, rank
+from multilevel.report.record import FAILED, NOT_FITTED, Record
+from multilevel.report.sections.quality import high_k, loo_score
+
+
+def paragraph(record: Record) -> Markdown:
+    """Return what was compared, which candidate predicts best and how surely, and how much groups differ."""
+    ranking = _main_ranking(record)
+    sentences = [_compared(record), *_best(ranking), *_groups(record, ranking), *_left_out(record)]
+    return Markdown(" ".join(sentence for sentence in sentences if sentence))
+
+
+def _main_ranking(record: Record) -> Ranking | None:
+    made = [comparison for comparison in record["comparisons"] if comparison["made"]]
+    return rank(record, made[0]) if made else None
+
+
+def _compared(record: Record) -> Markdown:
+    number = len(record["models"])
+    data = record["data"] or {}
+    name = (data.get("response") or {}).get("name")
+    response = Markdown(f" of {code(name)}") if name else Markdown("")
+    rows = as_float((data.get("rows") or {}).get("used"))
+    seen = f" were compared on {plural(rows, 'observation')}" if rows is not None else " were compared"
+    groups = [
+        Markdown(f"{count(group.get('levels'))} groups ({code(group.get('name'))})")
+        for group in data.get("groups") or []
+    ]
+    within = Markdown(f" in {sentence_list(groups)}") if groups else Markdown("")
+    models = "model" if number == 1 else "models"
+    seen = seen.replace("were", "was") if number == 1 else seen
+    return Markdown(f"{in_words(number).capitalize()} candidate {models}{response}{seen}{within}.")
+
+
+def _best(ranking: Ranking | None) -> list[Markdown]:
+    if ranking is None or ranking.best is None:
+        return [Markdown("No candidate could be ranked, so nothing is said here about which predicts best.")]
+    best = ranking.best
+    if len(ranking.ranked) == 1:
+        return [Markdown(f"Only {strong(best.model['label'])} could be scored, so there is no comparison to report.")]
+    opening = f"Judged by how well it predicts {_target(best)}, {strong(best.model['label'])} comes first"
+    if ranking.base is None:
+        return [Markdown(f"{opening}; the differences between the candidates were not computed.")]
+    if ranking.base.model["name"] != best.model["name"]:
+        return [Markdown(f"{opening}: {_versus_reference(best, ranking.base)}.")]
+    second = ranking.ranked[1]
+    return [Markdown(f"{opening}, {_lead(second)}."), *_others(ranking, second), *_caution(best)]
+
+
+def _target(entry: Entry) -> Markdown:
+    score = loo_score(entry.model) or {}
+    return escape(score.get("predicts") or "observations that were left out")
+
+
+def _lead(second: Entry) -> Markdown:
+    """Return by how much the first is ahead of the second, and whether that settles anything."""
+    difference, error = as_float(second.row.get("elpd_diff")), as_float(second.row.get("se_diff"))
+    ahead = (
+        f"{fixed(abs(difference or 0.0), 1)} points of log predictive density ahead of {strong(second.model['label'])}"
+    )
+    if error is None:
+        return Markdown(f"{ahead}, with no standard error to judge that by")
+    times = f", {fixed(abs(difference or 0.0) / error, 1)} times the standard error of that lead" if error else ""
+    if second.verdict == SAME:
+        return Markdown(f"{ahead}{times}: **too little to be decisive, so these two cannot be told apart**")
+    return Markdown(f"{ahead}{times}: **a decisive lead**")
+
+
+def _versus_reference(best: Entry, base: Entry) -> Markdown:
+    difference, error = best.row.get("elpd_diff"), best.row.get("se_diff")
+    size = fixed(abs(as_float(difference) or 0.0), 1)
+    word = "a decisive lead" if is_decisive(difference, error) else "too small a lead to be decisive"
+    name = strong(base.model["label"])
+    return Markdown(
+        f"{size} points of log predictive density (standard error {fixed(error, 1)}) from the reference {name}, {word}"
+    )
+
+
+def _others(ranking: Ranking, second: Entry) -> list[Markdown]:
+    rest = [entry for entry in ranking.ranked if entry is not second and entry is not ranking.best]
+    same = [strong(entry.model["label"]) for entry in rest if entry.verdict == SAME]
+    worse = [strong(entry.model["label"]) for entry in rest if entry.verdict == WORSE]
+    sentences = []
+    if same:
+        verb = "is" if len(same) == 1 else "are"
+        sentences.append(Markdown(f"{sentence_list(same)} {verb} not clearly behind either."))
+    if worse:
+        verb = "predicts" if len(worse) == 1 else "predict"
+        sentences.append(Markdown(f"{sentence_list(worse)} {verb} clearly worse."))
+    return sentences
+
+
+def _caution(best: Entry) -> list[Markdown]:
+    high = high_k(loo_score(best.model) or {})
+    if not high:
+        return []
+    return [Markdown(f"The first one's score is uncertain: {plural(high, 'observation')} had a high Pareto k.")]
+
+
+def _groups(record: Record, ranking: Ranking | None) -> list[Markdown]:
+    """Return how much groups differ, by the best candidate that has group effects."""
+    if ranking is None:
+        return []
+    for entry in ranking.ranked:
+        rows = [row for row in entry.model["summary"] if row.get("kind") == "sd" and _is_intercept(row)]
+        if rows:
+            return [_group_sentence(record, entry, rows, is_best=entry is ranking.best)]
+    return []
+
+
+def _is_intercept(row: dict[str, Any]) -> bool:
+    return row.get("effect") in {"Intercept", "", None} or "Intercept" in str(row.get("parameter"))
+
+
+def _group_sentence(record: Record, entry: Entry, rows: list[dict[str, Any]], *, is_best: bool) -> Markdown:
+    residual = [row for row in entry.model["summary"] if row.get("kind") == "residual"]
+    inside = [significant(row.get("mean"), 2) for row in residual[:1]]
+    against = Markdown(f", against {inside[0]} between observations of one group" if inside else "")
+    opening = "In it" if is_best else f"In {strong(entry.model['label'])}, the best that has group effects"
+    name = ((record["data"] or {}).get("response") or {}).get("name")
+    scale = f" of {code(name)}" if name and residual else " on the scale of the linear predictor"
+    spread = sentence_list(_spread(row) for row in rows)
+    return Markdown(
+        f"{opening}, what the predictors leave unexplained{scale} has a standard deviation of {spread}{against}."
+    )
+
+
+def _spread(row: dict[str, Any]) -> Markdown:
+    """Return how much the groups of one grouping differ, in two digits: more would not be plain language."""
+    group = code(row.get("group") or row.get("parameter"))
+    mean, lower, upper = (significant(row.get(key), 2) for key in ("mean", "lower", "upper"))
+    return Markdown(f"{mean} between groups of {group} (95% interval {lower} to {upper})")
+
+
+def _left_out(record: Record) -> list[Markdown]:
+    failed = [
+        Markdown(f"{strong(model['label'])} ({sentence_list(model['failed'])})")
+        for model in record["models"]
+        if model["status"] == FAILED
+    ]
+    missing = [strong(model["label"]) for model in record["models"] if model["status"] == NOT_FITTED]
+    sentences = []
+    if failed:
+        verb = "takes" if len(failed) == 1 else "take"
+        sentences.append(
+            Markdown(f"{sentence_list(failed)} failed a check of the sampler and {verb} no part in the ranking.")
+        )
+    if missing:
+        verb = "was" if len(missing) == 1 else "were"
+        sentences.append(Markdown(f"{sentence_list(missing)} {verb} not fitted."))
+    return sentences

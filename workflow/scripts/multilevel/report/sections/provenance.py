@@ -1,0 +1,63 @@
+"""Provenance: whatever the run recorded, shown without having to know its keys."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from multilevel.report.markdown import Markdown, bullets, code, escape, strong, table
+from multilevel.report.record import Record
+
+_TITLES = {
+    "software": "Software",
+    "versions": "Software",
+    "seeds": "Seeds",
+    "commands": "Commands",
+    "command": "Command",
+    "inputs": "Input files",
+    "outputs": "Results",
+    "hashes": "Hashes",
+    "sha256": "SHA-256",
+    "regenerate": "How to make this again",
+}
+_LONGEST_TABLE = 200
+
+
+def blocks(record: Record) -> Markdown:
+    """Return the content of ``provenance.json``: single values as a list, each collection under a title of its own."""
+    content = record["provenance"]
+    if not isinstance(content, Mapping) or not content:
+        return Markdown("*No provenance was recorded for this run.*")
+    single = {key: value for key, value in content.items() if not isinstance(value, Mapping | list)}
+    parts = [bullets(f"{title(key)}: {value}" for key, value in single.items() if value is not None)] if single else []
+    for key, value in content.items():
+        if key not in single and value:
+            parts += [strong(title(key)), collection(value, title(key))]
+    return Markdown("\n\n".join(parts))
+
+
+def title(key: str) -> str:
+    """Return a key of the record as a title: ``git_commit`` gives ``Git commit``."""
+    return _TITLES.get(key) or str(key).replace("_", " ").capitalize()
+
+
+def collection(value: Any, label: str) -> Markdown:
+    """Return a mapping or a list of mappings as a table, any other list as bullets; at most 200 lines."""
+    if isinstance(value, Mapping):
+        rows = [[code(key), _leaf(item)] for key, item in list(value.items())[:_LONGEST_TABLE]]
+        return table(["Name", "Value"], rows, label=label, align="ll")
+    if all(isinstance(item, Mapping) for item in value):
+        keys = list(dict.fromkeys(key for item in value for key in item))
+        rows = [[_leaf(item.get(key)) for key in keys] for item in value[:_LONGEST_TABLE]]
+        return table([title(key) for key in keys], rows, label=label, align="l" * len(keys))
+    return bullets(_leaf(item) for item in value[:_LONGEST_TABLE])
+
+
+def _leaf(value: Any) -> Markdown:
+    if value is None:
+        return Markdown("")
+    if isinstance(value, Mapping):
+        return escape(", ".join(f"{key} {item}" for key, item in value.items()))
+    if isinstance(value, list):
+        return escape(", ".join(str(item) for item in value))
+    return code(value)

@@ -1,0 +1,134 @@
+"""What the rules take from a plan: small slices, as text that Snakemake can compare with the last run's.
+
+Standard library only: the Snakefile imports this on every run.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from multilevel import environments
+from multilevel.provenance import STACK
+
+SPEC = ("formula", "family", "priors", "centred")
+"""Keys of a model that decide its posterior, given the data."""
+
+
+def as_json(value: Any) -> str:
+    """Return plain values as JSON text that is the same for equal values."""
+    return json.dumps(value, sort_keys=True)
+
+
+def locked(path: Path) -> dict[str, str]:
+    """Return the locked version of every package."""
+    return environments.locked_versions(path)
+
+
+def model_spec(model: dict[str, Any]) -> dict[str, Any]:
+    """Return what decides a model's design, priors and likelihood."""
+    return {key: model[key] for key in SPEC}
+
+
+def identity(plan: dict[str, Any], model: str, versions: dict[str, str]) -> dict[str, Any]:
+    """Return what decides a fit's draws: model, data, sampler, seed, and the versions of what samples."""
+    entry = plan["models"][model]
+    return {
+        "model": model_spec(entry),
+        "fingerprint": entry["fingerprint"],
+        "sampler": plan["sampler"],
+        "seed": entry["seed"],
+        "stack": {name: versions[name] for name in STACK},
+    }
+
+
+def responses(plan: dict[str, Any]) -> list[str]:
+    """Return the responses of a study's models, in order of first use."""
+    return list(dict.fromkeys(m["formula"].split("~")[0].strip() for m in plan["models"].values()))
+
+
+def groups(plan: dict[str, Any]) -> list[str]:
+    """Return the grouping columns of a study's models, in order of first use."""
+    return list(dict.fromkeys(g for m in plan["models"].values() for g in m["groups"]))
+
+
+def used(plan: dict[str, Any]) -> list[str]:
+    """Return every column that some model uses, in order of first use."""
+    return list(dict.fromkeys(c for m in plan["models"].values() for c in m["columns"]))
+
+
+def quantity(plan: dict[str, Any]) -> str:
+    """Return how the response is named on an axis: its label, with its unit."""
+    response = responses(plan)[0]
+    label, unit = plan["labels"].get(response, response), plan["units"].get(response, "")
+    return f"{label} ({unit})" if unit and unit not in label else label
+
+
+def labels(plan: dict[str, Any], models: list[str]) -> str:
+    """Return the labels of some models, as JSON; the order is kept, because figures follow it."""
+    return json.dumps({name: plan["models"][name]["label"] for name in models})
+
+
+def raw_tables(plan: dict[str, Any], root: Path) -> list[str]:
+    """Return the raw tables of a study and the data packages beside them, relative to the project folder."""
+    found: list[str] = []
+    for name in [plan["data"]["table"], *(join["table"] for join in plan["data"].get("join", []))]:
+        package = Path(name).parent / "datapackage.json"
+        found += [name, *([str(package)] if (root / package).is_file() else [])]
+    return list(dict.fromkeys(found))
+
+
+def fit_memory(plan: dict[str, Any], model: str) -> int:
+    """Return the MB that a fit needs.
+
+    A base for PyMC, nutpie and the compiler, then the design and, for each draw, every parameter twice in float64 (the
+    sampler's trace and the posterior made of it).
+    """
+    size, sampler = plan["models"][model]["size"], plan["sampler"]
+    parameters = size["coefficients"] + 3 * size["effects"] + 20
+    design = 8 * size["rows"] * (size["coefficients"] + 10)
+    return int(1000 + (16 * parameters * sampler["chains"] * sampler["draws"] + 4 * design) / 1e6)
+
+
+def fit_threads(plan: dict[str, Any], model: str) -> int:
+    """Return the threads of a fit.
+
+    Compiling takes one thread and, for small data, most of the time: such fits run side by side on one thread each. From
+    about 200,000 values in the design on, sampling dominates and every chain gets its thread.
+    """
+    size = plan["models"][model]["size"]
+    return 1 if size["rows"] * (size["coefficients"] + 3) < 200_000 else int(plan["sampler"]["chains"])
+
+
+def fit_runtime(plan: dict[str, Any], model: str) -> int:
+    """Return the minutes that a fit may take: five for imports and compiling, then by draws and size, generously."""
+    size, sampler = plan["models"][model]["size"], plan["sampler"]
+    draws = sampler["chains"] * (sampler["draws"] + sampler["tune"])
+    work = draws * (size["rows"] * (size["coefficients"] + 3) + 20 * size["effects"])
+    return int(10 + work / 1e9)
+
+
+def pins(versions: dict[str, str], *names: str) -> str:
+    """Return the locked versions of some packages as text."""
+    return " ".join(f"{name}={versions[name]}" for name in names)
+
+
+def words(plan: dict[str, Any]) -> str:
+    """Return the study's units and labels of columns, as JSON."""
+    return as_json({"units": plan["units"], "labels": plan["labels"]})
+
+
+def shrinking(plan: dict[str, Any], models: list[str]) -> list[str]:
+    """Return those of some models that have a varying intercept, whose shrinkage can be drawn."""
+    return [m for m in models if plan["models"][m]["varying_intercept"]]
+
+
+def report_plan(plan: dict[str, Any]) -> str:
+    """Return what the report says of the plan, as JSON; the order of models and comparisons is kept."""
+    kept = ("study", "title", "question", "citation", "description", "seed", "sampler", "data", "comparisons", "warnings")
+    models = {
+        name: {key: model[key] for key in ("formula", "family", "priors", "label", "description")}
+        for name, model in plan["models"].items()
+    }
+    return json.dumps({**{key: plan[key] for key in kept}, "models": models})

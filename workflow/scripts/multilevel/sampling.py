@@ -1,0 +1,238 @@
+"""Compile with nutpie, sample, and turn the trace into the posterior that is stored. A partial trace is refused."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import Any
+
+import numpy as np
+import nutpie
+import pymc as pm
+import xarray as xr
+
+from multilevel.default_priors import cor_names
+from multilevel.design import INTERCEPT, Design, Term
+
+LOG = logging.getLogger(__name__)
+
+SAMPLE_STATS = {
+    "logp": "lp",
+    "energy": "energy",
+    "diverging": "diverging",
+    "depth": "tree_depth",
+    "maxdepth_reached": "reached_max_treedepth",
+    "n_steps": "n_steps",
+    "step_size": "step_size",
+    "mean_tree_accept": "acceptance_rate",
+}
+"""What is kept of nutpie's statistics, under ArviZ's names."""
+
+
+class PartialTraceError(RuntimeError):
+    """The sampler returned fewer draws than were asked for."""
+
+
+def sample(model: pm.Model, settings: dict[str, Any], seed: int, cores: int) -> tuple[xr.DataTree, dict[str, float]]:
+    """Compile and sample.
+
+    Parameters
+    ----------
+    model
+        The model.
+    settings
+        ``chains``, ``draws``, ``tune``, ``target_accept``, ``max_treedepth``.
+    seed
+        Seed; the draws are the same at any number of cores.
+    cores
+        Chains to run at a time.
+
+    Returns
+    -------
+    tuple
+        nutpie's DataTree without warm-up, and the seconds spent compiling and sampling.
+
+    Raises
+    ------
+    PartialTraceError
+        When chains or draws are missing, as after an interrupt.
+    """
+    started = time.perf_counter()
+    LOG.info("compiling")
+    compiled = nutpie.compile_pymc_model(model)
+    compiled_at = time.perf_counter()
+    LOG.info("compiled in %.1f s; %d unconstrained parameters", compiled_at - started, compiled.n_dim)
+    total = settings["tune"] + settings["draws"]
+    progress = _Progress(total)
+    trace = nutpie.sample(
+        compiled,
+        draws=settings["draws"],
+        tune=settings["tune"],
+        chains=settings["chains"],
+        cores=cores,
+        seed=seed,
+        target_accept=settings["target_accept"],
+        maxdepth=settings["max_treedepth"],
+        save_warmup=False,
+        progress_bar=False,
+        progress_callback=progress,
+        progress_rate=1000,
+    )
+    sampled_at = time.perf_counter()
+    LOG.info("sampled in %.1f s", sampled_at - compiled_at)
+    refuse_partial(trace, settings["chains"], settings["draws"])
+    return trace, {"compile_s": compiled_at - started, "sample_s": sampled_at - compiled_at}
+
+
+def refuse_partial(trace: xr.DataTree, chains: int, draws: int) -> None:
+    """Raise unless the trace holds every draw of every chain.
+
+    Raises
+    ------
+    PartialTraceError
+        nutpie returns what it has, as if it were whole, when it is interrupted.
+    """
+    sizes = trace["posterior"].sizes
+    found = (sizes.get("chain", 0), sizes.get("draw", 0))
+    values = trace["posterior"].to_dataset()
+    holes = sum(int(np.isnan(v.to_numpy()).any()) for v in values.values() if v.dtype.kind == "f")
+    if found != (chains, draws) or holes:
+        raise PartialTraceError(
+            f"the sampler returned {found[0]} chains x {found[1]} draws{' with gaps' if holes else ''} of {chains} x {draws}; "
+            "nothing is stored"
+        )
+
+
+class _Progress:
+    """Writes one line for all chains every few seconds, and one at each tenth of the way."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.started = time.perf_counter()
+        self.last = 0.0
+        self.tenth = -1
+
+    def __call__(self, chains: list[Any]) -> None:
+        done = sum(chain.finished_draws for chain in chains)
+        share = done / max(1, self.total * len(chains))
+        now = time.perf_counter()
+        if int(share * 10) == self.tenth and now - self.last < 10:
+            return
+        self.tenth, self.last = int(share * 10), now
+        left = (now - self.started) * (1 - share) / share if share > 0.02 else float("nan")
+        state = ", ".join(f"{chain.finished_draws}{'w' if chain.tuning else ''}" for chain in chains)
+        divergences = sum(chain.divergences for chain in chains)
+        steps = [chain.step_size for chain in chains if chain.started]
+        LOG.info(
+            "draws of %d by chain (w: warm-up): %s; %d divergences; step size %s; about %.0f s left",
+            self.total,
+            state,
+            divergences,
+            f"{min(steps):.3g} to {max(steps):.3g}" if steps else "-",
+            left,
+        )
+
+
+def posterior(trace: xr.DataTree, design: Design, centred: bool) -> tuple[xr.DataTree, dict[str, dict[str, Any]]]:
+    """Turn nutpie's trace into what is stored.
+
+    Parameters
+    ----------
+    trace
+        What `sample` returned.
+    design
+        The design that the model was built from.
+    centred
+        Whether group effects were sampled directly.
+
+    Returns
+    -------
+    tuple
+        A DataTree with the groups posterior, sample_stats, observed_data and constant_data, and the encoding that
+        stores it compressed. In the posterior, with S chains x draws:
+
+        ``b`` (chain, draw, coefficient), the intercept at predictor values of 0; ``sigma``; and for a term with key k
+        ``sd_k`` (effect), ``cor_k`` (pair), ``r_k`` (level, effect) in float32: group effects need no more digits than
+        their Monte Carlo error, and they are most of the file.
+    """
+    raw = trace["posterior"]
+    variables: dict[str, xr.DataArray] = {}
+    coords: dict[str, Any] = {"chain": raw["chain"].to_numpy(), "draw": raw["draw"].to_numpy()}
+    if design.coefficients:
+        variables["b"] = xr.DataArray(_coefficients(raw, design), dims=("chain", "draw", "coefficient"))
+        coords["coefficient"] = list(design.coefficients)
+    for term in design.group_terms:
+        level, effect, pair = f"{term.key}_level", f"{term.key}_effect", f"{term.key}_pair"
+        sd = raw[f"sd_{term.key}"].to_numpy()
+        factor = _factors(raw, term)
+        effects = _effects(raw, term, sd, factor, centred)
+        variables[f"sd_{term.key}"] = xr.DataArray(sd, dims=("chain", "draw", effect))
+        variables[f"r_{term.key}"] = xr.DataArray(effects.astype(np.float32), dims=("chain", "draw", level, effect))
+        coords |= {level: list(term.levels), effect: list(term.effects)}
+        if term.correlated:
+            correlation = np.einsum("cdij,cdkj->cdik", factor, factor)
+            below = np.tril_indices(len(term.effects), k=-1)
+            variables[f"cor_{term.key}"] = xr.DataArray(correlation[..., below[0], below[1]], dims=("chain", "draw", pair))
+            coords[pair] = cor_names(term)
+    known = {"intercept", "slopes"}
+    for name in raw.data_vars:
+        if raw[name].ndim == 2 and str(name) not in known and not str(name).startswith(("sd_", "partial_", "offsets_", "effects_", "slopes_")):
+            variables[str(name)] = xr.DataArray(raw[name].to_numpy(), dims=("chain", "draw"))
+    stats = trace["sample_stats"]
+    kept = {new: ("chain draw".split(), stats[old].to_numpy()) for old, new in SAMPLE_STATS.items() if old in stats}
+    shared = {"chain": coords["chain"], "draw": coords["draw"]}
+    tree = xr.DataTree.from_dict(
+        {
+            "posterior": xr.Dataset(variables, coords=coords),
+            "sample_stats": xr.Dataset(kept, coords=shared),
+            "observed_data": xr.Dataset({design.response: ("row", design.y)}),
+            "constant_data": xr.Dataset({"offset": ("row", design.offset)}),
+        }
+    )
+    encoding = {
+        f"/{name}": {str(v): {"zlib": True, "complevel": 4, "shuffle": True} for v in tree[name].data_vars} for name in tree.children
+    }
+    return tree, encoding
+
+
+def _coefficients(raw: Any, design: Design) -> np.ndarray:
+    """Return the coefficients in the order of X, the intercept moved from the predictors' means to zero."""
+    slopes = [i for i, c in enumerate(design.coefficients) if c != INTERCEPT]
+    out = np.empty((raw.sizes["chain"], raw.sizes["draw"], len(design.coefficients)))
+    if slopes:
+        out[..., slopes] = raw["slopes"].to_numpy()
+    if design.has_intercept:
+        means = design.x[:, slopes].mean(axis=0)
+        position = design.coefficients.index(INTERCEPT)
+        out[..., position] = raw["intercept"].to_numpy() - (out[..., slopes] @ means if slopes else 0.0)
+    return out
+
+
+def _factors(raw: Any, term: Term) -> np.ndarray:
+    """Return the Cholesky factors of the correlation matrix, shape (chain, draw, effects, effects)."""
+    size = len(term.effects)
+    shape = (raw.sizes["chain"], raw.sizes["draw"], size, size)
+    factor = np.zeros(shape)
+    factor[..., 0, 0] = 1.0
+    if not term.correlated:
+        factor[..., range(size), range(size)] = 1.0
+        return factor
+    partial = 2.0 * raw[f"partial_{term.key}"].to_numpy() - 1.0
+    position = 0
+    for i in range(1, size):
+        rest = np.ones(shape[:2])
+        for j in range(i):
+            p = partial[..., position]
+            factor[..., i, j] = p * rest
+            rest = rest * np.sqrt(1.0 - p**2)
+            position += 1
+        factor[..., i, i] = rest
+    return factor
+
+
+def _effects(raw: Any, term: Term, sd: np.ndarray, factor: np.ndarray, centred: bool) -> np.ndarray:
+    """Return the group effects, shape (chain, draw, level, effect)."""
+    if centred:
+        return np.stack([raw[f"effects_{term.key}_{i}"].to_numpy() for i in range(len(term.effects))], axis=-1)
+    offsets = raw[f"offsets_{term.key}"].to_numpy()
+    return np.asarray(np.einsum("cdi,cdij,cdjl->cdli", sd, factor, offsets, optimize=True))

@@ -1,0 +1,92 @@
+"""Deviance information criterion given the group effects, with both penalties in use.
+
+``p_d`` is Dbar - D(plug-in) (Spiegelhalter, Best, Carlin & van der Linde 2002, JRSS-B 64:583). The plug-in is the
+posterior mean of each linear predictor and of the log of each scale parameter; another plug-in gives another p_d.
+``p_v`` is Var(D)/2 (Gelman et al., Bayesian Data Analysis), invariant and never negative; two criteria are made of it:
+Dbar + p_v (R2jags) and D(plug-in) + 2 p_v (BDA3).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from arviz_stats.base import array_stats
+from numpy.typing import NDArray
+
+from multilevel import families, likelihood, predictor
+from multilevel.design import Design
+from multilevel.predictor import Draws
+
+Array = NDArray[np.float64]
+
+PLUG_IN = "posterior mean of each linear predictor and of the log of sigma"
+
+
+def score(design: Design, draws: Draws, family: str) -> tuple[dict[str, Any], None]:
+    """Return the DIC record.
+
+    Parameters
+    ----------
+    design, draws
+        The design and its posterior draws.
+    family
+        Name of the response distribution.
+
+    Returns
+    -------
+    tuple
+        The record; None, because a deviance has no per-unit table that could be compared.
+    """
+    deviance = np.zeros(draws.size)
+    for _, log_density in likelihood.conditional(design, draws, family):
+        deviance -= 2.0 * log_density.sum(axis=1)
+    at_plug_in = plug_in_deviance(design, draws, family)
+    return summarise(deviance, at_plug_in, draws.chains), None
+
+
+def plug_in_deviance(design: Design, draws: Draws, family: str) -> float:
+    """Return the deviance at the plug-in (see `PLUG_IN`)."""
+    module = families.get(family)
+    others = {name: np.exp(np.log(draws.others[name]).mean()) for name in module.PARAMETERS[1:]}
+    total = 0.0
+    for rows in predictor.blocks(len(design.y), draws.size):
+        eta = predictor.linear_predictor(design, draws, rows).mean(axis=0)
+        total += float(-2.0 * module.log_density(design.y[rows], eta, **others).sum())
+    return total
+
+
+def summarise(deviance: Array, at_plug_in: float, chains: int) -> dict[str, Any]:
+    """Return the record of posterior deviances, shape (S,), chains after one another."""
+    shaped = deviance.reshape(chains, -1)
+    dbar = float(deviance.mean())
+    p_d = dbar - at_plug_in
+    p_v = float(np.var(deviance, ddof=1) / 2)
+    mcse_dbar = float(array_stats.mcse(shaped, chain_axis=0, draw_axis=1, method="mean"))
+    # Var(D) is the mean of squared deviations, so its error is that of a mean; the plug-in's own error is of lower order.
+    squared = np.square(shaped - dbar) / 2
+    mcse_p_v = float(array_stats.mcse(squared, chain_axis=0, draw_axis=1, method="mean"))
+    warnings = []
+    if p_d < 0:
+        warnings.append(f"p_D is negative ({p_d:.2f}): the plug-in lies outside the bulk of the posterior, so this DIC means nothing.")
+    if abs(p_d - p_v) > max(2.0, 0.25 * max(abs(p_d), p_v)):
+        warnings.append(f"The two penalties differ (p_D {p_d:.1f}, p_V {p_v:.1f}): the posterior deviance is far from chi-squared.")
+    return {
+        "criterion": "dic",
+        "unit": "conditional",
+        "leaves_out": "nothing",
+        "predicts": "a replicate of the same observations in the same groups",
+        "likelihood": "conditional on the group effects",
+        "plug_in": PLUG_IN,
+        "dbar": dbar,
+        "mcse_dbar": mcse_dbar,
+        "deviance_at_plug_in": at_plug_in,
+        "p_d": p_d,
+        "mcse_p_d": mcse_dbar,
+        "p_v": p_v,
+        "mcse_p_v": mcse_p_v,
+        "dic": dbar + p_d,
+        "dic_p_v_dbar": dbar + p_v,
+        "dic_p_v_plug_in": at_plug_in + 2 * p_v,
+        "warnings": warnings,
+    }

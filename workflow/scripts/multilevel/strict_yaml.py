@@ -1,0 +1,144 @@
+"""YAML as data: YAML 1.2 scalars, no duplicate keys, no tags, bounded size, and the line of every key."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from multilevel.errors import Problem, StudyError
+
+MAX_BYTES = 1_000_000
+MAX_NODES = 50_000
+MAX_DEPTH = 40
+
+_SCALARS = [
+    ("tag:yaml.org,2002:null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+    ("tag:yaml.org,2002:bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
+    ("tag:yaml.org,2002:int", r"^[-+]?(?:0|[1-9][0-9]*)$", list("-+0123456789")),
+    (
+        "tag:yaml.org,2002:float",
+        r"^(?:[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
+        list("-+0123456789."),
+    ),
+]
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with the scalars of YAML 1.2's core schema (``no`` is a string, ``1e-3`` a number)."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 (PyYAML's own protocol)
+
+
+for _tag, _pattern, _first in _SCALARS:
+    _Loader.add_implicit_resolver(_tag, re.compile(_pattern), _first)
+
+
+def _construct_float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
+    text = str(loader.construct_scalar(node)).lower().lstrip("+")
+    return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
+
+
+def read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+    """Read one YAML file.
+
+    Parameters
+    ----------
+    path
+        A UTF-8 file whose top is a mapping.
+
+    Returns
+    -------
+    tuple
+        The content as plain Python values, and the line (from 1) of each dotted path of keys.
+
+    Raises
+    ------
+    StudyError
+        When the file is missing, too large, not UTF-8, not YAML, has a duplicate key, a tag, or is no mapping.
+    """
+    name = str(path)
+    try:
+        raw = path.read_bytes()
+    except FileNotFoundError:
+        near = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
+        hint = f"files there: {', '.join(near)}" if near else f"the folder {path.parent} has no YAML file"
+        raise StudyError([Problem("", "no such file", hint)], name) from None
+    except OSError as error:
+        raise StudyError([Problem("", f"cannot be read ({error.strerror})")], name) from None
+    if len(raw) > MAX_BYTES:
+        raise StudyError([Problem("", f"is {len(raw):,} bytes; a study file holds at most {MAX_BYTES:,}")], name)
+    try:
+        text = raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise StudyError([Problem("", f"is not UTF-8 (byte {error.start})", "save it as UTF-8")], name) from None
+    return parse(text, name)
+
+
+def parse(text: str, name: str = "<text>") -> tuple[dict[str, Any], dict[str, int]]:
+    """Parse YAML text; see `read`."""
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        lines: dict[str, int] = {}
+        problems: list[Problem] = []
+        if not isinstance(node, yaml.MappingNode):
+            raise StudyError([Problem("", "must be a mapping of keys, such as 'title: ...'")], name)
+        _walk(node, "", lines, problems, [0], 0)
+        if problems:
+            raise StudyError(problems, name)
+        content = loader.construct_document(node)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+        raise StudyError([Problem(where, f"is not valid YAML: {error.problem}")], name) from None
+    except yaml.YAMLError as error:
+        raise StudyError([Problem("", f"is not valid YAML: {error}")], name) from None
+    except RecursionError:
+        raise StudyError([Problem("", f"is nested deeper than {MAX_DEPTH} levels")], name) from None
+    return content, lines
+
+
+def _walk(
+    node: yaml.Node, path: str, lines: dict[str, int], problems: list[Problem], seen: list[int], depth: int
+) -> None:
+    """Record lines; refuse duplicate keys, merge keys, tags and documents that unfold beyond bounds."""
+    seen[0] += 1
+    if seen[0] > MAX_NODES or depth > MAX_DEPTH:
+        raise yaml.YAMLError(f"it unfolds to more than {MAX_NODES} values or {MAX_DEPTH} levels")
+    line = node.start_mark.line + 1
+    if not str(node.tag).startswith("tag:yaml.org,2002:"):
+        problems.append(Problem(path, f"line {line}: the tag {node.tag} is not allowed in a study file"))
+        return
+    if isinstance(node, yaml.MappingNode):
+        first: dict[str, int] = {}
+        for key, value in node.value:
+            key_line = key.start_mark.line + 1
+            if not isinstance(key, yaml.ScalarNode):
+                problems.append(Problem(path, f"line {key_line}: a key must be plain text"))
+                continue
+            word = str(key.value)
+            if word in first:
+                problems.append(Problem(_join(path, word), f"the key '{word}' stands twice (lines {first[word]} and {key_line})"))
+                continue
+            if key.tag == "tag:yaml.org,2002:merge":
+                problems.append(Problem(path, f"line {key_line}: merge keys (<<) are not part of YAML 1.2"))
+                continue
+            # A key is a name whatever it looks like: 1990 and true are fine as names.
+            key.tag = "tag:yaml.org,2002:str"
+            first[word] = key_line
+            lines[_join(path, word)] = key_line
+            _walk(value, _join(path, word), lines, problems, seen, depth + 1)
+    elif isinstance(node, yaml.SequenceNode):
+        for position, value in enumerate(node.value):
+            lines[f"{path}[{position}]"] = value.start_mark.line + 1
+            _walk(value, f"{path}[{position}]", lines, problems, seen, depth + 1)
+
+
+def _join(path: str, key: str) -> str:
+    return f"{path}.{key}" if path else key

@@ -1,0 +1,294 @@
+"""Raw tables: reading, verifying against their data package, renaming, joining, deriving and filtering."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multilevel import expressions
+from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MISSING = ["", "NA"]
+
+
+@dataclass
+class TableRecord:
+    """What the report says of one raw table."""
+
+    name: str
+    path: str
+    rows: int
+    sha256: str
+    source: str
+    licence: str
+    citation: str
+    verified: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record as plain values."""
+        return dict(vars(self))
+
+
+@dataclass
+class Joined:
+    """The base table with everything joined, derived and filtered, before missing rows are dropped.
+
+    Parameters
+    ----------
+    frame
+        One row per kept row of the base table, in its order.
+    row_id
+        Identifier of each row.
+    tables, joins
+        Records for the report.
+    fields
+        Description of columns from the data packages: type, unit, description.
+    raw_rows
+        Rows of the base table before the filter.
+    warnings
+        Sentences for the quality record.
+    """
+
+    frame: pd.DataFrame
+    row_id: pd.Series
+    tables: list[TableRecord]
+    joins: list[dict[str, Any]]
+    fields: dict[str, dict[str, Any]]
+    raw_rows: int
+    warnings: list[str] = field(default_factory=list)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file as hexadecimal text."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def paths(data: dict[str, Any], root: Path) -> list[Path]:
+    """Return every file that the data section reads: tables and the data packages beside them."""
+    found: list[Path] = []
+    for name in [data["table"], *(join["table"] for join in data.get("join", []))]:
+        path = root / name
+        package = path.parent / "datapackage.json"
+        found += [path, *([package] if package.is_file() else [])]
+    return list(dict.fromkeys(found))
+
+
+def load(data: dict[str, Any], root: Path) -> Joined:
+    """Read, verify, rename, join, derive and filter.
+
+    Parameters
+    ----------
+    data
+        The data section of the study, as plain values.
+    root
+        The project folder that paths are relative to.
+
+    Raises
+    ------
+    StudyError
+        With every problem found at the first stage that has any.
+    """
+    import pandas as pd  # late: planning from the cache needs no pandas
+
+    problems: list[Problem] = []
+    names = [("data.table", data["table"])]
+    names += [(f"data.join[{i}].table", join["table"]) for i, join in enumerate(data.get("join", []))]
+    read: list[tuple[pd.DataFrame, TableRecord, dict[str, dict[str, Any]]]] = []
+    for where, name in names:
+        try:
+            read.append(_read(root, name, where))
+        except StudyError as error:
+            problems += error.problems
+    if problems:
+        raise StudyError(problems)
+
+    frame, fields = read[0][0], dict(read[0][2])
+    raw_rows = len(frame)
+    for new, old in data.get("rename", {}).items():
+        _require(old, frame, f"data.rename.{new}")
+        frame = frame.rename(columns={old: new})
+        if old in fields:
+            fields[new] = fields.pop(old)
+    row_id = _row_ids(frame, data.get("id"))
+    joins = []
+    for position, join in enumerate(data.get("join", [])):
+        right, record, right_fields = read[position + 1]
+        frame, summary = _join(frame, right, join, f"data.join[{position}]")
+        joins.append({"table": record.path, **summary})
+        fields = {**right_fields, **fields}
+    for name, text in data.get("derive", {}).items():
+        where = f"data.derive.{name}"
+        if name in frame.columns:
+            raise StudyError([Problem(where, f"the column '{name}' is already in the data", "choose another name")])
+        value = _evaluate(text, frame, where)
+        frame[name] = value
+        fields[name] = {"name": name, "derived": text}
+    keep = pd.Series(True, index=frame.index)
+    if text := data.get("filter"):
+        value = _evaluate(text, frame, "data.filter")
+        keep = pd.Series(value, index=frame.index)
+        if keep.dtype != bool:
+            raise StudyError([Problem("data.filter", f"'{text}' is no condition", "write a comparison, such as age >= 18")])
+        if not keep.any():
+            raise StudyError([Problem("data.filter", f"'{text}' keeps none of the {len(frame)} rows")])
+    tables = [record for _, record, _ in read]
+    warnings = [
+        f"{record.path} has no datapackage.json beside it that names it: its source, licence and hash are not recorded."
+        for record in tables
+        if not record.verified
+    ]
+    kept = frame.loc[keep].reset_index(drop=True)
+    return Joined(kept, row_id.loc[keep].reset_index(drop=True), tables, joins, fields, raw_rows, warnings)
+
+
+def _read(root: Path, name: str, where: str) -> tuple[pd.DataFrame, TableRecord, dict[str, dict[str, Any]]]:
+    """Read one table and check it against the data package in its folder."""
+    import pandas as pd
+
+    path = root / name
+    if not path.is_file():
+        near = [str(p.relative_to(root)) for p in path.parent.glob("*.csv")] if path.parent.is_dir() else []
+        raise StudyError([Problem(where, f"no file '{name}'", did_you_mean(name, near))])
+    resource, package = _package(path, where)
+    digest = sha256(path)
+    declared = str(resource.get("hash", "")).removeprefix("sha256:")
+    if declared and declared != digest:
+        raise StudyError(
+            [
+                Problem(
+                    where,
+                    f"'{name}' has SHA-256 {digest[:12]}... but its datapackage.json declares {declared[:12]}...",
+                    "raw tables are never edited: restore the file, or declare the new content if it is meant",
+                )
+            ]
+        )
+    fields = {f["name"]: f for f in resource.get("schema", {}).get("fields", [])}
+    text_columns = {n: "str" for n, f in fields.items() if f.get("type") == "string"}
+    try:
+        header = pd.read_csv(path, nrows=0, encoding="utf-8-sig")
+        frame = pd.read_csv(
+            path,
+            encoding="utf-8-sig",
+            keep_default_na=False,
+            na_values=MISSING,
+            dtype={k: v for k, v in text_columns.items() if k in header.columns},  # type: ignore[arg-type]
+            float_precision="round_trip",
+        )
+    except UnicodeDecodeError as error:
+        raise StudyError([Problem(where, f"'{name}' is not UTF-8 (byte {error.start})", "save it as UTF-8")]) from None
+    except (ValueError, OSError) as error:
+        raise StudyError([Problem(where, f"'{name}' cannot be read as CSV ({error})")]) from None
+    if frame.empty:
+        raise StudyError([Problem(where, f"'{name}' has no rows")])
+    if duplicated := [c for c in header.columns if str(c).endswith(".1") and str(c)[:-2] in header.columns]:
+        raise StudyError([Problem(where, f"'{name}' has the column '{duplicated[0][:-2]}' twice")])
+    if absent := [n for n in fields if n not in frame.columns]:
+        raise StudyError([Problem(where, f"'{name}' lacks the column '{absent[0]}' that its datapackage.json declares")])
+    if (rows := resource.get("rows")) is not None and rows != len(frame):
+        raise StudyError([Problem(where, f"'{name}' has {len(frame)} rows but its datapackage.json declares {rows}")])
+    sources = package.get("sources") or [{}]
+    licences = package.get("licenses") or [{}]
+    record = TableRecord(
+        name=path.stem,
+        path=name,
+        rows=len(frame),
+        sha256=digest,
+        source="; ".join(str(s.get("title", "")) for s in sources if s.get("title")),
+        licence="; ".join(str(s.get("title") or s.get("name", "")) for s in licences if s),
+        citation=str(package.get("citation", "")),
+        verified=bool(declared),
+    )
+    return frame, record, fields
+
+
+def _package(path: Path, where: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the data package's resource for a file, and the package; empty where there is none."""
+    package_path = path.parent / "datapackage.json"
+    if not package_path.is_file():
+        return {}, {}
+    try:
+        package = json.loads(package_path.read_text(encoding="utf-8"))
+        resources = {r["path"]: r for r in package.get("resources", [])}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise StudyError([Problem(where, f"{package_path} is no data package ({error})")]) from None
+    return resources.get(path.name, {}), package
+
+
+def _require(column: str, frame: pd.DataFrame, where: str) -> None:
+    if column not in frame.columns:
+        raise StudyError([Problem(where, f"unknown column '{column}'", did_you_mean(column, frame.columns))])
+
+
+def _row_ids(frame: pd.DataFrame, column: str | None) -> pd.Series:
+    import pandas as pd
+
+    if column is None:
+        return pd.Series([str(i) for i in range(1, len(frame) + 1)], name="row_id")
+    _require(column, frame, "data.id")
+    identifiers = frame[column].astype(str)
+    if frame[column].isna().any():
+        raise StudyError([Problem("data.id", f"the column '{column}' has missing values, so it identifies no rows")])
+    if identifiers.duplicated().any():
+        value = identifiers[identifiers.duplicated()].iloc[0]
+        count = int((identifiers == value).sum())
+        raise StudyError([Problem("data.id", f"the column '{column}' is not unique: {value!r} stands in {count} rows")])
+    return identifiers.rename("row_id")
+
+
+def _join(
+    left: pd.DataFrame, right: pd.DataFrame, join: dict[str, Any], where: str
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Join one table, its cardinality checked."""
+    keys = [join["by"]] if isinstance(join["by"], str) else list(join["by"])
+    for key in keys:
+        _require(key, left, f"{where}.by")
+        _require(key, right, f"{where}.by")
+    columns = join.get("columns") or [c for c in right.columns if c not in keys]
+    for column in columns:
+        _require(column, right, f"{where}.columns")
+        if column in left.columns:
+            raise StudyError(
+                [Problem(where, f"the column '{column}' is in both tables", "list the columns to take under 'columns'")]
+            )
+    for key in keys:
+        if left[key].dtype.kind != right[key].dtype.kind:
+            raise StudyError([Problem(f"{where}.by", f"'{key}' is {left[key].dtype} in one table and {right[key].dtype} in the other")])
+    repeated = right.duplicated(keys)
+    if repeated.any():
+        value = tuple(right.loc[repeated, keys].iloc[0])
+        raise StudyError(
+            [Problem(where, f"'{join['table']}' has several rows for {', '.join(keys)} = {', '.join(map(str, value))}, so the join is not {join.get('cardinality', 'many_to_one')}")]
+        )  # fmt: skip
+    if join.get("cardinality") == "one_to_one" and left.duplicated(keys).any():
+        value = tuple(left.loc[left.duplicated(keys), keys].iloc[0])
+        raise StudyError([Problem(where, f"the base table has several rows for {', '.join(keys)} = {', '.join(map(str, value))}, so the join is not one_to_one")])  # fmt: skip
+    merged = left.merge(right[[*keys, *columns]], on=keys, how="left", sort=False, indicator="_matched")
+    lonely = merged["_matched"] == "left_only"
+    if lonely.any() and join.get("unmatched", "error") == "error":
+        value = tuple(merged.loc[lonely, keys].iloc[0])
+        raise StudyError(
+            [Problem(where, f"{int(lonely.sum())} rows have no partner in '{join['table']}', the first with {', '.join(keys)} = {', '.join(map(str, value))}", "set unmatched: missing to keep them")]
+        )  # fmt: skip
+    unused = int((~right.set_index(keys).index.isin(left.set_index(keys).index)).sum())
+    summary = {
+        "by": keys,
+        "cardinality": join.get("cardinality", "many_to_one"),
+        "matched": int((~lonely).sum()),
+        "unmatched": int(lonely.sum()),
+        "unused": unused,
+    }
+    return merged.drop(columns="_matched"), summary
+
+
+def _evaluate(text: str, frame: pd.DataFrame, where: str) -> Any:
+    try:
+        return expressions.evaluate(expressions.parse(text), {str(c): frame[c] for c in frame.columns})
+    except FormulaError as error:
+        raise StudyError([Problem(where, str(error))]) from None

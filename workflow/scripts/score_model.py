@@ -1,0 +1,47 @@
+"""Score one fitted model by one criterion."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multilevel import dataset, design, joblog, predictor, scores, storage
+
+if TYPE_CHECKING:
+    from snakemake.script import Snakemake
+
+    snakemake: Snakemake
+
+
+def score_model(
+    name: str,
+    criterion: str,
+    model: dict[str, Any],
+    path_to_data: str,
+    path_to_posterior: str,
+    path_to_record: str,
+    path_to_units: str | None = None,
+) -> None:
+    """Write the score's record and, for a criterion with per-unit values, their table."""
+    data = dataset.read(Path(path_to_data))
+    built = design.build(model, data)
+    draws = predictor.read(Path(path_to_posterior), built)
+    record, units = scores.get(criterion).score(built, draws, model["family"])
+    fingerprint = {"rows": data.digests["row_id"], "response": data.digests[built.response], "n": len(built.y), "criterion": criterion}
+    if path_to_units is not None:
+        assert units is not None, f"{criterion} has no per-unit values"
+        units.insert(0, "row_id", data.row_id)
+        storage.write_parquet(Path(path_to_units), units)
+    storage.write_json(Path(path_to_record), {"model": name, **record, "fingerprint": fingerprint})
+
+
+if __name__ == "__main__":
+    joblog.begin(snakemake.log[0])
+    score_model(
+        name=snakemake.wildcards.model,
+        criterion=snakemake.params.criterion,
+        model=json.loads(snakemake.params.model),
+        path_to_data=snakemake.input.data,
+        path_to_posterior=snakemake.input.posterior,
+        path_to_record=snakemake.output.record,
+        path_to_units=snakemake.output.get("units"),
+    )
