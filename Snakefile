@@ -18,8 +18,10 @@ include: "workflow/rules/report.smk"
 
 
 rule all:
-    """Every study's report, and the page that lists them."""
+    default_target: True
+    """
+    Every study's report, and the page that lists them.
+    """
     input:
         reports=expand("results/{study}/report.html", study=STUDIES),
         index="results/index.html",
-    default_target: True

@@ -7,6 +7,7 @@ import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,11 @@ def draw(name: str, data: pd.DataFrame, **words: str) -> Figure:
     return figure
 
 
+@cache
+def typical(name: str) -> Figure:
+    return draw(name, CASES[name].make(CASES[name].typical), **CASES[name].words)
+
+
 def saved(figure: Figure, path: Path, data: pd.DataFrame) -> bytes:
     theme.save(figure, path, data)
     return path.read_bytes()
@@ -216,8 +222,8 @@ def written(figure: Figure) -> list[tuple[Text, Bbox]]:
         for axis in (axes.xaxis, axes.yaxis):
             low, high = sorted(axis.get_view_interval())
             slack = 1e-9 * (high - low)
-            ticks = zip(axis.get_majorticklocs(), axis.get_ticklabels(), strict=True)
-            texts += [text for place, text in ticks if low - slack <= place <= high + slack]
+            ticks = [tick for tick in axis.get_major_ticks() if low - slack <= tick.get_loc() <= high + slack]
+            texts += [tick.label1 for tick in ticks]
     seen = [text for text in texts if text.get_visible() and text.get_text().strip()]
     return [(text, text.get_window_extent(renderer)) for text in seen]
 
@@ -237,7 +243,7 @@ def assert_readable(figure: Figure) -> None:
 def test_same_table_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     data = case.make(case.typical)
-    first = saved(draw(name, data, **case.words), tmp_path / "first.svg", data)
+    first = saved(typical(name), tmp_path / "first.svg", data)
     with mpl.rc_context(
         {"font.size": 20, "lines.linewidth": 9, "svg.fonttype": "none", "text.parse_math": True, "axes.grid": True}
     ):
@@ -250,27 +256,27 @@ def test_same_table_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
     assert mpl.__version__.encode() not in first
 
 
-def test_bytes_do_not_depend_on_the_process() -> None:
-    code = (
-        "import hashlib, pathlib, sys, tempfile, numpy as np, pandas as pd\n"
-        "from multilevel.figures.pointwise import draw_pointwise\n"
-        "from multilevel.figures.theme import save\n"
-        "from multilevel.figures import elpd_differences, energy, fixed_effects, group_sizes, ranks, shrinkage, trace\n"
-        "data = pd.DataFrame({'row_id': range(60), 'group': list('abcdef') * 10, 'diff': np.sin(np.arange(60.))})\n"
-        "path = pathlib.Path(tempfile.mkdtemp()) / 'figure.svg'\n"
-        "save(draw_pointwise(data), path, data)\n"
-        "print(hashlib.sha256(path.read_bytes()).hexdigest(), 'matplotlib.pyplot' in sys.modules)\n"
-    )
+def test_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
+    data = by_row(counties(8), "diff")
+    data.to_csv(tmp_path / "data.csv", index=False)
+    here = saved(draw("pointwise", pd.read_csv(tmp_path / "data.csv")), tmp_path / "here.svg", data)
+    code = """if True:
+        import sys
+        import pandas as pd
+        from multilevel.figures.pointwise import draw_pointwise
+        from multilevel.figures.theme import save
+        data = pd.read_csv("data.csv")
+        save(draw_pointwise(data), "there.svg", data)
+        assert "matplotlib.pyplot" not in sys.modules, "pyplot keeps figures alive and picks a backend"
+    """
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS), "PYTHONHASHSEED": "1"}
+    subprocess.run([sys.executable, "-c", code], env=environment, cwd=tmp_path, check=True)
+    assert (tmp_path / "there.svg").read_bytes() == here
 
-    def run(seed: str) -> str:
-        environment = {**os.environ, "PYTHONPATH": str(SCRIPTS), "PYTHONHASHSEED": seed}
-        return subprocess.run(
-            [sys.executable, "-c", code], env=environment, check=True, capture_output=True, text=True
-        ).stdout
 
-    first, second = run("1"), run("2")
-    assert first == second
-    assert first.split()[1] == "False", "pyplot was imported: it keeps figures alive and picks a backend"
+def test_no_module_reaches_pyplot() -> None:
+    for path in Path(theme.__file__).parent.glob("*.py"):
+        assert "pyplot" not in path.read_text(encoding="utf-8").replace("touches pyplot", ""), path.name
 
 
 @every_figure
@@ -278,7 +284,8 @@ def test_csv_beside_the_figure_holds_the_data(name: str, tmp_path: Path) -> None
     case = CASES[name]
     data = case.make(case.typical)
     before = data.copy(deep=True)
-    saved(draw(name, data, **case.words), tmp_path / "figure.svg", data)
+    saved(typical(name), tmp_path / "figure.svg", data)
+    draw(name, data)
     pd.testing.assert_frame_equal(data, before)
     text = {column: str for column in data if data[column].dtype.kind not in "if"}
     back = pd.read_csv(tmp_path / "figure.csv", dtype=text)
@@ -288,10 +295,14 @@ def test_csv_beside_the_figure_holds_the_data(name: str, tmp_path: Path) -> None
 
 @every_figure
 def test_typical_labels_are_readable(name: str) -> None:
-    case = CASES[name]
-    assert_readable(draw(name, case.make(case.typical), **case.words))
+    figure = typical(name)
+    assert_readable(figure)
+    width, height = figure.get_size_inches()
+    assert float(width) == theme.WIDTH
+    assert 0.5 < height < 10
 
 
+@pytest.mark.slow
 @every_figure
 def test_many_names_are_readable(name: str) -> None:
     case = CASES[name]
@@ -321,7 +332,7 @@ def test_odd_names_are_drawn_as_they_are(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("word", ["$\\undefined{$ with $x^2$", LONG, ""])
-@every_figure
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.words])
 def test_words_of_the_caller_may_be_odd(name: str, word: str) -> None:
     case = CASES[name]
     assert_readable(draw(name, case.make(case.typical), **dict.fromkeys(case.words, word)))
@@ -340,9 +351,8 @@ def test_missing_numbers_are_left_out(name: str, column: str, share: str) -> Non
     case = CASES[name]
     data = case.make(case.typical)
     data[column] = data[column].astype(float)
-    data.loc[data.index[:: 1 if share == "all" else 2], column] = np.nan
+    data.loc[data.index[:: 1 if share == "all" else 2], column] = np.nan if share == "all" else np.inf
     assert_readable(draw(name, data))
-    assert_readable(draw(name, data.fillna({column: np.inf})))
 
 
 @every_figure
@@ -355,9 +365,9 @@ def test_nothing_to_draw_is_an_error_that_says_so(name: str) -> None:
 @every_figure
 def test_a_missing_column_is_named(name: str) -> None:
     data = CASES[name].make(CASES[name].typical)
-    gone = data.columns[0]
+    gone = data.columns[-1]
     with pytest.raises(
-        ValueError, match=f"draw_{name} needs the columns .*; missing: {gone}; the table has: {data.columns[1]}, "
+        ValueError, match=f"draw_{name} needs the columns .*; missing: {gone}; the table has: {data.columns[0]}"
     ):
         draw(name, data.drop(columns=gone))
 
@@ -386,7 +396,7 @@ def test_impossible_tables_are_refused(name: str, changes: dict[str, Any], messa
 
 
 def test_every_level_is_named_once_up_to_130_and_none_above() -> None:
-    for count, named in ((8, True), (33, True), (85, True), (130, True), (131, False), (600, False)):
+    for count, named in ((8, True), (33, True), (130, True), (131, False)):
         figure = draw("shrinkage", shrinkage(counties(count)))
         ticks = [t.get_text() for axes in figure.axes for t in axes.get_yticklabels() if t.get_text()]
         assert len(ticks) == len(set(ticks)) == (count if named else 0)
@@ -442,7 +452,7 @@ def test_each_parameter_has_its_own_scale_and_models_keep_their_order() -> None:
     assert all(a.get_xlim() != b.get_xlim() for a, b in pairwise(shown))
 
 
-@pytest.mark.parametrize("chains", [1, 2, 9, 20])
+@pytest.mark.parametrize("chains", [1, 9])
 def test_any_number_of_chains(chains: int) -> None:
     assert_readable(draw("ranks", ranks(PARAMETERS[:2], chains)))
     assert_readable(draw("trace", by_chain(PARAMETERS[:2], chains)))
@@ -451,20 +461,20 @@ def test_any_number_of_chains(chains: int) -> None:
 
 def test_units_without_finite_pareto_k_count_as_bad() -> None:
     data = by_row(COUNTIES, "pareto_k").assign(pareto_k=0.1, threshold=0.7)
-    data.loc[[3, 9], "pareto_k"] = [np.inf, np.nan]
+    data.loc[[3, 30], "pareto_k"] = [np.inf, np.nan]
     data.loc[5, "pareto_k"] = 0.8
     figure = draw("pareto_k", data)
     assert figure.axes[0].get_title(loc="right") == "3 of 48 above 0.7 (2 not finite)"
-    assert {text.get_text().split(",")[0] for text in figure.axes[0].texts} == {"row 3", "row 9", "row 5"}
+    assert {text.get_text().split(",")[0] for text in figure.axes[0].texts} == {"row 3", "row 30", "row 5"}
     assert_readable(figure)
 
 
 def test_large_data_stay_small_files(tmp_path: Path) -> None:
     rng = np.random.default_rng(7)
     data = pd.DataFrame(
-        {"row_id": np.arange(50_000), "group": rng.integers(0, 3000, 50_000), "diff": rng.normal(size=50_000)}
+        {"row_id": np.arange(8_000), "group": rng.integers(0, 3000, 8_000), "diff": rng.normal(size=8_000)}
     )
-    assert len(saved(draw("pointwise", data), tmp_path / "figure.svg", data)) < 1_000_000
+    assert len(saved(draw("pointwise", data), tmp_path / "figure.svg", data)) < 500_000
     again = tmp_path / "again.svg"
     assert saved(draw("pointwise", data), again, data) == (tmp_path / "figure.svg").read_bytes()
 
@@ -579,9 +589,3 @@ def test_numbers_in_words() -> None:
 def test_text_is_measured_only_where_it_can_be() -> None:
     with pytest.raises(TypeError, match="a figure made by new_figure"):
         marks.renderer_of(Figure())
-
-
-def test_figures_are_as_wide_as_the_theme_says() -> None:
-    heights = {name: draw(name, case.make(case.typical)).get_size_inches() for name, case in CASES.items()}
-    assert {float(width) for width, _ in heights.values()} == {theme.WIDTH}
-    assert all(0.5 < height < 12 for _, height in heights.values())

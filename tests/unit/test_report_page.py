@@ -14,7 +14,7 @@ from fixtures.finished_study import MODELS, write_study
 from fixtures.pandoc import nodes, parse, words
 
 from multilevel.report import build_qmd, build_record
-from multilevel.report.sections import plain, quality
+from multilevel.report.sections import plain, provenance, quality
 
 SECTIONS = [
     "Quality record",
@@ -90,7 +90,9 @@ def test_every_figure_of_a_failed_fit_says_which_check(tree: dict[str, Any]) -> 
     assert len(own) == 4
     assert all("failed its checks: R-hat and bulk ESS" in words(image) for image in own)
     shared = [
-        image for image in images if image["c"][2][0] in {"figures/elpd_differences.svg", "figures/fixed_effects.svg"}
+        image
+        for image in images
+        if image["c"][2][0] in {"figures/elpd_differences.main.svg", "figures/fixed_effects.svg"}
     ]
     assert len(shared) == 2
     assert all("Failed checks: Varying slope (R-hat and bulk ESS)" in words(image) for image in shared)
@@ -103,6 +105,27 @@ def test_every_figure_that_exists_is_shown_with_words_for_it(tree: dict[str, Any
     for image in images:
         assert len(dict(image["c"][0][2])["fig-alt"]) > 30
         assert len(words(image)) > 20
+
+
+def test_figures_say_what_they_are_about(tree: dict[str, Any]) -> None:
+    images = {node["c"][2][0]: node for node in nodes(tree) if node["t"] == "Image"}
+    sizes, differences = images["figures/group_sizes.county.svg"], images["figures/elpd_differences.main.svg"]
+    assert words(sizes).startswith("Groups of county. ")
+    assert "from 1 to 116, median 5" in dict(sizes["c"][0][2])["fig-alt"]
+    assert words(differences).startswith("Comparison main. ")
+    assert "County uranium: −2.2, standard error 2.6" in dict(differences["c"][0][2])["fig-alt"]
+
+
+def test_versions_of_each_fit_are_shown_only_where_they_differ(good: dict[str, Any]) -> None:
+    record = copy.deepcopy(good)
+    fits = {name: {"seed": 1, "digest": name, "versions": {"pymc": "6.4.0"}} for name in ("a_fit", "b_fit")}
+    record["provenance"] = {"versions": {"pymc": "6.4.0", "numpy": "2.5.5"}, "fits": fits, "commit": ""}
+    text = words(parse(provenance.blocks(record)))
+    assert "a_fit" in text
+    assert "pymc 6.4.0" not in text
+    assert "Commit" not in text
+    fits["b_fit"]["versions"] = {"pymc": "6.3.0"}
+    assert "pymc 6.3.0" in words(parse(provenance.blocks(record)))
 
 
 def test_figures_that_were_not_drawn_leave_no_broken_image(tmp_path: Path) -> None:

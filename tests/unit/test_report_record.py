@@ -29,7 +29,9 @@ def test_a_finished_study_is_read_whole(study: tuple[Path, dict[str, Any]]) -> N
     assert [model["name"] for model in record["models"]] == list(MODELS)
     assert {model["status"] for model in record["models"]} == {OK}
     assert all(model["summary"] and model["checks"] and len(model["scores"]) == 2 for model in record["models"])
-    assert len(record["figures"]) == 6
+    assert sum(len(figures) for figures in record["figures"].values()) == 6
+    assert record["figures"]["group_sizes"] == [{"path": "figures/group_sizes.county.svg", "about": "county"}]
+    assert record["figures"]["shrinkage"] == [{"path": "figures/shrinkage.svg", "about": ""}]
     assert record["comparisons"][0]["made"]
     assert isinstance(record["comparisons"][0]["rows"][0]["elpd"], float)
 

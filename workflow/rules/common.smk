@@ -12,7 +12,12 @@ from pathlib import Path
 
 # One thread for linear algebra in every job: results must not depend on how many cores a machine has, and chains and
 # jobs are what runs in parallel.
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"):
+for variable in (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+):
     os.environ.setdefault(variable, "1")
 
 ROOT = Path(workflow.basedir)
@@ -25,7 +30,9 @@ from multilevel.errors import StudyError
 from multilevel.names import NAME_PATTERN
 
 try:
-    STUDIES, NOT_FITTED = study.load_all(dict(config), Path("config/config.yaml"), Path.cwd())
+    STUDIES, NOT_FITTED = study.load_all(
+        dict(config), Path("config/config.yaml"), Path.cwd()
+    )
 except StudyError as error:
     raise WorkflowError(str(error)) from None
 
@@ -36,6 +43,7 @@ wildcard_constraints:
     study=NAME_PATTERN,
     model=NAME_PATTERN,
     comparison=NAME_PATTERN,
+    fingerprint="[0-9a-f]{64}",
 
 
 def plan_of(wildcards):
@@ -53,6 +61,11 @@ def raw_tables(wildcards):
     return rules.raw_tables(plan_of(wildcards), Path.cwd())
 
 
+def data_of(wildcards):
+    """Return the file with the columns that a model uses, named after their content."""
+    return f"results/{wildcards.study}/data/{model_of(wildcards)['fingerprint']}.nc"
+
+
 def model_params(wildcards):
     """Return what decides a model's design and likelihood, as JSON."""
     return rules.as_json(rules.model_spec(model_of(wildcards)))
@@ -68,7 +81,9 @@ def code_of(script, *packages):
 
     Packages name the registries from which the job loads one file by the family's name.
     """
-    return lambda wildcards: code.digest(script, [f"multilevel.{p}.{model_of(wildcards)['family']}" for p in packages])
+    return lambda wildcards: code.digest(
+        script, [f"multilevel.{p}.{model_of(wildcards)['family']}" for p in packages]
+    )
 
 
 def fitted(study_name):
@@ -78,7 +93,9 @@ def fitted(study_name):
 
 def of_fitted(pattern):
     """Return an input function: a pattern with {model}, for every fitted model of the study."""
-    return lambda wildcards: expand(pattern, study=wildcards.study, model=fitted(wildcards.study))
+    return lambda wildcards: expand(
+        pattern, study=wildcards.study, model=fitted(wildcards.study)
+    )
 
 
 def of_compared(pattern):
@@ -86,7 +103,11 @@ def of_compared(pattern):
 
     def paths(wildcards):
         compared = plan_of(wildcards)["comparisons"][wildcards.comparison]["models"]
-        return expand(pattern, study=wildcards.study, model=[m for m in compared if m in fitted(wildcards.study)])
+        return expand(
+            pattern,
+            study=wildcards.study,
+            model=[m for m in compared if m in fitted(wildcards.study)],
+        )
 
     return paths
 
@@ -94,3 +115,60 @@ def of_compared(pattern):
 def fit_memory(wildcards, attempt):
     """Return the MB that a fit may use; a new attempt gets twice as much."""
     return rules.fit_memory(plan_of(wildcards), wildcards.model) * 2 ** (attempt - 1)
+
+
+def figures_of(wildcards):
+    """Return the figures of a study, of its fits and of its comparisons."""
+    plan, here = plan_of(wildcards), f"results/{wildcards.study}"
+    names = ["trace", "ranks", "energy", "pareto_k"]
+    found = expand(
+        f"{here}/models/{{model}}/figures/{{name}}.svg",
+        model=fitted(wildcards.study),
+        name=names,
+    )
+    found += expand(
+        f"{here}/models/{{model}}/figures/shrinkage.svg",
+        model=rules.shrinking(plan, fitted(wildcards.study)),
+    )
+    found += expand(
+        f"{here}/figures/{{name}}.{{c}}.svg",
+        c=plan["comparisons"],
+        name=["elpd_differences", "pointwise"],
+    )
+    found += expand(
+        f"{here}/figures/{{name}}.{{g}}.svg",
+        g=rules.groups(plan),
+        name=["data_response_by_group", "group_sizes"],
+    )
+    if fitted(wildcards.study):
+        names = ["fixed_effects", "predictive_density", "predictive_statistics"]
+        found += expand(f"{here}/figures/{{name}}.svg", name=names)
+    return found
+
+
+def small_files_of(wildcards):
+    """Return the JSON and CSV files that a study's report is made from."""
+    plan, here = plan_of(wildcards), f"results/{wildcards.study}"
+    names = [
+        "diagnostics.json",
+        "summary.csv",
+        "checks.csv",
+        "scores/loo.observation.json",
+        "scores/dic.conditional.json",
+    ]
+    found = [
+        f"{here}/data_summary.json",
+        f"{here}/provenance.json",
+        f"{here}/study.yaml",
+    ]
+    found += expand(
+        f"{here}/models/{{model}}/{{name}}", model=fitted(wildcards.study), name=names
+    )
+    found += expand(
+        f"{here}/models/{{model}}/{{name}}",
+        model=plan["models"],
+        name=["priors.json", "equations.json"],
+    )
+    return found + expand(
+        f"{here}/comparisons/{{c}}.observation.csv", c=plan["comparisons"]
+    )

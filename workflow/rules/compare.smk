@@ -12,27 +12,31 @@ rule compare_models:
     input:
         diagnostics=of_compared("results/{study}/models/{model}/diagnostics.json"),
         loo=of_compared("results/{study}/models/{model}/scores/loo.observation.json"),
-        units=of_compared("results/{study}/models/{model}/scores/loo.observation.parquet"),
+        units=of_compared(
+            "results/{study}/models/{model}/scores/loo.observation.parquet"
+        ),
         dic=of_compared("results/{study}/models/{model}/scores/dic.conditional.json"),
     output:
         table="results/{study}/comparisons/{comparison}.observation.csv",
         differences="results/{study}/comparisons/{comparison}.observation.differences.parquet",
-    params:
-        models=lambda wildcards: plan_of(wildcards)["comparisons"][wildcards.comparison]["models"],
-        not_fitted=lambda wildcards: NOT_FITTED[wildcards.study],
-        folder="results/{study}/models",
-        code=code.digest("compare_models.py"),
-        stack=rules.pins(LOCKED, "numpy", "scipy"),
     log:
         "results/{study}/logs/compare_models.{comparison}.log",
     benchmark:
         "results/{study}/benchmarks/compare_models.{comparison}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../../envs/analysis.yaml"
+    params:
+        models=lambda wildcards: plan_of(wildcards)["comparisons"][
+            wildcards.comparison
+        ]["models"],
+        not_fitted=lambda wildcards: NOT_FITTED[wildcards.study],
+        folder=lambda wildcards: f"results/{wildcards.study}/models",
+        code=code.digest("compare_models.py"),
+        stack=rules.pins(LOCKED, "numpy", "scipy"),
     script:
         "../scripts/compare_models.py"
 
@@ -42,7 +46,7 @@ rule draw_comparison:
     Draw the differences of {wildcards.comparison} in {wildcards.study}, in total and by row.
     """
     input:
-        data=ancient("results/{study}/data.nc"),
+        data="results/{study}/data.nc",
         table="results/{study}/comparisons/{comparison}.observation.csv",
         differences="results/{study}/comparisons/{comparison}.observation.differences.parquet",
     output:
@@ -51,24 +55,29 @@ rule draw_comparison:
             elpd_differences=".svg",
             elpd_differences_data=".csv",
         ),
-        multiext("results/{study}/figures/pointwise.{comparison}", pointwise=".svg", pointwise_data=".csv"),
-    params:
-        models=lambda wildcards: rules.labels(
-            plan_of(wildcards), plan_of(wildcards)["comparisons"][wildcards.comparison]["models"]
+        multiext(
+            "results/{study}/figures/pointwise.{comparison}",
+            pointwise=".svg",
+            pointwise_data=".csv",
         ),
-        group=lambda wildcards: (rules.groups(plan_of(wildcards)) or [""])[0],
-        code=code.digest("draw_comparison.py"),
-        stack=rules.pins(LOCKED, "matplotlib"),
     log:
         "results/{study}/logs/draw_comparison.{comparison}.log",
     benchmark:
         "results/{study}/benchmarks/draw_comparison.{comparison}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../../envs/analysis.yaml"
+    params:
+        models=lambda wildcards: rules.labels(
+            plan_of(wildcards),
+            plan_of(wildcards)["comparisons"][wildcards.comparison]["models"],
+        ),
+        group=lambda wildcards: (rules.groups(plan_of(wildcards)) or [""])[0],
+        code=code.digest("draw_comparison.py"),
+        stack=rules.pins(LOCKED, "matplotlib"),
     script:
         "../scripts/draw_comparison.py"
 
@@ -85,23 +94,27 @@ rule draw_data:
             data_response_by_group=".svg",
             data_response_by_group_data=".csv",
         ),
-        multiext("results/{study}/figures/group_sizes.{group}", group_sizes=".svg", group_sizes_data=".csv"),
+        multiext(
+            "results/{study}/figures/group_sizes.{group}",
+            group_sizes=".svg",
+            group_sizes_data=".csv",
+        ),
+    log:
+        "results/{study}/logs/draw_data.{group}.log",
+    benchmark:
+        "results/{study}/benchmarks/draw_data.{group}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
     params:
         response=lambda wildcards: rules.responses(plan_of(wildcards))[0],
         quantity=lambda wildcards: rules.quantity(plan_of(wildcards)),
         group="{group}",
         code=code.digest("draw_data.py"),
         stack=rules.pins(LOCKED, "matplotlib"),
-    log:
-        "results/{study}/logs/draw_data.{group}.log",
-    benchmark:
-        "results/{study}/benchmarks/draw_data.{group}.tsv"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    conda:
-        "../../envs/analysis.yaml"
     script:
         "../scripts/draw_data.py"
 
@@ -114,30 +127,42 @@ rule draw_models:
         diagnostics=of_fitted("results/{study}/models/{model}/diagnostics.json"),
         summaries=of_fitted("results/{study}/models/{model}/summary.csv"),
         checks=of_fitted("results/{study}/models/{model}/checks.csv"),
-        densities=of_fitted("results/{study}/models/{model}/figures/predictive_density.csv"),
+        densities=of_fitted(
+            "results/{study}/models/{model}/figures/predictive_density.csv"
+        ),
     output:
-        multiext("results/{study}/figures/fixed_effects", fixed_effects=".svg", fixed_effects_data=".csv"),
-        multiext("results/{study}/figures/predictive_density", predictive_density=".svg", predictive_density_data=".csv"),
+        multiext(
+            "results/{study}/figures/fixed_effects",
+            fixed_effects=".svg",
+            fixed_effects_data=".csv",
+        ),
+        multiext(
+            "results/{study}/figures/predictive_density",
+            predictive_density=".svg",
+            predictive_density_data=".csv",
+        ),
         multiext(
             "results/{study}/figures/predictive_statistics",
             predictive_statistics=".svg",
             predictive_statistics_data=".csv",
         ),
-    params:
-        models=lambda wildcards: rules.labels(plan_of(wildcards), fitted(wildcards.study)),
-        quantity=lambda wildcards: rules.quantity(plan_of(wildcards)),
-        folder="results/{study}/models",
-        code=code.digest("draw_models.py"),
-        stack=rules.pins(LOCKED, "matplotlib"),
     log:
         "results/{study}/logs/draw_models.log",
     benchmark:
         "results/{study}/benchmarks/draw_models.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../../envs/analysis.yaml"
+    params:
+        models=lambda wildcards: rules.labels(
+            plan_of(wildcards), fitted(wildcards.study)
+        ),
+        quantity=lambda wildcards: rules.quantity(plan_of(wildcards)),
+        folder=lambda wildcards: f"results/{wildcards.study}/models",
+        code=code.digest("draw_models.py"),
+        stack=rules.pins(LOCKED, "matplotlib"),
     script:
         "../scripts/draw_models.py"

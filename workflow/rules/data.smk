@@ -1,38 +1,63 @@
 # From raw tables to the prepared dataset.
 #
 # needs   the tables of the study file and the data packages beside them
-# makes   results/<study>/data.nc, data_summary.json, study.yaml
-# steps   verify, join, derive, filter, drop incomplete rows, centre; then describe the result
+# makes   results/<study>/data.nc (every column), data/<fingerprint>.nc (what some model uses), data_summary.json, study.yaml
+# steps   verify, join, derive, filter, drop incomplete rows, centre; hand each model its columns; describe the result
 
 
 rule prepare_data:
     """
     Prepare the data of {wildcards.study}: verify the raw tables, join them, derive columns and keep the rows that are
     complete for every candidate.
-
-    Its parameters are only what decides data.nc. No fit takes data.nc's time of change as a reason to rerun: fits carry
-    the fingerprint of the columns they use.
     """
     input:
         tables=raw_tables,
     output:
         data="results/{study}/data.nc",
-    params:
-        data=lambda wildcards: rules.as_json(plan_of(wildcards)["data"]),
-        drop_missing_in=lambda wildcards: plan_of(wildcards)["drop_missing_in"],
-        code=code.digest("prepare_data.py"),
     log:
         "results/{study}/logs/prepare_data.log",
     benchmark:
         "results/{study}/benchmarks/prepare_data.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../../envs/analysis.yaml"
+    params:
+        data=lambda wildcards: rules.as_json(plan_of(wildcards)["data"]),
+        drop_missing_in=lambda wildcards: plan_of(wildcards)["drop_missing_in"],
+        code=code.digest("prepare_data.py"),
     script:
         "../scripts/prepare_data.py"
+
+
+rule select_data:
+    """
+    Hand out the columns that some model of {wildcards.study} uses, in a file named after their content.
+
+    Every job of a model reads this file and not data.nc, so a new derived column, or a new candidate, touches no other
+    model; the plan knows the content, and a change of content is another file. So no time of change counts here, and
+    nothing that could change without changing the content is a parameter. (Not `ancient("data.nc")`: Snakemake does not
+    look at the params of jobs behind an ancient input that is being made, and would miss their changes.)
+    """
+    input:
+        tables=lambda wildcards: ancient(raw_tables(wildcards)),
+        study=lambda wildcards: ancient(plan_of(wildcards)["file"]),
+    output:
+        data="results/{study}/data/{fingerprint}.nc",
+    log:
+        "results/{study}/logs/select_data.{fingerprint}.log",
+    benchmark:
+        "results/{study}/benchmarks/select_data.{fingerprint}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../scripts/select_data.py"
 
 
 rule describe_data:
@@ -43,22 +68,22 @@ rule describe_data:
         data="results/{study}/data.nc",
     output:
         summary="results/{study}/data_summary.json",
+    log:
+        "results/{study}/logs/describe_data.log",
+    benchmark:
+        "results/{study}/benchmarks/describe_data.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
     params:
         response=lambda wildcards: rules.responses(plan_of(wildcards))[0],
         groups=lambda wildcards: rules.groups(plan_of(wildcards)),
         used=lambda wildcards: rules.used(plan_of(wildcards)),
         words=lambda wildcards: rules.words(plan_of(wildcards)),
         code=code.digest("describe_data.py"),
-    log:
-        "results/{study}/logs/describe_data.log",
-    benchmark:
-        "results/{study}/benchmarks/describe_data.tsv"
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=10,
-    conda:
-        "../../envs/analysis.yaml"
     script:
         "../scripts/describe_data.py"
 
@@ -69,18 +94,18 @@ rule write_plan:
     """
     output:
         plan="results/{study}/study.yaml",
-    params:
-        plan=lambda wildcards: rules.as_json(plan_of(wildcards)),
-        code=code.digest("write_plan.py"),
     log:
         "results/{study}/logs/write_plan.log",
     benchmark:
         "results/{study}/benchmarks/write_plan.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=500,
         runtime=5,
-    conda:
-        "../../envs/analysis.yaml"
+    params:
+        plan=lambda wildcards: rules.as_json(plan_of(wildcards)),
+        code=code.digest("write_plan.py"),
     script:
         "../scripts/write_plan.py"

@@ -13,24 +13,24 @@ rule fit_model:
     deterministic, so what failed once on this machine fails again.
     """
     input:
-        data=ancient("results/{study}/data.nc"),
+        data=data_of,
     output:
         posterior=update("results/{study}/models/{model}/posterior.nc"),
         record=update("results/{study}/models/{model}/fit.json"),
         timings=update("results/{study}/models/{model}/timings.json"),
-    params:
-        identity=identity,
-        code=code_of("fit_model.py", "families", "responses"),
     log:
         "results/{study}/logs/fit_model.{model}.log",
     benchmark:
         "results/{study}/benchmarks/fit_model.{model}.tsv"
+    conda:
+        "../../envs/fit.yaml"
     threads: lambda wildcards: rules.fit_threads(plan_of(wildcards), wildcards.model)
     resources:
         mem_mb=fit_memory,
         runtime=lambda wildcards: rules.fit_runtime(plan_of(wildcards), wildcards.model),
-    conda:
-        "../../envs/fit.yaml"
+    params:
+        identity=identity,
+        code=code_of("fit_model.py", "families", "responses"),
     script:
         "../scripts/fit_model.py"
 
@@ -40,27 +40,27 @@ rule diagnose_fit:
     Check the convergence of {wildcards.model} of {wildcards.study} and summarise its posterior.
     """
     input:
-        data=ancient("results/{study}/data.nc"),
+        data=data_of,
         posterior="results/{study}/models/{model}/posterior.nc",
     output:
         diagnostics="results/{study}/models/{model}/diagnostics.json",
         summary="results/{study}/models/{model}/summary.csv",
+    log:
+        "results/{study}/logs/diagnose_fit.{model}.log",
+    benchmark:
+        "results/{study}/benchmarks/diagnose_fit.{model}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
     params:
         model=model_params,
         thresholds=lambda wildcards: rules.as_json(plan_of(wildcards)["thresholds"]),
         stop=lambda wildcards: plan_of(wildcards)["on_failure"] == "stop",
         code=code.digest("diagnose_fit.py"),
         stack=rules.pins(LOCKED, "arviz-stats", "numpy", "scipy"),
-    log:
-        "results/{study}/logs/diagnose_fit.{model}.log",
-    benchmark:
-        "results/{study}/benchmarks/diagnose_fit.{model}.tsv"
-    threads: 1
-    resources:
-        mem_mb=1500,
-        runtime=30,
-    conda:
-        "../../envs/analysis.yaml"
     script:
         "../scripts/diagnose_fit.py"
 
@@ -70,23 +70,23 @@ rule describe_model:
     Write the priors and the equations of {wildcards.model} of {wildcards.study}, as its design gives them.
     """
     input:
-        data=ancient("results/{study}/data.nc"),
+        data=data_of,
     output:
         priors="results/{study}/models/{model}/priors.json",
         equations="results/{study}/models/{model}/equations.json",
-    params:
-        model=model_params,
-        fingerprint=lambda wildcards: model_of(wildcards)["fingerprint"],
-        code=code_of("describe_model.py", "families"),
     log:
         "results/{study}/logs/describe_model.{model}.log",
     benchmark:
         "results/{study}/benchmarks/describe_model.{model}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
-    conda:
-        "../../envs/analysis.yaml"
+    params:
+        model=model_params,
+        fingerprint=lambda wildcards: model_of(wildcards)["fingerprint"],
+        code=code_of("describe_model.py", "families"),
     script:
         "../scripts/describe_model.py"

@@ -10,28 +10,32 @@ rule score_loo:
     Score {wildcards.model} of {wildcards.study} by leaving out one observation at a time (PSIS, given the group effects).
     """
     input:
-        data=ancient("results/{study}/data.nc"),
+        data=data_of,
         posterior="results/{study}/models/{model}/posterior.nc",
     output:
         record="results/{study}/models/{model}/scores/loo.observation.json",
         units="results/{study}/models/{model}/scores/loo.observation.parquet",
-    params:
-        criterion="loo",
-        model=model_params,
-        code=lambda wildcards: code.digest(
-            "score_model.py", ["multilevel.scores.loo", f"multilevel.families.{model_of(wildcards)['family']}"]
-        ),
-        stack=rules.pins(LOCKED, "arviz-stats", "numpy", "scipy"),
     log:
         "results/{study}/logs/score_loo.{model}.log",
     benchmark:
         "results/{study}/benchmarks/score_loo.{model}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=1500,
         runtime=60,
-    conda:
-        "../../envs/analysis.yaml"
+    params:
+        criterion="loo",
+        model=model_params,
+        code=lambda wildcards: code.digest(
+            "score_model.py",
+            [
+                "multilevel.scores.loo",
+                f"multilevel.families.{model_of(wildcards)['family']}",
+            ],
+        ),
+        stack=rules.pins(LOCKED, "arviz-stats", "numpy", "scipy"),
     script:
         "../scripts/score_model.py"
 
@@ -41,26 +45,30 @@ rule score_dic:
     Score {wildcards.model} of {wildcards.study} by the deviance information criterion (given the group effects).
     """
     input:
-        data=ancient("results/{study}/data.nc"),
+        data=data_of,
         posterior="results/{study}/models/{model}/posterior.nc",
     output:
         record="results/{study}/models/{model}/scores/dic.conditional.json",
-    params:
-        criterion="dic",
-        model=model_params,
-        code=lambda wildcards: code.digest(
-            "score_model.py", ["multilevel.scores.dic", f"multilevel.families.{model_of(wildcards)['family']}"]
-        ),
-        stack=rules.pins(LOCKED, "arviz-stats", "numpy", "scipy"),
     log:
         "results/{study}/logs/score_dic.{model}.log",
     benchmark:
         "results/{study}/benchmarks/score_dic.{model}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
     threads: 1
     resources:
         mem_mb=1500,
         runtime=30,
-    conda:
-        "../../envs/analysis.yaml"
+    params:
+        criterion="dic",
+        model=model_params,
+        code=lambda wildcards: code.digest(
+            "score_model.py",
+            [
+                "multilevel.scores.dic",
+                f"multilevel.families.{model_of(wildcards)['family']}",
+            ],
+        ),
+        stack=rules.pins(LOCKED, "arviz-stats", "numpy", "scipy"),
     script:
         "../scripts/score_model.py"

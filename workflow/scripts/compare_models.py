@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 
-def compare_models(models: list[str], not_fitted: list[str], folder: str, path_to_table: str, path_to_differences: str) -> None:
+def compare_models(
+    models: list[str], not_fitted: list[str], folder: str, path_to_table: str, path_to_differences: str
+) -> None:
     """Write the ranking and the per-unit differences from the best model.
 
     Raises

@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 
 def describe_data(
-    response: str, groups: list[str], used: list[str], words: dict[str, dict[str, str]], path_to_data: str, path_to_summary: str
+    response: str,
+    groups: list[str],
+    used: list[str],
+    words: dict[str, dict[str, str]],
+    path_to_data: str,
+    path_to_summary: str,
 ) -> None:
     """Write tables, joins, rows, columns and groups; `words` holds the study's ``units`` and ``labels``."""
     prepared = dataset.read(Path(path_to_data))

@@ -34,11 +34,20 @@ def diagnose_fit(
     posterior, stats, attributes = convergence.read(Path(path_to_posterior))
     summary = convergence.summarise(convergence.quantities(posterior, built))
     record = convergence.diagnose(summary, stats, thresholds)
-    record = {"model": name, "seed": int(attributes["seed"]), "tune": json.loads(attributes["sampler"])["tune"], **record}
+    record = {
+        "model": name,
+        "seed": int(attributes["seed"]),
+        "tune": json.loads(attributes["sampler"])["tune"],
+        **record,
+    }
     for check in record["checks"]:
-        logging.getLogger("multilevel").info("%(label)s: %(value).4g (%(rule)s %(threshold)g) passed: %(passed)s", check)
+        logging.getLogger("multilevel").info(
+            "%(label)s: %(value).4g (%(rule)s %(threshold)g) passed: %(passed)s", check
+        )
     if stop and not record["passed"]:
-        raise RuntimeError(f"the fit of {name} failed its checks ({', '.join(record['failed'])}) and config.yaml says on_failure: stop")
+        raise RuntimeError(
+            f"the fit of {name} failed its checks ({', '.join(record['failed'])}) and config.yaml says on_failure: stop"
+        )
     storage.write_csv(Path(path_to_summary), summary)
     storage.write_json(Path(path_to_diagnostics), record)
 

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
 
 
 def draw_comparison(
-    models: dict[str, str], group: str, path_to_table: str, path_to_differences: str, path_to_data: str, paths_out: dict[str, str]
+    models: dict[str, str],
+    group: str,
+    path_to_table: str,
+    path_to_differences: str,
+    path_to_data: str,
+    paths_out: dict[str, str],
 ) -> None:
     """Draw the differences in elpd of one comparison, in total and, for the two best models, by row."""
     table = pd.read_csv(path_to_table)
@@ -32,10 +37,14 @@ def draw_comparison(
     rows = differences[differences["model"] == second]
     data = dataset.read(Path(path_to_data))
     groups: Any = dict(zip(map(str, data.row_id), data.frame[group].astype(str), strict=True)) if group else {}
-    drawn = pd.DataFrame({"row_id": rows["row_id"], "group": [groups.get(str(r), "") for r in rows["row_id"]], "diff": -rows["diff"]})
+    drawn = pd.DataFrame(
+        {"row_id": rows["row_id"], "group": [groups.get(str(r), "") for r in rows["row_id"]], "diff": -rows["diff"]}
+    )
     if drawn.empty:
         drawn = pd.DataFrame({"row_id": ["none"], "group": [""], "diff": [0.0]})
-    figure = draw_pointwise(drawn, first=models.get(ranked[0], "") if ranked else "", second=models.get(second, ""), group=group or "all")
+    figure = draw_pointwise(
+        drawn, first=models.get(ranked[0], "") if ranked else "", second=models.get(second, ""), group=group or "all"
+    )
     save(figure, paths_out["pointwise"], drawn)
 
 

@@ -1,5 +1,6 @@
 """Draw the data of a study: the response by group and the sizes of the groups."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -8,7 +9,6 @@ from multilevel import dataset, design, joblog
 from multilevel.figures.data_response_by_group import draw_data_response_by_group
 from multilevel.figures.group_sizes import draw_group_sizes
 from multilevel.figures.theme import save
-from pathlib import Path
 
 if TYPE_CHECKING:
     from snakemake.script import Snakemake

@@ -23,7 +23,9 @@ def draw_models(models: dict[str, str], quantity: str, folder: str, paths_out: d
     here = {name: Path(folder) / name for name in models}
     passed = {name: storage.read_json(path / "diagnostics.json")["passed"] for name, path in here.items()}
     status = {name: "ok" if ok else "failed checks" for name, ok in passed.items()}
-    drawn = figure_data.estimates({name: pd.read_csv(path / "summary.csv") for name, path in here.items()}, models, status)
+    drawn = figure_data.estimates(
+        {name: pd.read_csv(path / "summary.csv") for name, path in here.items()}, models, status
+    )
     save(draw_fixed_effects(drawn), paths_out["fixed_effects"], drawn)
     drawn = _labelled([path / "figures" / "predictive_density.csv" for path in here.values()], models)
     save(draw_predictive_density(drawn, quantity=quantity), paths_out["predictive_density"], drawn)

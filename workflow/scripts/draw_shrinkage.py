@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 
-def draw_shrinkage(model: dict[str, Any], quantity: str, path_to_data: str, path_to_posterior: str, path_to_figure: str) -> None:
+def draw_shrinkage(
+    model: dict[str, Any], quantity: str, path_to_data: str, path_to_posterior: str, path_to_figure: str
+) -> None:
     """Draw the first group term with a varying intercept."""
     built = design.build(model, dataset.read(Path(path_to_data)))
     term = next(t for t in built.group_terms if design.INTERCEPT in t.effects)

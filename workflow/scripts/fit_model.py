@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 
-def fit_model(identity: dict[str, Any], cores: int, path_to_data: str, path_to_posterior: str, path_to_record: str, path_to_timings: str) -> None:
+def fit_model(
+    identity: dict[str, Any],
+    cores: int,
+    path_to_data: str,
+    path_to_posterior: str,
+    path_to_record: str,
+    path_to_timings: str,
+) -> None:
     """Sample the model that `identity` describes; write posterior, provenance and timings.
 
     Raises
@@ -43,7 +50,9 @@ def fit_model(identity: dict[str, Any], cores: int, path_to_data: str, path_to_p
     posterior.attrs = provenance.attributes(record)
     storage.write_netcdf(Path(path_to_posterior), posterior, encoding)
     storage.write_json(Path(path_to_record), record)
-    storage.write_json(Path(path_to_timings), {"import_s": imported - STARTED, **timings, "all_s": time.perf_counter() - STARTED})
+    storage.write_json(
+        Path(path_to_timings), {"import_s": imported - STARTED, **timings, "all_s": time.perf_counter() - STARTED}
+    )
 
 
 if __name__ == "__main__":

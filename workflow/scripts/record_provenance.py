@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 
-def record_provenance(study_file: str, models: list[str], not_fitted: list[str], folder: str, path_to_record: str) -> None:
+def record_provenance(
+    study_file: str, models: list[str], not_fitted: list[str], folder: str, path_to_record: str
+) -> None:
     """Write versions, commit, the command that regenerates the study, and each fit's identity."""
     fits: dict[str, Any] = {}
     for name in models:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 def write_plan(plan: str, path_to_plan: str) -> None:
     """Write the plan, given as JSON, as YAML."""
-    storage.write_text(Path(path_to_plan), yaml.safe_dump(json.loads(plan), sort_keys=False, allow_unicode=True, width=120))
+    storage.write_text(
+        Path(path_to_plan), yaml.safe_dump(json.loads(plan), sort_keys=False, allow_unicode=True, width=120)
+    )
 
 
 if __name__ == "__main__":

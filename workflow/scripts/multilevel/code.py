@@ -8,12 +8,18 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
+import os
+import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 PACKAGE = "multilevel"
 SCRIPTS = Path(__file__).resolve().parent.parent
+KEPT = SCRIPTS.parents[1] / ".cache" / "multilevel" / "code.json"
+MOST_KEPT = 1000
 
 WITHOUT_EFFECT = frozenset({f"{PACKAGE}.errors"})
 """Modules whose code cannot change a result: they word messages."""
@@ -64,24 +70,69 @@ def _path(module: str, scripts: Path) -> Path | None:
 @cache
 def _read(path: Path, scripts: Path) -> tuple[str, tuple[str, ...]]:
     """Return the digest of one file's code and the library modules that it imports."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    imported: set[str] = set()
+    source = path.read_bytes()
+    key = hashlib.sha256(_form() + source).hexdigest()
+    kept = _kept()
+    if key not in kept:
+        kept[key] = _analyse(source, path)
+        _keep(kept)
+    own, modules, members = kept[key]
+    found = {*modules, *(name for name in members if _path(name, scripts))}
+    return str(own), tuple(sorted(found - {PACKAGE}))
+
+
+def _analyse(source: bytes, path: Path) -> list[Any]:
+    """Return the digest of a file's code, the modules it imports, and the names it imports that may be modules."""
+    tree = ast.parse(source, filename=str(path))
+    modules: set[str] = set()
+    members: set[str] = set()
     for node in _executed(tree):
         if isinstance(node, ast.Import):
-            imported |= {alias.name for alias in node.names if alias.name.split(".")[0] == PACKAGE}
+            modules |= {alias.name for alias in node.names if alias.name.split(".")[0] == PACKAGE}
         elif isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == PACKAGE:
-            imported.add(node.module)
-            imported |= {f"{node.module}.{alias.name}" for alias in node.names if _path(f"{node.module}.{alias.name}", scripts)}
+            modules.add(node.module)
+            members |= {f"{node.module}.{alias.name}" for alias in node.names}
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             node.body = _without_docstrings(node.body)
     own = hashlib.sha256(ast.dump(tree, include_attributes=False).encode()).hexdigest()
-    return own, tuple(sorted(imported - {PACKAGE}))
+    return [own, sorted(modules), sorted(members)]
+
+
+@cache
+def _form() -> bytes:
+    """Return what the analysis of a file depends on besides the file: this module and Python's syntax trees."""
+    return Path(__file__).read_bytes() + repr(sys.version_info[:2]).encode()
+
+
+@cache
+def _kept() -> dict[str, list[Any]]:
+    """Return the analyses of files seen before, by content: a run with nothing to do spends no second on them again."""
+    try:
+        kept = json.loads(KEPT.read_text(encoding="utf-8"))
+        return {str(key): [own, modules, members] for key, (own, modules, members) in kept.items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}  # none yet, or one cut short
+
+
+def _keep(kept: dict[str, list[Any]]) -> None:
+    """Write the analyses, the newest where there are many; a folder that cannot be written only costs time."""
+    try:
+        KEPT.parent.mkdir(parents=True, exist_ok=True)
+        temporary = KEPT.with_name(f"{KEPT.name}.{os.getpid()}")
+        temporary.write_text(json.dumps(dict(list(kept.items())[-MOST_KEPT:])), encoding="utf-8")
+        temporary.replace(KEPT)
+    except OSError:
+        return
 
 
 def _without_docstrings(body: list[ast.stmt]) -> list[ast.stmt]:
     """Drop statements that are only a string: docstrings and the notes under constants."""
-    return [s for s in body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant) and isinstance(s.value.value, str))]
+    return [
+        s
+        for s in body
+        if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant) and isinstance(s.value.value, str))
+    ]
 
 
 def _executed(tree: ast.AST) -> Iterable[ast.AST]:

@@ -84,7 +84,9 @@ def compare(candidates: list[Candidate]) -> pd.DataFrame:
     """
     scored = [c for c in candidates if c.loo is not None and c.pointwise is not None]
     refuse_unequal(scored)
-    ranked = sorted((c for c in scored if c.status == "ok"), key=lambda c: (-c.loo["elpd"], c.model) if c.loo else (0.0, ""))
+    ranked = sorted(
+        (c for c in scored if c.status == "ok"), key=lambda c: (-c.loo["elpd"], c.model) if c.loo else (0.0, "")
+    )
     weights = dict(zip([c.model for c in ranked], stack(_matrix(ranked)) if ranked else [], strict=True))
     rows = [_row(c, position + 1, ranked[0], weights[c.model]) for position, c in enumerate(ranked)]
     rows += [_row(c, None, None, None) for c in candidates if c not in ranked]
@@ -103,7 +105,12 @@ def refuse_unequal(scored: list[Candidate]) -> None:
         return
     first = scored[0]
     for other in scored:
-        assert other.loo is not None and other.pointwise is not None and first.loo is not None and first.pointwise is not None
+        assert (
+            other.loo is not None
+            and other.pointwise is not None
+            and first.loo is not None
+            and first.pointwise is not None
+        )
         ids, own = list(first.pointwise["row_id"]), list(other.pointwise["row_id"])
         pair = f"models {first.model} and {other.model} cannot be compared"
         if len(ids) != len(own):
@@ -113,7 +120,11 @@ def refuse_unequal(scored: list[Candidate]) -> None:
             raise UnequalDataError(f"{pair}: they were scored on different rows (only the first has {', '.join(only)})")
         if ids != own:
             raise UnequalDataError(f"{pair}: the same rows stand in another order")
-        for key, words in (("response", "the response differs"), ("rows", "the rows differ"), ("criterion", "the criteria differ")):
+        for key, words in (
+            ("response", "the response differs"),
+            ("rows", "the rows differ"),
+            ("criterion", "the criteria differ"),
+        ):
             mine, theirs = first.loo["fingerprint"].get(key), other.loo["fingerprint"].get(key)
             if mine != theirs:
                 raise UnequalDataError(f"{pair}: {words} ({_short(mine)} and {_short(theirs)})")
@@ -158,7 +169,13 @@ def stack(matrix: Array) -> Array:
         weights = weights * (relative / (relative @ weights)[:, None]).mean(axis=0)
         weights /= weights.sum()
     start = np.log(np.maximum(weights, 1e-12))
-    found = minimize(objective, (start - start[-1])[:-1], jac=True, method="L-BFGS-B", options={"maxiter": 2000, "ftol": 1e-15, "gtol": 1e-10})
+    found = minimize(
+        objective,
+        (start - start[-1])[:-1],
+        jac=True,
+        method="L-BFGS-B",
+        options={"maxiter": 2000, "ftol": 1e-15, "gtol": 1e-10},
+    )
     logits = np.append(found.x, 0.0)
     polished = np.exp(logits - logsumexp(logits))
     best = polished if np.log(relative @ polished).mean() >= np.log(relative @ weights).mean() else weights
@@ -171,7 +188,13 @@ def differences(candidates: list[Candidate], best: str) -> pd.DataFrame:
     assert reference.pointwise is not None
     base = reference.pointwise["elpd"].to_numpy(dtype=float)
     parts = [
-        pd.DataFrame({"row_id": c.pointwise["row_id"], "model": c.model, "diff": c.pointwise["elpd"].to_numpy(dtype=float) - base})
+        pd.DataFrame(
+            {
+                "row_id": c.pointwise["row_id"],
+                "model": c.model,
+                "diff": c.pointwise["elpd"].to_numpy(dtype=float) - base,
+            }
+        )
         for c in candidates
         if c.pointwise is not None and c.model != best and c.status == "ok"
     ]

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 
+from multilevel import mcmc
 from multilevel.default_priors import coefficient_name, cor_names, sd_name
 from multilevel.design import Design
 
@@ -82,12 +82,12 @@ def summarise(found: list[Quantity]) -> pd.DataFrame:
             "median": np.median(q.values),
             "lower": np.quantile(q.values, INTERVAL[0]),
             "upper": np.quantile(q.values, INTERVAL[1]),
-            "mcse_mean": float(array_stats.mcse(q.values, chain_axis=0, draw_axis=1, method="mean")),
-            "mcse_lower": float(array_stats.mcse(q.values, chain_axis=0, draw_axis=1, method="quantile", prob=INTERVAL[0])),
-            "mcse_upper": float(array_stats.mcse(q.values, chain_axis=0, draw_axis=1, method="quantile", prob=INTERVAL[1])),
-            "ess_bulk": float(array_stats.ess(q.values, chain_axis=0, draw_axis=1, method="bulk")),
-            "ess_tail": float(array_stats.ess(q.values, chain_axis=0, draw_axis=1, method="tail", prob=(0.05, 0.95))),
-            "r_hat": float(array_stats.rhat(q.values, chain_axis=0, draw_axis=1, method="rank")),
+            "mcse_mean": mcmc.mcse_mean(q.values),
+            "mcse_lower": mcmc.mcse_quantile(q.values, INTERVAL[0]),
+            "mcse_upper": mcmc.mcse_quantile(q.values, INTERVAL[1]),
+            "ess_bulk": mcmc.ess(q.values, "bulk"),
+            "ess_tail": mcmc.ess(q.values, "tail"),
+            "r_hat": mcmc.r_hat(q.values),
         }
         for q in found
     ]
@@ -116,11 +116,30 @@ def diagnose(summary: pd.DataFrame, stats: xr.Dataset, thresholds: dict[str, Any
     group = summary[summary["kind"] == "group"]
     chains, draws = stats.sizes["chain"], stats.sizes["draw"]
     lp = stats["lp"].to_numpy()
-    lp_r_hat = float(array_stats.rhat(lp, chain_axis=0, draw_axis=1, method="rank"))
-    checks = [_worst("r_hat", "Largest R-hat (hyperparameters and log posterior)", top, "r_hat", thresholds["r_hat"], "<", ("log posterior", lp_r_hat))]
+    lp_r_hat = mcmc.r_hat(lp)
+    checks = [
+        _worst(
+            "r_hat",
+            "Largest R-hat (hyperparameters and log posterior)",
+            top,
+            "r_hat",
+            thresholds["r_hat"],
+            "<",
+            ("log posterior", lp_r_hat),
+        )
+    ]
     if len(group):
         share = float((~(group["r_hat"] < thresholds["r_hat"])).mean())
-        checks.append(_worst("r_hat_group_effects", "Largest R-hat (group effects)", group, "r_hat", thresholds["r_hat_group_effects"], "<="))
+        checks.append(
+            _worst(
+                "r_hat_group_effects",
+                "Largest R-hat (group effects)",
+                group,
+                "r_hat",
+                thresholds["r_hat_group_effects"],
+                "<=",
+            )
+        )
         checks.append(
             _check("r_hat_group_effects_share", f"Share of group effects with R-hat of {thresholds['r_hat']} or more", share, thresholds["r_hat_group_effects_share"], "<=", "")
         )  # fmt: skip
@@ -129,10 +148,28 @@ def diagnose(summary: pd.DataFrame, stats: xr.Dataset, thresholds: dict[str, Any
     checks.append(_worst("ess_tail", "Smallest tail effective sample size", summary, "ess_tail", smallest, ">="))
     divergences = int(stats["diverging"].sum())
     checks.append(_check("divergences", "Divergent transitions", divergences, thresholds["divergences"], "<=", ""))
-    bfmi = np.asarray(array_stats.bfmi(stats["energy"].to_numpy(), chain_axis=0, draw_axis=1), dtype=float).ravel()
-    checks.append(_check("e_bfmi", "Smallest E-BFMI of a chain", float(bfmi.min()), thresholds["e_bfmi"], ">=", f"chain {int(bfmi.argmin()) + 1}"))
+    bfmi = mcmc.e_bfmi(stats["energy"].to_numpy())
+    checks.append(
+        _check(
+            "e_bfmi",
+            "Smallest E-BFMI of a chain",
+            float(bfmi.min()),
+            thresholds["e_bfmi"],
+            ">=",
+            f"chain {int(bfmi.argmin()) + 1}",
+        )
+    )
     deep = float(stats["reached_max_treedepth"].mean())
-    checks.append(_check("max_treedepth", "Share of draws at the maximum tree depth", deep, thresholds["max_treedepth_share"], "<=", ""))
+    checks.append(
+        _check(
+            "max_treedepth",
+            "Share of draws at the maximum tree depth",
+            deep,
+            thresholds["max_treedepth_share"],
+            "<=",
+            "",
+        )
+    )
     return {
         "passed": all(check["passed"] for check in checks),
         "checks": checks,
@@ -144,7 +181,13 @@ def diagnose(summary: pd.DataFrame, stats: xr.Dataset, thresholds: dict[str, Any
 
 
 def _worst(
-    name: str, label: str, table: pd.DataFrame, column: str, threshold: float, rule: str, extra: tuple[str, float] | None = None
+    name: str,
+    label: str,
+    table: pd.DataFrame,
+    column: str,
+    threshold: float,
+    rule: str,
+    extra: tuple[str, float] | None = None,
 ) -> dict[str, Any]:
     """Check the worst value of a column; NaN is worse than any number."""
     values = table[column].to_numpy(dtype=float)
@@ -152,17 +195,31 @@ def _worst(
     if extra:
         values, names = np.append(values, extra[1]), [*names, extra[0]]
     bad = np.isnan(values)
-    position = int(np.argmax(bad)) if bad.any() else int(np.argmin(values) if rule.startswith(">") else np.argmax(values))
+    position = (
+        int(np.argmax(bad)) if bad.any() else int(np.argmin(values) if rule.startswith(">") else np.argmax(values))
+    )
     return _check(name, label, float(values[position]), threshold, rule, names[position])
 
 
 def _check(name: str, label: str, value: float, threshold: float, rule: str, where: str) -> dict[str, Any]:
     passed = {"<": value < threshold, "<=": value <= threshold, ">=": value >= threshold}[rule]
-    return {"name": name, "label": label, "value": value, "threshold": threshold, "rule": rule, "passed": bool(passed), "where": where}
+    return {
+        "name": name,
+        "label": label,
+        "value": value,
+        "threshold": threshold,
+        "rule": rule,
+        "passed": bool(passed),
+        "where": where,
+    }
 
 
 def read(path: Path) -> tuple[xr.Dataset, xr.Dataset, dict[str, Any]]:
     """Return the posterior, the sampler's statistics and the provenance of posterior.nc."""
     with xr.open_datatree(path, engine="netcdf4") as tree:
         tree.load()
-        return tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset(), dict(tree.attrs)
+        return (
+            tree["posterior"].to_dataset(),
+            tree["sample_stats"].to_dataset(),
+            {str(k): v for k, v in tree.attrs.items()},
+        )

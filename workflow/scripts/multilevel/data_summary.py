@@ -11,7 +11,9 @@ from multilevel.dataset import Dataset
 from multilevel.design import code_levels, numeric
 
 
-def describe(dataset: Dataset, response: str, groups: list[str], used: list[str], words: dict[str, dict[str, str]]) -> dict[str, Any]:
+def describe(
+    dataset: Dataset, response: str, groups: list[str], used: list[str], words: dict[str, dict[str, str]]
+) -> dict[str, Any]:
     """Return the description as plain values.
 
     Parameters
@@ -66,9 +68,20 @@ def _column(dataset: Dataset, name: str, words: dict[str, dict[str, str]]) -> di
         "missing": int(dataset.summary["missing"].get(name, 0)),
     }
     if isinstance(values.dtype, pd.CategoricalDtype):
-        return {**entry, "type": "categorical", "levels": len(values.cat.categories), "reference": str(values.cat.categories[0])}
+        return {
+            **entry,
+            "type": "categorical",
+            "levels": len(values.cat.categories),
+            "reference": str(values.cat.categories[0]),
+        }
     numbers = numeric(dataset.frame, name)
-    return {**entry, "mean": float(numbers.mean()), "sd": float(np.std(numbers, ddof=1)), "min": float(numbers.min()), "max": float(numbers.max())}
+    return {
+        **entry,
+        "mean": float(numbers.mean()),
+        "sd": float(np.std(numbers, ddof=1)),
+        "min": float(numbers.min()),
+        "max": float(numbers.max()),
+    }
 
 
 def _group(dataset: Dataset, name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The prepared dataset with its row ids and fingerprints, as it is written to and read from data.nc."""
+"""The prepared dataset with its row ids and fingerprints, as it is written to and read from NetCDF."""
 
 from __future__ import annotations
 
@@ -42,6 +42,12 @@ class Dataset:
         chosen = {name: self.digests[name] for name in sorted({*columns, "row_id"})}
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
+    def select(self, columns: Iterable[str]) -> Dataset:
+        """Return the dataset with some of its columns and no summary: the summary tells of columns that are not there."""
+        names = list(columns)
+        digests = {name: self.digests[name] for name in [*names, "row_id"]}
+        return Dataset(self.frame[names], self.row_id, digests, {})
+
 
 def digest(column: pd.Series) -> str:
     """Return the SHA-256 of a column's values in row order; the order of levels counts, because it decides contrasts."""
@@ -54,7 +60,7 @@ def digest(column: pd.Series) -> str:
 
 
 def write(path: Path, dataset: Dataset) -> None:
-    """Write data.nc: every column on the dimension ``row``, levels beside codes, the summary as an attribute."""
+    """Write a dataset as NetCDF: every column on the dimension ``row``, levels beside codes, the summary as an attribute."""
     variables: dict[str, Any] = {"row_id": ("row", dataset.row_id.astype(str))}
     for name in dataset.frame.columns:
         column = dataset.frame[name]
@@ -77,7 +83,13 @@ def write(path: Path, dataset: Dataset) -> None:
 
 
 def read(path: Path) -> Dataset:
-    """Read data.nc."""
+    """Read what `write` wrote.
+
+    Raises
+    ------
+    ValueError
+        When the values are not those that were written.
+    """
     with xr.open_dataset(path, engine="netcdf4", decode_times=False) as content:
         content.load()
     columns: dict[str, Any] = {}
@@ -85,14 +97,15 @@ def read(path: Path) -> Dataset:
         variable = content[name]
         if "levels" in variable.attrs:
             categories = [str(level) for level in content[variable.attrs["levels"]].to_numpy()]
-            columns[name] = pd.Categorical.from_codes(variable.to_numpy(), categories=categories)
+            columns[name] = pd.Categorical.from_codes(
+                variable.to_numpy().astype(np.int32), categories=pd.Index(categories)
+            )
         elif "boolean" in variable.attrs:
             columns[name] = variable.to_numpy().astype(bool)
         else:
             columns[name] = variable.to_numpy()
-    return Dataset(
-        frame=pd.DataFrame(columns),
-        row_id=content["row_id"].to_numpy().astype(object),
-        digests=json.loads(content.attrs["digests"]),
-        summary=json.loads(content.attrs["summary"]),
-    )
+    frame, row_id = pd.DataFrame(columns), content["row_id"].to_numpy().astype(object)
+    digests = {**{str(name): digest(frame[name]) for name in frame.columns}, "row_id": digest(pd.Series(row_id))}
+    if digests != json.loads(content.attrs["digests"]):
+        raise ValueError(f"{path} was changed after it was made; delete it and run the workflow again")
+    return Dataset(frame, row_id, digests, json.loads(content.attrs["summary"]))

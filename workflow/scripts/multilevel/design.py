@@ -201,7 +201,11 @@ def _is_indicator(column: str, expression: str, frame: pd.DataFrame) -> bool:
     """Tell whether a column of one factor is the indicator of a level (``county[AITKIN]``) rather than a number."""
     if expression.startswith("C("):
         return True
-    return expression in frame.columns and isinstance(frame[expression].dtype, pd.CategoricalDtype) and column != expression
+    return (
+        expression in frame.columns
+        and isinstance(frame[expression].dtype, pd.CategoricalDtype)
+        and column != expression
+    )
 
 
 def _pieces(column: str) -> list[str]:

@@ -33,7 +33,13 @@ def describe(design: Design, family: str) -> dict[str, Any]:
     rows = [_response(design, family), _row_equation(design, single, moved)]
     levels = [{"level": 1, "title": f"Level 1: rows ({len(design.y)})", "latex": rows}]
     for number, term in enumerate(design.group_terms):
-        levels.append({"level": 2, "title": f"Level 2: {term.group} ({len(term.levels)})", "latex": _group_equations(design, term, number, single is term, upper)})
+        levels.append(
+            {
+                "level": 2,
+                "title": f"Level 2: {term.group} ({len(term.levels)})",
+                "latex": _group_equations(design, term, number, single is term, upper),
+            }
+        )
     return {"levels": levels, "plain": _plain(design)}
 
 
@@ -44,7 +50,9 @@ def _symbol(name: str) -> str:
 
 
 def _response(design: Design, family: str) -> str:
-    distribution = {"gaussian": r"\operatorname{Normal}(\eta_i,\ \sigma^2)"}.get(family, rf"\operatorname{{{family}}}(\eta_i)")
+    distribution = {"gaussian": r"\operatorname{Normal}(\eta_i,\ \sigma^2)"}.get(
+        family, rf"\operatorname{{{family}}}(\eta_i)"
+    )
     return rf"{_symbol(design.response)}_i \sim {distribution}"
 
 
@@ -120,23 +128,37 @@ def _deviations(term: Term, number: int) -> str:
     return " + ".join(pieces).replace("k[i]", f"j_{{{number + 1}}}[i]")
 
 
-def _group_equations(design: Design, term: Term, number: int, single: bool, upper: dict[int, list[tuple[str, str]]]) -> list[str]:
+def _group_equations(
+    design: Design, term: Term, number: int, single: bool, upper: dict[int, list[tuple[str, str]]]
+) -> list[str]:
     lines: list[str] = []
     if single:
         for position, effect in enumerate(term.effects):
-            parts = [rf"\gamma_{{{'0' if effect == INTERCEPT else _symbol(effect)}}}"] if effect in design.coefficients else []
-            parts += [rf"\gamma_{{{_symbol(name)}}}\,{_symbol(predictor)}_j" for name, predictor in upper.get(position, [])]
+            parts = (
+                [rf"\gamma_{{{'0' if effect == INTERCEPT else _symbol(effect)}}}"]
+                if effect in design.coefficients
+                else []
+            )
+            parts += [
+                rf"\gamma_{{{_symbol(name)}}}\,{_symbol(predictor)}_j" for name, predictor in upper.get(position, [])
+            ]
             lines.append(rf"\beta_{{{position},j}} = " + " + ".join([*parts, rf"u_{{{position},j}}"]))
     superscript = "" if single else rf"^{{({number + 1})}}"
     size = len(term.effects)
     if size == 1:
         lines.append(rf"u{superscript}_{{0,j}} \sim \operatorname{{Normal}}(0,\ \tau{superscript}_0{{}}^2)")
     elif not term.correlated:
-        lines += [rf"u{superscript}_{{{i},j}} \sim \operatorname{{Normal}}(0,\ \tau{superscript}_{i}{{}}^2)" for i in range(size)]
+        lines += [
+            rf"u{superscript}_{{{i},j}} \sim \operatorname{{Normal}}(0,\ \tau{superscript}_{i}{{}}^2)"
+            for i in range(size)
+        ]
     else:
         vector = r" \\ ".join(rf"u{superscript}_{{{i},j}}" for i in range(size))
         cells = r" \\ ".join(
-            " & ".join(rf"\tau_{i}^2" if i == j else rf"\rho_{{{min(i, j)}{max(i, j)}}}\tau_{min(i, j)}\tau_{max(i, j)}" for j in range(size))
+            " & ".join(
+                rf"\tau_{i}^2" if i == j else rf"\rho_{{{min(i, j)}{max(i, j)}}}\tau_{min(i, j)}\tau_{max(i, j)}"
+                for j in range(size)
+            )
             for i in range(size)
         )
         zero = r" \\ ".join(["0"] * size)
@@ -149,12 +171,20 @@ def _group_equations(design: Design, term: Term, number: int, single: bool, uppe
 
 def _plain(design: Design) -> str:
     predictors = list(dict.fromkeys(t for t in design.terms_of if t != INTERCEPT))
-    first = f"{design.response} is explained by {', '.join(predictors)}" if predictors else f"{design.response} has one common mean"
+    first = (
+        f"{design.response} is explained by {', '.join(predictors)}"
+        if predictors
+        else f"{design.response} has one common mean"
+    )
     if not design.group_terms:
         return f"{first}; rows are independent given these, whatever group they belong to."
     parts = []
     for term in design.group_terms:
         names = ["level" if e == INTERCEPT else f"effect of {e}" for e in term.effects]
-        link = " and ".join(names) + (", correlated" if term.correlated else (", independent of each other" if len(names) > 1 else ""))
-        parts.append(f"each of the {len(term.levels)} levels of {term.group} has its own {link} ({structures.get(term.structure).SENTENCE})")
+        link = " and ".join(names) + (
+            ", correlated" if term.correlated else (", independent of each other" if len(names) > 1 else "")
+        )
+        parts.append(
+            f"each of the {len(term.levels)} levels of {term.group} has its own {link} ({structures.get(term.structure).SENTENCE})"
+        )
     return f"{first}; {'; '.join(parts)}."

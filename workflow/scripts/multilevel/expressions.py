@@ -132,14 +132,16 @@ def _check(node: ast.AST, text: str, depth: int) -> None:
             children = list(node.values)
         case ast.Compare():
             children = [node.left]
-            for op, right in zip(node.ops, node.comparators, strict=True):
-                if isinstance(op, ast.In | ast.NotIn):
-                    if not isinstance(right, ast.List | ast.Tuple) or not all(isinstance(e, ast.Constant) for e in right.elts):
+            for comparison, right in zip(node.ops, node.comparators, strict=True):
+                if isinstance(comparison, ast.In | ast.NotIn):
+                    if not isinstance(right, ast.List | ast.Tuple) or not all(
+                        isinstance(e, ast.Constant) for e in right.elts
+                    ):
                         raise FormulaError(f"'{text}': what follows 'in' must be a list of values, such as [1, 2]")
-                elif type(op) in _COMPARE:
+                elif type(comparison) in _COMPARE:
                     children.append(right)
                 else:
-                    raise _refuse(op, text)
+                    raise _refuse(comparison, text)
         case ast.Call(func=ast.Name(id=name)):
             if name not in FUNCTIONS:
                 near = difflib.get_close_matches(name, FUNCTIONS, n=1)
@@ -226,8 +228,10 @@ def _call(name: str, arguments: list[Any]) -> Any:
         if np.asarray(first).dtype.kind not in "fiub":
             raise FormulaError(f"'{name}' takes numbers, not text")
         if name in ELEMENTWISE:
-            ufunc = {"abs": np.abs, "round": np.round}.get(name) or getattr(np, name)
-            with np.errstate(all="ignore"):  # infinities and NaN that arise here are reported by name when rows are checked
+            ufunc: Any = getattr(np, name)
+            with np.errstate(
+                all="ignore"
+            ):  # infinities and NaN that arise here are reported by name when rows are checked
                 return ufunc(first)
         method = {"sd": "std"}.get(name, name)
         return float(getattr(pd.Series(first), method)())

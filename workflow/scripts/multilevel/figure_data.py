@@ -41,7 +41,9 @@ def trace(chosen: list[Quantity]) -> pd.DataFrame:
         kept = np.unique(np.linspace(0, draws - 1, min(draws, SHOWN_DRAWS)).round().astype(int))
         for chain in range(chains):
             values = quantity.values[chain, kept]
-            parts.append(pd.DataFrame({"parameter": quantity.parameter, "chain": chain + 1, "draw": kept + 1, "value": values}))
+            parts.append(
+                pd.DataFrame({"parameter": quantity.parameter, "chain": chain + 1, "draw": kept + 1, "value": values})
+            )
     return pd.concat(parts, ignore_index=True)
 
 
@@ -56,7 +58,13 @@ def ranks(chosen: list[Quantity]) -> pd.DataFrame:
             counts = np.bincount(bins[chain], minlength=BINS)
             parts.append(
                 pd.DataFrame(
-                    {"parameter": quantity.parameter, "chain": chain + 1, "bin": np.arange(BINS), "count": counts, "expected": draws / BINS}
+                    {
+                        "parameter": quantity.parameter,
+                        "chain": chain + 1,
+                        "bin": np.arange(BINS),
+                        "count": counts,
+                        "expected": draws / BINS,
+                    }
                 )
             )
     return pd.concat(parts, ignore_index=True)
@@ -71,7 +79,14 @@ def energy(stats: xr.Dataset, points: int = 120) -> pd.DataFrame:
     grid = np.linspace(-reach, reach, points)
     return pd.concat(
         [
-            pd.DataFrame({"chain": i + 1, "x": grid, "marginal": gaussian_kde(centred[i])(grid), "transition": gaussian_kde(steps[i])(grid)})
+            pd.DataFrame(
+                {
+                    "chain": i + 1,
+                    "x": grid,
+                    "marginal": gaussian_kde(centred[i])(grid),
+                    "transition": gaussian_kde(steps[i])(grid),
+                }
+            )
             for i in range(len(values))
         ],
         ignore_index=True,
@@ -110,7 +125,9 @@ def shrinkage(design: Design, draws: Draws, term: Term) -> pd.DataFrame:
     )
 
 
-def estimates(summaries: dict[str, pd.DataFrame], labels: dict[str, str], status: dict[str, str], most: int = 12) -> pd.DataFrame:
+def estimates(
+    summaries: dict[str, pd.DataFrame], labels: dict[str, str], status: dict[str, str], most: int = 12
+) -> pd.DataFrame:
     """Return parameter, model, mean, lower, upper, status for the parameters that a figure has room for.
 
     Contrasts of a factor with many levels are left out: they are listed in the tables.
@@ -124,9 +141,15 @@ def estimates(summaries: dict[str, pd.DataFrame], labels: dict[str, str], status
         kept.insert(1, "model", labels[name])
         kept["status"] = status[name]
         parts.append(kept)
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["parameter", "model", "mean", "lower", "upper", "status"])
+    return (
+        pd.concat(parts, ignore_index=True)
+        if parts
+        else pd.DataFrame(columns=["parameter", "model", "mean", "lower", "upper", "status"])
+    )
 
 
 def pareto_k(units: pd.DataFrame, threshold: float, groups: Any) -> pd.DataFrame:
     """Return row_id, pareto_k, group, threshold."""
-    return pd.DataFrame({"row_id": units["row_id"], "pareto_k": units["pareto_k"], "group": groups, "threshold": threshold})
+    return pd.DataFrame(
+        {"row_id": units["row_id"], "pareto_k": units["pareto_k"], "group": groups, "threshold": threshold}
+    )

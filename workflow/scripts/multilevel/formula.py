@@ -184,7 +184,9 @@ def signed_terms(text: str) -> list[tuple[str, str]]:
             previous = char
     term = text[start:].strip()
     if not term:
-        raise FormulaError(f"'{text.strip()}' ends without a term" if text.strip() else "nothing stands on the right of '~'")
+        raise FormulaError(
+            f"'{text.strip()}' ends without a term" if text.strip() else "nothing stands on the right of '~'"
+        )
     return [*pieces, (sign, term)]
 
 

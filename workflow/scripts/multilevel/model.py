@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 import pymc as pm
-import pytensor.tensor as pt
+import pytensor.tensor as pt_untyped
 
 from multilevel import default_priors, responses
 from multilevel.design import INTERCEPT, Design, Term
 from multilevel.priors import Prior
+
+pt: Any = pt_untyped  # PyTensor ships incomplete types
 
 FEW_COLUMNS = 8
 """Up to this many columns, X b is summed column by column, which compiles faster than a matrix product."""
@@ -80,11 +82,19 @@ def _fixed_part(design: Design, priors: Mapping[str, Prior]) -> Any:
 def _group_effects(term: Term, priors: Mapping[str, Prior], centred: bool) -> list[Any]:
     """Return the effects of a term, one vector over its levels for each effect."""
     size = len(term.effects)
-    sd = _variable(f"sd_{term.key}", [priors[default_priors.sd_name(term, e)] for e in term.effects], f"{term.key}_effect")
-    factor = _correlation_factor(term, priors[f"cor({term.label})"].arguments[0]) if term.correlated else np.eye(size).tolist()
+    sd = _variable(
+        f"sd_{term.key}", [priors[default_priors.sd_name(term, e)] for e in term.effects], f"{term.key}_effect"
+    )
+    factor = (
+        _correlation_factor(term, priors[f"cor({term.label})"].arguments[0])
+        if term.correlated
+        else np.eye(size).tolist()
+    )
     if not centred:
         offsets = pm.Normal(f"offsets_{term.key}", 0.0, 1.0, dims=(f"{term.key}_effect", f"{term.key}_level"))
-        return [sd[i] * _sum(factor[i][j] * offsets[j] for j in range(i + 1) if _present(factor[i][j])) for i in range(size)]
+        return [
+            sd[i] * _sum(factor[i][j] * offsets[j] for j in range(i + 1) if _present(factor[i][j])) for i in range(size)
+        ]
     effects: list[Any] = []
     standard: list[Any] = []
     for i in range(size):

@@ -61,7 +61,11 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     content, lines = strict_yaml.read(root / path)
     study, problems = schema.validate(schema.Study, content, lines)
     if not re.fullmatch(NAME_PATTERN, path.stem):
-        problems.append(Problem("", f"'{path.stem}' is no valid name of a study", "use letters, digits and _, starting with a letter"))
+        problems.append(
+            Problem(
+                "", f"'{path.stem}' is no valid name of a study", "use letters, digits and _, starting with a letter"
+            )
+        )
     if problems:
         raise StudyError(problems, source)
     data = _without_defaults(study.data.model_dump())
@@ -145,10 +149,14 @@ def _models(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[Proble
         default = study.defaults.response
         if parsed.response and default and parsed.response != default:
             problems.append(
-                Problem(f"{where}.formula", f"the response '{parsed.response}' differs from defaults.response ('{default}')")
+                Problem(
+                    f"{where}.formula", f"the response '{parsed.response}' differs from defaults.response ('{default}')"
+                )
             )
         if not (response := parsed.response or default):
-            problems.append(Problem(f"{where}.formula", "names no response", "write 'y ~ ...' or set defaults.response"))
+            problems.append(
+                Problem(f"{where}.formula", "names no response", "write 'y ~ ...' or set defaults.response")
+            )
             continue
         canonical = formula.Formula(response, parsed.fixed, parsed.offsets, parsed.group_terms)
         given = {**_normal(study.defaults.priors), **_normal(model.priors)}
@@ -192,7 +200,9 @@ def _comparisons(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[P
     """Expand wildcards and check names; without any comparison, all models are compared."""
     known = list(study.models)
     if not study.comparisons:
-        return ({"main": {"models": known, "reference": None, "leave_out": ["observation"]}} if len(known) > 1 else {}), []
+        return (
+            {"main": {"models": known, "reference": None, "leave_out": ["observation"]}} if len(known) > 1 else {}
+        ), []
     found: dict[str, dict[str, Any]] = {}
     problems: list[Problem] = []
     for name, comparison in study.comparisons.items():
@@ -205,12 +215,18 @@ def _comparisons(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[P
             chosen += [m for m in matched if m not in chosen]
         if comparison.reference is not None and comparison.reference not in known:
             problems.append(
-                Problem(f"{where}.reference", f"unknown model '{comparison.reference}'", did_you_mean(comparison.reference, known))
+                Problem(
+                    f"{where}.reference",
+                    f"unknown model '{comparison.reference}'",
+                    did_you_mean(comparison.reference, known),
+                )
             )
         elif comparison.reference is not None and comparison.reference not in chosen:
             problems.append(Problem(f"{where}.reference", f"'{comparison.reference}' is not among the models compared"))
         if len(chosen) == 1:
-            problems.append(Problem(f"{where}.models", f"only '{chosen[0]}' is left to compare", "name at least two models"))
+            problems.append(
+                Problem(f"{where}.models", f"only '{chosen[0]}' is left to compare", "name at least two models")
+            )
         found[name] = {"models": chosen, "reference": comparison.reference, "leave_out": list(comparison.leave_out)}
     return found, problems
 
@@ -254,7 +270,8 @@ def _against_data(
     unknown = sorted(used - set(available))
     if unknown:
         return [
-            Problem(f"models.{name}.formula", f"unknown column '{column}'", did_you_mean(column, available)) for column in unknown
+            Problem(f"models.{name}.formula", f"unknown column '{column}'", did_you_mean(column, available))
+            for column in unknown
         ], []
     design, problems, notes = preflight.check(name, model, dataset)
     if design is None or problems:
@@ -264,7 +281,11 @@ def _against_data(
     for target in written.priors:
         if priors.normalise(target) not in known:
             problems.append(
-                Problem(f"models.{name}.priors.{target}", f"the model has no parameter '{target}'", did_you_mean(target, addressable))
+                Problem(
+                    f"models.{name}.priors.{target}",
+                    f"the model has no parameter '{target}'",
+                    did_you_mean(target, addressable),
+                )
             )
     # A default prior of the study may name a parameter that only some models have; a class that none has is a typo
     # and was refused before.

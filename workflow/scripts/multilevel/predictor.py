@@ -49,7 +49,9 @@ class Draws:
     def select(self, index: Any) -> Draws:
         """Return some of the draws, as one chain."""
         b = self.b[index]
-        return Draws(1, len(b), b, {k: v[index] for k, v in self.effects.items()}, {k: v[index] for k, v in self.others.items()})
+        return Draws(
+            1, len(b), b, {k: v[index] for k, v in self.effects.items()}, {k: v[index] for k, v in self.others.items()}
+        )
 
 
 def read(path: Path, design: Design) -> Draws:

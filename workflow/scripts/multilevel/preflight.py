@@ -36,7 +36,9 @@ def check(name: str, model: dict[str, Any], dataset: Dataset) -> tuple[Design | 
         design = build(model, dataset)
     except StudyError as error:
         return None, [Problem(where, p.message, p.hint) for p in error.problems], []
-    problems = [Problem(where, message, hint) for message, hint in _response(design, model) + _fixed(design) + _groups(design)]
+    problems = [
+        Problem(where, message, hint) for message, hint in _response(design, model) + _fixed(design) + _groups(design)
+    ]
     return design, problems, [f"Model {name}: {sentence}" for sentence in _warnings(design)]
 
 
@@ -47,7 +49,12 @@ def _response(design: Design, model: dict[str, Any]) -> list[tuple[str, str]]:
     if len(y) < 3:
         return [(f"only {len(y)} rows are left for the response '{design.response}'", "")]
     if np.ptp(y) == 0:
-        return [(f"the response '{design.response}' is constant ({y[0]:g} in all {len(y)} rows), so there is nothing to model", "")]
+        return [
+            (
+                f"the response '{design.response}' is constant ({y[0]:g} in all {len(y)} rows), so there is nothing to model",
+                "",
+            )
+        ]
     if problem := families.get(model["family"]).support_problem(y):
         return [(f"the response '{design.response}' {problem}", "")]
     return []
@@ -84,7 +91,9 @@ def _groups(design: Design) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for term in design.group_terms:
         if len(term.levels) < 2:
-            found.append((f"the group '{term.group}' has one level ('{term.levels[0]}'), so nothing varies between levels", ""))
+            found.append(
+                (f"the group '{term.group}' has one level ('{term.levels[0]}'), so nothing varies between levels", "")
+            )
         if len(term.levels) == len(design.y):
             found.append(
                 (

@@ -50,7 +50,9 @@ def prepare(data: dict[str, Any], used: Iterable[str], root: Path) -> Dataset:
     problems = _unknown(data, available)
     for name in data.get("centre", {}):
         if name in frame.columns:
-            problems.append(Problem(f"data.centre.{name}", f"the column '{name}' is already in the data", "choose another name"))
+            problems.append(
+                Problem(f"data.centre.{name}", f"the column '{name}' is already in the data", "choose another name")
+            )
     if problems:
         raise StudyError(problems)
     needed = sorted({source for name in used if name in available for source in sources(data, name)})
@@ -83,7 +85,9 @@ def prepare(data: dict[str, Any], used: Iterable[str], root: Path) -> Dataset:
         "missing": missing,
         "fields": joined.fields,
         "warnings": warnings,
-        "steps": {key: data[key] for key in ("rename", "derive", "filter", "centre", "reference", "groups") if data.get(key)},
+        "steps": {
+            key: data[key] for key in ("rename", "derive", "filter", "centre", "reference", "groups") if data.get(key)
+        },
     }
     return Dataset(complete, row_id.to_numpy(dtype=object), digests, summary)
 
@@ -92,7 +96,9 @@ def _unknown(data: dict[str, Any], available: set[str]) -> list[Problem]:
     """Return a problem for every column that the data section names and the tables lack."""
     named: list[tuple[str, str]] = []
     for name, entry in data.get("centre", {}).items():
-        named += [(f"data.centre.{name}.{key}", entry[key]) for key in ("column", "within", "between") if entry.get(key)]
+        named += [
+            (f"data.centre.{name}.{key}", entry[key]) for key in ("column", "within", "between") if entry.get(key)
+        ]
     for name, entry in data.get("groups", {}).items():
         named += [(f"data.groups.{name}", name), (f"data.groups.{name}.within", entry["within"])]
     named += [(f"data.reference.{name}", name) for name in data.get("reference", {})]
@@ -116,9 +122,14 @@ def _complete(frame: pd.DataFrame, needed: list[str]) -> tuple[pd.DataFrame, lis
     dropped = [{"column": name, "rows": int(absent[name].sum())} for name in needed if absent[name].any()]
     kept = frame.loc[~absent.any(axis=1)]
     if kept.empty:
-        worst = max(dropped, key=lambda entry: int(entry["rows"]))
+        worst = max(dropped, key=lambda entry: int(str(entry["rows"])))
         raise StudyError(
-            [Problem("data", f"no row is complete: '{worst['column']}' is missing in {worst['rows']} of {len(frame)} rows")]
+            [
+                Problem(
+                    "data",
+                    f"no row is complete: '{worst['column']}' is missing in {worst['rows']} of {len(frame)} rows",
+                )
+            ]
         )
     return kept, dropped
 
@@ -150,7 +161,9 @@ def _centre(frame: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
         if values.dtype.kind not in "fiub":
             raise StudyError([Problem(where, f"the column '{entry['column']}' is text, so it has no mean")])
         if entry.get("within") and entry.get("between"):
-            raise StudyError([Problem(where, "'within' and 'between' are two different columns", "make one centred column of each")])
+            raise StudyError(
+                [Problem(where, "'within' and 'between' are two different columns", "make one centred column of each")]
+            )
         values = values.astype(float)
         if group := entry.get("within"):
             frame[name] = values - values.groupby(frame[group], sort=False).transform("mean")
@@ -169,9 +182,13 @@ def _categorise(frame: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
         column = frame[name]
         if column.dtype.kind not in "fiub":
             levels = sorted(column.dropna().astype(str).unique())
-            frame[name] = pd.Categorical(column.astype(str).where(column.notna()), categories=_first(levels, name, references))
+            frame[name] = pd.Categorical(
+                column.astype(str).where(column.notna()), categories=_first(levels, name, references)
+            )
         elif name in references:
-            ordered = [f"{level:g}" if column.dtype.kind == "f" else str(level) for level in sorted(column.dropna().unique())]
+            ordered = [
+                f"{level:g}" if column.dtype.kind == "f" else str(level) for level in sorted(column.dropna().unique())
+            ]
             text = column.map(lambda v: f"{v:g}" if isinstance(v, float) else str(v))
             frame[name] = pd.Categorical(text, categories=_first(ordered, name, references))
     return frame
@@ -183,6 +200,10 @@ def _first(levels: list[str], name: str, references: dict[str, str]) -> list[str
         return levels
     if reference not in levels:
         raise StudyError(
-            [Problem(f"data.reference.{name}", f"'{reference}' is no level of '{name}'", did_you_mean(reference, levels))]
+            [
+                Problem(
+                    f"data.reference.{name}", f"'{reference}' is no level of '{name}'", did_you_mean(reference, levels)
+                )
+            ]
         )
     return [reference, *(level for level in levels if level != reference)]

@@ -30,7 +30,16 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
 }
 """Distributions by name with their arguments, in order. ``exponential`` and ``gamma`` take rates, as in Stan and BUGS."""
 
-POSITIVE = ("half_normal", "half_student_t", "half_cauchy", "exponential", "gamma", "inverse_gamma", "lognormal", "uniform")
+POSITIVE = (
+    "half_normal",
+    "half_student_t",
+    "half_cauchy",
+    "exponential",
+    "gamma",
+    "inverse_gamma",
+    "lognormal",
+    "uniform",
+)
 REAL = ("normal", "student_t", "cauchy", "uniform")
 
 ALLOWED: dict[str, tuple[str, ...]] = {
@@ -81,7 +90,9 @@ def parse(text: str) -> Prior:
         raise FormulaError(f"'{text}' is no prior; write a distribution with numbers, such as normal(0, 1)")
     name = tree.func.id
     if name not in SIGNATURES:
-        raise FormulaError(f"unknown prior '{name}'; {did_you_mean(name, SIGNATURES) or 'priors are ' + ', '.join(SIGNATURES)}")
+        raise FormulaError(
+            f"unknown prior '{name}'; {did_you_mean(name, SIGNATURES) or 'priors are ' + ', '.join(SIGNATURES)}"
+        )
     signature = SIGNATURES[name]
     usage = f"{name}({', '.join(signature)})"
     values: dict[str, float] = {}

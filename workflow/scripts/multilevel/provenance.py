@@ -40,7 +40,10 @@ def of_fit(identity: dict[str, Any], priors: list[dict[str, Any]]) -> dict[str, 
 
 def attributes(record: dict[str, Any]) -> dict[str, str | int]:
     """Return a fit's record as attributes of a NetCDF file: numbers as they are, everything else as JSON text."""
-    return {key: value if isinstance(value, int | str) else json.dumps(value, sort_keys=True) for key, value in record.items()}
+    return {
+        key: value if isinstance(value, int | str) else json.dumps(value, sort_keys=True)
+        for key, value in record.items()
+    }
 
 
 def commit(root: Path) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from multilevel import environments
-from multilevel.provenance import STACK
+from multilevel.provenance import STACK, identity_digest
 
 SPEC = ("formula", "family", "priors", "centred")
 """Keys of a model that decide its posterior, given the data."""
@@ -126,9 +126,43 @@ def shrinking(plan: dict[str, Any], models: list[str]) -> list[str]:
 
 def report_plan(plan: dict[str, Any]) -> str:
     """Return what the report says of the plan, as JSON; the order of models and comparisons is kept."""
-    kept = ("study", "title", "question", "citation", "description", "seed", "sampler", "data", "comparisons", "warnings")
+    kept = (
+        "study",
+        "title",
+        "question",
+        "citation",
+        "description",
+        "seed",
+        "sampler",
+        "data",
+        "comparisons",
+        "warnings",
+    )
     models = {
         name: {key: model[key] for key in ("formula", "family", "priors", "label", "description")}
         for name, model in plan["models"].items()
     }
     return json.dumps({**{key: plan[key] for key in kept}, "models": models})
+
+
+def without_fit(plans: dict[str, dict[str, Any]], versions: dict[str, str], results: Path) -> list[str]:
+    """Return ``study/model`` of every model whose stored fit is absent or is of something else than is planned now."""
+    found = []
+    for name, plan in plans.items():
+        for model in plan["models"]:
+            try:
+                record = json.loads((results / name / "models" / model / "fit.json").read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                record = {}
+            if record.get("digest") != identity_digest(identity(plan, model, versions)):
+                found.append(f"{name}/{model}")
+    return found
+
+
+def tell_failed(failed: list[str], path: Path) -> None:
+    """After a failed run, leave the fits that are missing where `multilevel run` looks, and say how to go on without them."""
+    path.unlink(missing_ok=True)
+    if failed:
+        path.write_text(json.dumps(failed), encoding="utf-8")
+        print(f"Without a fit: {', '.join(failed)}. Their logs say why. To render the reports without them:")
+        print(f"  snakemake --cores 2 --config 'not_fitted={json.dumps(failed)}'")

@@ -37,6 +37,7 @@ PATIENCE = 10.0
 PROFILE = Path("workflow/profiles/default")
 CONFIG = Path("config/config.yaml")
 RECORD = Path(".snakemake/multilevel_run.json")
+WITHOUT_FIT = Path(".snakemake/multilevel_not_fitted.json")
 LOCKS = Path(".snakemake/locks")
 
 WRITES_NOTHING = re.compile(r"--dry-?run|--lint|-[npkF]*n[npkF]*")
@@ -73,7 +74,11 @@ def run(folder: Path, cores: str, configfiles: Sequence[Path], further: Sequence
         return status
     started = time.time()
     record(folder)
+    (folder / WITHOUT_FIT).unlink(missing_ok=True)
     status, stopped = supervise(command, folder)
+    if status != 0 and not stopped and (failed := without_fit(folder)):
+        say(f"rendering the reports without the fits that failed ({', '.join(failed)})")
+        _, stopped = supervise(going_on_without(command, failed), folder)
     if stopped:
         recover(folder, command)
     else:
@@ -90,6 +95,26 @@ def snakemake_command(folder: Path, cores: str, configfiles: Sequence[Path], fur
     if (folder / PROFILE).is_dir() and not any(word.startswith("--workflow-profile") for word in further):
         command += ["--workflow-profile", str(PROFILE)]
     return [*command, "--cores", cores, *further]
+
+
+def without_fit(folder: Path) -> list[str]:
+    """Return the fits (``study/model``) that a failed run has left without a result; the Snakefile writes them down."""
+    try:
+        return [str(name) for name in json.loads((folder / WITHOUT_FIT).read_text(encoding="utf-8"))]
+    except (OSError, ValueError, TypeError):
+        return []
+
+
+def going_on_without(command: Sequence[str], failed: Sequence[str]) -> list[str]:
+    """Return the command that makes everything that needs none of the failed fits, reports included.
+
+    Snakemake takes the last ``--config`` alone, so the value joins the one that is there.
+    """
+    value = f"not_fitted={json.dumps(list(failed))}"
+    for at, word in enumerate(command):
+        if word in {"--config", "-C"}:
+            return [*command[: at + 1], value, *command[at + 1 :]]
+    return [*command, "--config", value]
 
 
 def child_environment() -> dict[str, str]:

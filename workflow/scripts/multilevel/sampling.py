@@ -172,14 +172,20 @@ def posterior(trace: xr.DataTree, design: Design, centred: bool) -> tuple[xr.Dat
         if term.correlated:
             correlation = np.einsum("cdij,cdkj->cdik", factor, factor)
             below = np.tril_indices(len(term.effects), k=-1)
-            variables[f"cor_{term.key}"] = xr.DataArray(correlation[..., below[0], below[1]], dims=("chain", "draw", pair))
+            variables[f"cor_{term.key}"] = xr.DataArray(
+                correlation[..., below[0], below[1]], dims=("chain", "draw", pair)
+            )
             coords[pair] = cor_names(term)
     known = {"intercept", "slopes"}
     for name in raw.data_vars:
-        if raw[name].ndim == 2 and str(name) not in known and not str(name).startswith(("sd_", "partial_", "offsets_", "effects_", "slopes_")):
-            variables[str(name)] = xr.DataArray(raw[name].to_numpy(), dims=("chain", "draw"))
+        if (
+            raw[str(name)].ndim == 2
+            and str(name) not in known
+            and not str(name).startswith(("sd_", "partial_", "offsets_", "effects_", "slopes_"))
+        ):
+            variables[str(name)] = xr.DataArray(raw[str(name)].to_numpy(), dims=("chain", "draw"))
     stats = trace["sample_stats"]
-    kept = {new: ("chain draw".split(), stats[old].to_numpy()) for old, new in SAMPLE_STATS.items() if old in stats}
+    kept = {new: (["chain", "draw"], stats[old].to_numpy()) for old, new in SAMPLE_STATS.items() if old in stats}
     shared = {"chain": coords["chain"], "draw": coords["draw"]}
     tree = xr.DataTree.from_dict(
         {
@@ -190,7 +196,8 @@ def posterior(trace: xr.DataTree, design: Design, centred: bool) -> tuple[xr.Dat
         }
     )
     encoding = {
-        f"/{name}": {str(v): {"zlib": True, "complevel": 4, "shuffle": True} for v in tree[name].data_vars} for name in tree.children
+        f"/{name}": {str(v): {"zlib": True, "complevel": 4, "shuffle": True} for v in tree[name].data_vars}
+        for name in tree.children
     }
     return tree, encoding
 

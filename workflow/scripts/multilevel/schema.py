@@ -60,23 +60,29 @@ class Group(Closed):
 class Data(Closed):
     """The data of a study: one base table and what is done to it."""
 
-    table: str = Field(description="Path of the base table (CSV), relative to the project folder; one row per observation.")
+    table: str = Field(
+        description="Path of the base table (CSV), relative to the project folder; one row per observation."
+    )
     join: list[Join] = Field(default_factory=list, description="Tables joined to the base table, in this order.")
     id: Column | None = Field(
         None, description="Column that identifies a row of the base table; the row number is used if left out."
     )
     rename: dict[Column, str] = Field(
-        default_factory=dict, description="New column names: `new_name: name in the table`, for names with dots or blanks."
+        default_factory=dict,
+        description="New column names: `new_name: name in the table`, for names with dots or blanks.",
     )
     derive: dict[Column, Expression] = Field(
         default_factory=dict, description="New columns as expressions of earlier ones, such as `log(expected)`."
     )
-    filter: Expression | None = Field(None, description="Expression that is true for the rows to keep, such as `age >= 18`.")
+    filter: Expression | None = Field(
+        None, description="Expression that is true for the rows to keep, such as `age >= 18`."
+    )
     centre: dict[Column, Centre] = Field(
         default_factory=dict, description="New centred columns, computed on the rows that are used."
     )
     reference: dict[Column, str] = Field(
-        default_factory=dict, description="Reference level of a categorical column; the first in sorted order otherwise."
+        default_factory=dict,
+        description="Reference level of a categorical column; the first in sorted order otherwise.",
     )
     groups: dict[Column, Group] = Field(default_factory=dict, description="Groupings that are more than a column.")
     units: dict[Column, Text] = Field(
@@ -134,16 +140,20 @@ class Study(Closed):
     citation: Text | None = Field(None, description="Where the data or the analysis were published.")
     description: Text | None = Field(None, description="A paragraph for the top of the report.")
     seed: Annotated[int, Field(ge=0, le=2**32 - 1)] = Field(
-        1, description="Seed of the study; each fit's own seed is a hash of this, the study's name and the model's name."
+        1,
+        description="Seed of the study; each fit's own seed is a hash of this, the study's name and the model's name.",
     )
     data: Data = Field(description="The data and what is done to them before any model sees them.")
-    defaults: Defaults = Field(default_factory=lambda: Defaults(), description="What models take unless they say otherwise.")
+    defaults: Defaults = Field(
+        default_factory=lambda: Defaults(), description="What models take unless they say otherwise."
+    )
     models: dict[Name, Model] = Field(min_length=1, description="The candidate models by name.")
     comparisons: dict[Name, Comparison] = Field(
         default_factory=dict, description="The comparisons by name; one of all models if left out."
     )
     sampler: SamplerOverride = Field(
-        default_factory=lambda: SamplerOverride(), description="Sampler settings of this study; config.yaml's otherwise."
+        default_factory=lambda: SamplerOverride(),
+        description="Sampler settings of this study; config.yaml's otherwise.",
     )
 
 
@@ -164,7 +174,9 @@ class Sampler(Closed):
 
     chains: Annotated[int, Field(ge=2, le=64)] = Field(4, description="Number of chains.")
     draws: Annotated[int, Field(ge=100, le=1_000_000)] = Field(1000, description="Draws kept from each chain.")
-    tune: Annotated[int, Field(ge=100, le=1_000_000)] = Field(1000, description="Warm-up draws of each chain, not kept.")
+    tune: Annotated[int, Field(ge=100, le=1_000_000)] = Field(
+        1000, description="Warm-up draws of each chain, not kept."
+    )
     target_accept: Annotated[float, Field(gt=0.5, lt=1)] = Field(
         0.9, description="Acceptance probability that the step size is tuned to."
     )
@@ -247,7 +259,9 @@ def _explain(kind: type[Closed], item: Any, lines: dict[str, int]) -> Problem:
     if kind_of_error == "missing":
         return Problem(where, f"the key '{parts[-1]}' is missing")
     if kind_of_error == "string_pattern_mismatch" and "[key]" in item["loc"]:
-        return Problem(where, f"'{parts[-1]}' is no valid name", "use letters, digits and _, starting with a letter, at most 64")
+        return Problem(
+            where, f"'{parts[-1]}' is no valid name", "use letters, digits and _, starting with a letter, at most 64"
+        )
     if kind_of_error == "literal_error":
         expected = str(item["ctx"]["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
         return Problem(where, f"'{value}' is not one of the choices", did_you_mean(str(value), expected))

@@ -124,7 +124,9 @@ def _walk(
                 continue
             word = str(key.value)
             if word in first:
-                problems.append(Problem(_join(path, word), f"the key '{word}' stands twice (lines {first[word]} and {key_line})"))
+                problems.append(
+                    Problem(_join(path, word), f"the key '{word}' stands twice (lines {first[word]} and {key_line})")
+                )
                 continue
             if key.tag == "tag:yaml.org,2002:merge":
                 problems.append(Problem(path, f"line {key_line}: merge keys (<<) are not part of YAML 1.2"))

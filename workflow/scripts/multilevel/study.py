@@ -35,8 +35,15 @@ def load(path: Path, config_path: Path, root: Path, overrides: dict[str, Any] | 
     multilevel.errors.StudyError
         When the study cannot be run.
     """
-    cache = root / ".cache" / "multilevel" / f"plan-{path.stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}.json"
-    basis = [_state(root / path), _state(root / config_path), json.dumps(overrides or {}, sort_keys=True), _library_state()]
+    cache = (
+        root / ".cache" / "multilevel" / f"plan-{path.stem}-{hashlib.sha256(str(path).encode()).hexdigest()[:8]}.json"
+    )
+    basis = [
+        _state(root / path),
+        _state(root / config_path),
+        json.dumps(overrides or {}, sort_keys=True),
+        _library_state(),
+    ]
     try:
         kept = json.loads(cache.read_text(encoding="utf-8"))
         if kept["basis"] == basis and kept["files"] == {name: _state(root / name) for name in kept["files"]}:
@@ -48,12 +55,17 @@ def load(path: Path, config_path: Path, root: Path, overrides: dict[str, Any] | 
     config = plan.read_config(root / config_path)
     config = _override(config, overrides or {}, config_path)
     made = plan.make(path, config, root)
-    files = {str(p.relative_to(root)) if p.is_relative_to(root) else str(p): _state(p) for p in tables.paths(made["data"], root)}
+    files = {
+        str(p.relative_to(root)) if p.is_relative_to(root) else str(p): _state(p)
+        for p in tables.paths(made["data"], root)
+    }
     _keep(cache, {"basis": basis, "files": files, "plan": made})
     return made
 
 
-def load_all(config: dict[str, Any], config_path: Path, root: Path) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
+def load_all(
+    config: dict[str, Any], config_path: Path, root: Path
+) -> tuple[dict[str, dict[str, Any]], dict[str, list[str]]]:
     """Return the plan of every study to run, by name, and the models of each that the run goes on without.
 
     Parameters
@@ -79,7 +91,10 @@ def load_all(config: dict[str, Any], config_path: Path, root: Path) -> tuple[dic
     overrides = {key: value for key, value in config.items() if content.get(key) != value}
     paths = config.get("studies") or []
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths) or not paths:
-        raise StudyError([Problem("studies", "must be a list of study files", "such as [config/studies/radon.yaml]")], str(config_path))
+        raise StudyError(
+            [Problem("studies", "must be a list of study files", "such as [config/studies/radon.yaml]")],
+            str(config_path),
+        )
     plans: dict[str, dict[str, Any]] = {}
     errors: list[StudyError] = []
     for path in map(Path, paths):
@@ -89,10 +104,18 @@ def load_all(config: dict[str, Any], config_path: Path, root: Path) -> tuple[dic
             errors.append(error)
             continue
         if path.stem in plans:
-            errors.append(StudyError([Problem("studies", f"two studies are called '{path.stem}'", "rename one file")], str(config_path)))
+            errors.append(
+                StudyError(
+                    [Problem("studies", f"two studies are called '{path.stem}'", "rename one file")], str(config_path)
+                )
+            )
         plans[path.stem] = plan
     if errors:
-        raise errors[0] if len(errors) == 1 else StudyError([Problem("", str(error)) for error in errors], "several studies")
+        raise (
+            errors[0]
+            if len(errors) == 1
+            else StudyError([Problem("", str(error)) for error in errors], "several studies")
+        )
     return plans, {name: [m for m in plan["models"] if f"{name}/{m}" in failed] for name, plan in plans.items()}
 
 
@@ -128,8 +151,7 @@ def _state(path: Path) -> str:
 def _library_state() -> str:
     """Return what identifies the code of the library; times of change suffice, because planning again is harmless."""
     entries = sorted(
-        (str(p.relative_to(LIBRARY)), p.stat().st_size, p.stat().st_mtime_ns)
-        for p in LIBRARY.rglob("*.py")
+        (str(p.relative_to(LIBRARY)), p.stat().st_size, p.stat().st_mtime_ns) for p in LIBRARY.rglob("*.py")
     )
     return hashlib.sha256(repr(entries).encode()).hexdigest()
 

@@ -135,7 +135,9 @@ def load(data: dict[str, Any], root: Path) -> Joined:
         value = _evaluate(text, frame, "data.filter")
         keep = pd.Series(value, index=frame.index)
         if keep.dtype != bool:
-            raise StudyError([Problem("data.filter", f"'{text}' is no condition", "write a comparison, such as age >= 18")])
+            raise StudyError(
+                [Problem("data.filter", f"'{text}' is no condition", "write a comparison, such as age >= 18")]
+            )
         if not keep.any():
             raise StudyError([Problem("data.filter", f"'{text}' keeps none of the {len(frame)} rows")])
     tables = [record for _, record, _ in read]
@@ -178,7 +180,7 @@ def _read(root: Path, name: str, where: str) -> tuple[pd.DataFrame, TableRecord,
             encoding="utf-8-sig",
             keep_default_na=False,
             na_values=MISSING,
-            dtype={k: v for k, v in text_columns.items() if k in header.columns},  # type: ignore[arg-type]
+            dtype={k: v for k, v in text_columns.items() if k in header.columns},
             float_precision="round_trip",
         )
     except UnicodeDecodeError as error:
@@ -190,7 +192,9 @@ def _read(root: Path, name: str, where: str) -> tuple[pd.DataFrame, TableRecord,
     if duplicated := [c for c in header.columns if str(c).endswith(".1") and str(c)[:-2] in header.columns]:
         raise StudyError([Problem(where, f"'{name}' has the column '{duplicated[0][:-2]}' twice")])
     if absent := [n for n in fields if n not in frame.columns]:
-        raise StudyError([Problem(where, f"'{name}' lacks the column '{absent[0]}' that its datapackage.json declares")])
+        raise StudyError(
+            [Problem(where, f"'{name}' lacks the column '{absent[0]}' that its datapackage.json declares")]
+        )
     if (rows := resource.get("rows")) is not None and rows != len(frame):
         raise StudyError([Problem(where, f"'{name}' has {len(frame)} rows but its datapackage.json declares {rows}")])
     sources = package.get("sources") or [{}]
@@ -259,7 +263,13 @@ def _join(
             )
     for key in keys:
         if left[key].dtype.kind != right[key].dtype.kind:
-            raise StudyError([Problem(f"{where}.by", f"'{key}' is {left[key].dtype} in one table and {right[key].dtype} in the other")])
+            raise StudyError(
+                [
+                    Problem(
+                        f"{where}.by", f"'{key}' is {left[key].dtype} in one table and {right[key].dtype} in the other"
+                    )
+                ]
+            )
     repeated = right.duplicated(keys)
     if repeated.any():
         value = tuple(right.loc[repeated, keys].iloc[0])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -9,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from multilevel.figures.labels import percent, short_names
 from multilevel.figures.layout import arrange, facets, row_height
-from multilevel.figures.marks import dots, number_axis, sample, span, stripe, zero_line
+from multilevel.figures.marks import estimates, number_axis, sample, span, stripe, zero_line
 from multilevel.figures.table import checked, in_order
 from multilevel.figures.theme import BLUE, GREY, SMALL, colours, themed
 
@@ -68,17 +69,15 @@ def _key(statuses: set[str], complete: bool) -> list[tuple[str, Line2D]]:
 
 def _draw_parameter(axes: Axes, table: pd.DataFrame, models: list[str]) -> None:
     stripe(axes, len(models))
-    for row, (model, colour) in enumerate(zip(models, colours(len(models)), strict=True)):
-        found = table[table["model"] == model]
-        if found.empty:
-            axes.plot(0.5, row, "_", transform=axes.get_yaxis_transform(), color=GREY, markersize=5)
-            continue
-        estimate = found.iloc[0]
-        ok = estimate["status"] == "ok"
-        tint = colour if ok else GREY
-        axes.hlines(row, estimate["lower"], estimate["upper"], color=tint, linewidth=1.1, zorder=2)
-        axes.hlines(row, estimate["inner_lower"], estimate["inner_upper"], color=tint, linewidth=2.8, zorder=3)
-        dots(axes, [estimate["mean"]], [row], tint, hollow=not ok)
+    tints = dict(zip(models, colours(len(models)), strict=True))
+    rows = [models.index(model) for model in table["model"]]
+    failed = [status != "ok" for status in table["status"]]
+    drawn = [GREY if bad else tints[model] for model, bad in zip(table["model"], failed, strict=True)]
+    estimates(axes, rows, table, "mean", drawn, failed)
+    axes.hlines(rows, table["inner_lower"], table["inner_upper"], colors=drawn, linewidth=2.8, zorder=3)
+    without = [row for row in range(len(models)) if row not in rows]
+    half = np.full(len(without), 0.5)
+    axes.plot(half, without, "_", transform=axes.get_yaxis_transform(), color=GREY, markersize=5)
     axes.set_xlim(span(table[["mean", "lower", "upper"]].to_numpy().ravel(), room=0.08))
     zero_line(axes)
     number_axis(axes, "x", ticks=4)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from multilevel.figures.labels import elide, plain, short_names
 from multilevel.figures.layout import ONE_COLUMN_ROWS, arrange, line_grid, row_height
-from multilevel.figures.marks import beside_rows, name_points, named_rows, number_axis
+from multilevel.figures.marks import bars, beside_rows, name_points, named_rows, number_axis
 from multilevel.figures.table import checked
 from multilevel.figures.theme import BLUE, GREY, SMALL, TINY, themed
 
@@ -49,11 +49,8 @@ def _ranked(table: pd.DataFrame, group: str, unit: str) -> Figure:
     figure, grid = line_grid(1)
     axes: Axes = grid[0, 0]
     count, largest = len(table), float(table["n"].max())
-    edges = np.arange(count + 1)
-    axes.stairs(table["n"], edges, fill=True, color=BLUE, linewidth=0)
-    if count <= 150:
-        axes.vlines(edges, 0, largest, color="white", linewidth=0.8, zorder=2)
-    axes.set_xlim(-0.005 * count, 1.005 * count)
+    bars(axes, table["n"], 0.86 if count <= 150 else 1.0, BLUE)
+    axes.set_xlim(-0.5 - 0.005 * count, 1.005 * count - 0.5)
     axes.set_ylim(0, 1.08 * largest or 1.0)
     number_axis(axes, "x", ticks=6, whole=True, grid=False)
     number_axis(axes, "y", ticks=5, whole=True, grid=False)
@@ -64,7 +61,7 @@ def _ranked(table: pd.DataFrame, group: str, unit: str) -> Figure:
     arrange(figure, grid, 2.8, x=f"{count} levels of {plain(group)}, largest first", y=f"Number of {plain(unit)}")
     head = table[:NAMED]
     names = [f"{elide(plain(name), 1.6, TINY)}, {n:.0f}" for name, n in zip(head["group"], head["n"], strict=True)]
-    name_points(axes, list(zip(edges[1:].astype(float), head["n"], strict=False)), names)
+    name_points(axes, list(zip(np.arange(len(head)) + 0.5, head["n"], strict=True)), names)
     return figure
 
 

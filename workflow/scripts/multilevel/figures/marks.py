@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import Final, Literal
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
@@ -101,6 +102,24 @@ def dots(
     )  # fmt: skip
 
 
+def estimates(
+    axes: Axes, rows: ArrayLike, table: pd.DataFrame, centre: str, colours: Sequence[str], hollow: Sequence[bool]
+) -> None:
+    """One mark per row of `table` at its column `centre`, on a line from its `lower` to its `upper`."""
+    axes.hlines(rows, table["lower"], table["upper"], colors=colours, linewidth=1.2, zorder=2)
+    faces = ["white" if empty else colour for colour, empty in zip(colours, hollow, strict=True)]
+    axes.scatter(table[centre], rows, s=4.8**2, c=faces, edgecolors=colours, linewidths=0.9, zorder=4)
+
+
+def bars(axes: Axes, heights: ArrayLike, width: float, colour: str, alpha: float = 1.0) -> None:
+    """Upright bars at 0, 1, ... that touch at `width` 1: one outline instead of a patch per bar."""
+    tops = np.asarray(heights, dtype=float)
+    centres = np.arange(len(tops))
+    edges = np.stack([centres - 0.5 * width, centres + 0.5 * width], axis=1).ravel()
+    values = np.stack([tops, np.zeros_like(tops)], axis=1).ravel()[:-1]
+    axes.stairs(values, edges, fill=True, color=colour, alpha=alpha, linewidth=0, zorder=2)
+
+
 def dot_size(count: int) -> float:
     """Size in points of the dots of a cloud of `count`."""
     return 5.0 if count <= 60 else 3.2 if count <= 2000 else 1.5
@@ -162,6 +181,10 @@ _PLACES: Final = (
     (-5, 0, "right", "center"),
     (0, 5, "center", "bottom"),
     (0, -5, "center", "top"),
+    (4, -4, "left", "top"),
+    (-4, -4, "right", "top"),
+    (4, 4, "left", "bottom"),
+    (-4, 4, "right", "bottom"),
 )
 
 

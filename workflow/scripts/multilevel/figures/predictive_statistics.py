@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from multilevel.figures.labels import percent, short_names
 from multilevel.figures.layout import arrange, facets, row_height
-from multilevel.figures.marks import dots, number_axis, sample, span, stripe
+from multilevel.figures.marks import estimates, number_axis, sample, span, stripe
 from multilevel.figures.table import checked, in_order
 from multilevel.figures.theme import BLUE, INK, SMALL, VERMILLION, themed
 
@@ -33,7 +33,6 @@ def draw_predictive_statistics(data: pd.DataFrame, *, interval: float = 0.95) ->
     figure, grid, panels = facets(len(statistics), short_names(models, 1.7, SMALL))
     for axes, statistic in zip(panels, statistics, strict=True):
         _draw_statistic(axes, table[table["statistic"] == statistic], models)
-    outside = bool(((table["observed"] < table["lower"]) | (table["observed"] > table["upper"])).any())
     key = [
         ("observed", sample(INK, "", 1.4)),
         (f"replicated, {percent(interval)} interval", sample(BLUE, "o", 1.4)),
@@ -45,7 +44,7 @@ def draw_predictive_statistics(data: pd.DataFrame, *, interval: float = 0.95) ->
         len(models) * row_height(len(models)),
         titles=[statistic.replace("_", " ") for statistic in statistics],
         x="Value of the statistic",
-        key=key if outside else key[:2],
+        key=key if _outside(table).any() else key[:2],
     )
     return figure
 
@@ -55,13 +54,14 @@ def _draw_statistic(axes: Axes, table: pd.DataFrame, models: list[str]) -> None:
     shared = table["observed"].nunique() == 1
     if shared:
         axes.axvline(float(table["observed"].dropna().iloc[0]), color=INK, linewidth=1.2, zorder=2)
-    for model, observed, predicted, lower, upper in table[["model", *NUMBERS]].itertuples(index=False):
-        row = models.index(model)
-        outside = observed < lower or observed > upper
-        colour = VERMILLION if outside else BLUE
-        axes.hlines(row, lower, upper, color=colour, linewidth=1.4, zorder=3)
-        dots(axes, [predicted], [row], colour, hollow=outside)
-        if not shared:
-            axes.plot(observed, row, "|", color=INK, markersize=9, markeredgewidth=1.4, zorder=5)
+    rows = [models.index(model) for model in table["model"]]
+    if not shared:
+        axes.plot(table["observed"], rows, "|", color=INK, markersize=9, markeredgewidth=1.4, zorder=5)
+    outside = list(_outside(table))
+    estimates(axes, rows, table, "predicted", [VERMILLION if out else BLUE for out in outside], outside)
     axes.set_xlim(span(table[NUMBERS].to_numpy().ravel(), room=0.08))
     number_axis(axes, "x", ticks=4)
+
+
+def _outside(table: pd.DataFrame) -> pd.Series[bool]:
+    return (table["observed"] < table["lower"]) | (table["observed"] > table["upper"])

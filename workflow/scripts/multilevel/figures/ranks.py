@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from multilevel.figures.labels import elide, plain
 from multilevel.figures.layout import arrange, panel_grid
-from multilevel.figures.marks import sample
+from multilevel.figures.marks import bars, sample
 from multilevel.figures.table import checked, in_order
 from multilevel.figures.theme import GREY, LIGHT, SMALL, colours, themed
 
@@ -78,6 +77,7 @@ def _draw_chain(axes: Axes, table: pd.DataFrame, chains: int, colour: str) -> No
     half = 1.96 * math.sqrt(max(expected, 0.0) * (1 - 1 / bins) * (1 - 1 / chains))
     if half:
         axes.axhspan(max(expected - half, 0.0), expected + half, color=LIGHT, linewidth=0, zorder=0.5)
-    axes.bar(np.arange(len(table)), table["count"], width=0.86, color=colour, alpha=0.7, zorder=2)
+    if len(table):
+        bars(axes, table["count"], 0.86, colour, alpha=0.7)
     axes.axhline(expected, color=GREY, linewidth=0.8, zorder=3)
     axes.set_xlim(-0.5, bins - 0.5)

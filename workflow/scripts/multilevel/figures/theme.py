@@ -66,6 +66,7 @@ SETTINGS: Final[dict[str, Any]] = {
     "text.color": INK,
     "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "text.usetex": False,
+    "text.hinting": "no_hinting",  # measured at any resolution as drawn in the SVG
     "xtick.labelsize": SMALL,
     "ytick.labelsize": SMALL,
     "xtick.color": MIDDLE,

@@ -35,6 +35,7 @@ MODEL_FIGURES = ("predictive_density", "predictive_statistics", "shrinkage", "pa
 _CHECK_WORDS = {
     "r_hat": "R-hat",
     "r_hat_group_effects": "R-hat of group effects",
+    "r_hat_group_effects_share": "share of group effects with a high R-hat",
     "ess_bulk": "bulk ESS",
     "ess_tail": "tail ESS",
     "divergences": "divergences",
@@ -87,7 +88,7 @@ def build_record(study_dir: Path, plan: Mapping[str, Any], missing: Sequence[str
             for name, comparison in comparisons.items()
             for unit in (comparison or {}).get("leave_out") or ["observation"]
         ],
-        "figures": _find_figures(study_dir, Path("figures"), STUDY_FIGURES),
+        "figures": {name: _find_figures_about(study_dir, name) for name in STUDY_FIGURES},
         "provenance": _read_json(study_dir / "provenance.json"),
     }
 
@@ -176,6 +177,12 @@ def _read_comparison(study_dir: Path, name: str, comparison: Mapping[str, Any], 
 def _find_figures(study_dir: Path, folder: Path, names: Sequence[str]) -> dict[str, str]:
     paths = {name: folder / f"{name}.svg" for name in names}
     return {name: path.as_posix() for name, path in paths.items() if (study_dir / path).is_file()}
+
+
+def _find_figures_about(study_dir: Path, name: str) -> list[dict[str, str]]:
+    """Return a figure of the study with what it is about: ``group_sizes.county.svg`` is about ``county``."""
+    found = sorted((study_dir / "figures").glob(f"{name}.svg")) + sorted((study_dir / "figures").glob(f"{name}.*.svg"))
+    return [{"path": f"figures/{path.name}", "about": path.stem.removeprefix(name).lstrip(".")} for path in found]
 
 
 def _read_json(path: Path) -> Any:

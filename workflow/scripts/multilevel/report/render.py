@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -23,6 +24,9 @@ _VERSION = re.compile(r"\d+\.\d+(?:\.\d+)*")
 _PROBE_SECONDS = 60
 _FIGURE_SUFFIXES = frozenset({".svg", ".png"})
 _LOST_RESOURCE = "Could not fetch resource"
+_NOWHERE = "http://127.0.0.1:9"
+"""A proxy that is not there: Pandoc would fetch what a page refers to, and a report refers to nothing outside."""
+_LONGEST_MESSAGE = 4_000
 
 
 class RenderError(RuntimeError):
@@ -177,22 +181,33 @@ def _run_pandoc(renderer: Renderer, folder: Path, reports_dir: Path, timeout_s: 
         f"--variable=script-digest:{digest}",
         "--output=report.html",
     ]
-    said = _run(command, folder, timeout_s)
+    said = _run(command, folder, timeout_s, dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), _NOWHERE))
     if _LOST_RESOURCE in said:
-        raise RenderError(f"{renderer} lost a figure or a style sheet:\n{said}")
+        raise RenderError(f"{renderer} lost a figure or a style sheet:\n{_end_of(said)}")
 
 
-def _run(command: Sequence[str], folder: Path, timeout_s: float) -> str:
-    """Run a program in a folder and return what it said on standard error."""
+def _run(command: Sequence[str], folder: Path, timeout_s: float, environment: Mapping[str, str] | None = None) -> str:
+    """Run a program in a folder, with variables added to its environment; return what it said on standard error."""
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, encoding="utf-8", errors="replace", timeout=timeout_s, check=False
+            command,
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise RenderError(f"{command[0]} was stopped after {timeout_s:g} s") from error
     except OSError as error:
         raise RenderError(f"{command[0]} did not start: {error}") from error
     if done.returncode != 0:
-        raise RenderError(f"{command[0]} stopped with status {done.returncode}:\n{done.stderr.strip()}")
+        raise RenderError(f"{command[0]} stopped with status {done.returncode}:\n{_end_of(done.stderr)}")
     sys.stderr.write(done.stderr)  # warnings belong in the job's log
     return done.stderr
+
+
+def _end_of(text: str) -> str:
+    return text.strip()[-_LONGEST_MESSAGE:]

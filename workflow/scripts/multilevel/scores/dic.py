@@ -11,10 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 
-from multilevel import families, likelihood, predictor
+from multilevel import families, likelihood, mcmc, predictor
 from multilevel.design import Design
 from multilevel.predictor import Draws
 
@@ -62,15 +61,19 @@ def summarise(deviance: Array, at_plug_in: float, chains: int) -> dict[str, Any]
     dbar = float(deviance.mean())
     p_d = dbar - at_plug_in
     p_v = float(np.var(deviance, ddof=1) / 2)
-    mcse_dbar = float(array_stats.mcse(shaped, chain_axis=0, draw_axis=1, method="mean"))
+    mcse_dbar = mcmc.mcse_mean(shaped)
     # Var(D) is the mean of squared deviations, so its error is that of a mean; the plug-in's own error is of lower order.
     squared = np.square(shaped - dbar) / 2
-    mcse_p_v = float(array_stats.mcse(squared, chain_axis=0, draw_axis=1, method="mean"))
+    mcse_p_v = mcmc.mcse_mean(squared)
     warnings = []
     if p_d < 0:
-        warnings.append(f"p_D is negative ({p_d:.2f}): the plug-in lies outside the bulk of the posterior, so this DIC means nothing.")
+        warnings.append(
+            f"p_D is negative ({p_d:.2f}): the plug-in lies outside the bulk of the posterior, so this DIC means nothing."
+        )
     if abs(p_d - p_v) > max(2.0, 0.25 * max(abs(p_d), p_v)):
-        warnings.append(f"The two penalties differ (p_D {p_d:.1f}, p_V {p_v:.1f}): the posterior deviance is far from chi-squared.")
+        warnings.append(
+            f"The two penalties differ (p_D {p_d:.1f}, p_V {p_v:.1f}): the posterior deviance is far from chi-squared."
+        )
     return {
         "criterion": "dic",
         "unit": "conditional",

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from arviz_stats.base import array_stats
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from multilevel import likelihood
+from multilevel import likelihood, mcmc
 from multilevel.design import Design
 from multilevel.predictor import Draws
 
@@ -107,13 +106,12 @@ def pointwise(log_density: Array, chains: int) -> dict[str, float]:
     density = np.exp(log_density - log_density.max())
     shaped = density.reshape(chains, -1)
     constant = np.ptp(density) == 0
-    ess = len(density) if constant else float(array_stats.ess(shaped, chain_axis=0, draw_axis=1, method="mean"))
+    ess = len(density) if constant else mcmc.ess(shaped, "mean")
     r_eff = min(ess / len(density), 1.0) if np.isfinite(ess) else 1.0
-    log_weights, k = array_stats.psislw(log_density, r_eff=r_eff)
-    log_weights = np.asarray(log_weights) - logsumexp(log_weights)
+    log_weights, k = mcmc.pareto_smooth(log_density, r_eff)
     elpd = float(logsumexp(log_weights + log_density))
     lpd = float(logsumexp(log_density) - np.log(len(log_density)))
     weights = np.exp(log_weights)
     relative = np.exp(log_density - elpd)
     variance = float(np.sum(np.square(weights) * np.square(relative - 1.0))) / r_eff
-    return {"elpd": elpd, "p_loo": lpd - elpd, "pareto_k": float(k), "r_eff": r_eff, "mcse": float(np.sqrt(variance))}
+    return {"elpd": elpd, "p_loo": lpd - elpd, "pareto_k": k, "r_eff": r_eff, "mcse": float(np.sqrt(variance))}

@@ -18,7 +18,9 @@ _ESTIMATORS = {"PSIS": "Pareto-smoothed importance sampling (PSIS)"}
 def what_it_means(record: Record, comparison: dict[str, Any]) -> Markdown:
     """Return what the scores of a comparison leave out, what they predict, and how they were computed."""
     scores = [score for name in comparison["models"] if (score := _score(record, name, comparison["unit"]))]
-    left_out = f"one {comparison['unit'].replace('_', ' ')} at a time"
+    left_out = _shared(scores, "leaves_out")
+    if left_out in {"", comparison["unit"]}:
+        left_out = f"one {comparison['unit'].replace('_', ' ')} at a time"
     predicted = _shared(scores, "predicts")
     parts = [Markdown(f"{strong('Leaves out:')} {escape(left_out)}")]
     if predicted:

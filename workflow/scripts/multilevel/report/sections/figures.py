@@ -34,14 +34,32 @@ _MODEL_CAPTIONS = {
 }
 
 
-def study_figure(record: Record, name: str) -> Markdown:
-    """Return a figure of the whole study, or nothing where it was not drawn."""
-    path = record["figures"].get(name)
-    if path is None:
-        return Markdown("")
-    about_fits = name not in {"missingness", "data_response_by_group", "group_sizes"}
-    caption = Markdown(f"{escape(_STUDY_CAPTIONS[name])}{fits_note(record) if about_fits else ''}")
-    return image(path, caption, _study_alt(record, name))
+_ABOUT_GROUPS = frozenset({"data_response_by_group", "group_sizes", "shrinkage"})
+_BEFORE_ANY_FIT = frozenset({"missingness", "data_response_by_group", "group_sizes"})
+
+
+def study_figure(record: Record, name: str, about: str | None = None) -> Markdown:
+    """Return the figures of the study that have a name, or nothing where none was drawn.
+
+    Parameters
+    ----------
+    record
+        The study.
+    name
+        What is drawn, such as ``group_sizes``.
+    about
+        The grouping or comparison that it is drawn for; an empty string for none in particular, None for all of them.
+    """
+    drawn = [figure for figure in record["figures"].get(name, []) if about is None or figure["about"] == about]
+    return Markdown("\n\n".join(_study_figure(record, name, figure) for figure in drawn))
+
+
+def _study_figure(record: Record, name: str, figure: dict[str, str]) -> Markdown:
+    kind = "Groups of" if name in _ABOUT_GROUPS else "Comparison"
+    subject = f"{kind} {code(figure['about'])}. " if figure["about"] else ""
+    fits = "" if name in _BEFORE_ANY_FIT else fits_note(record)
+    caption = Markdown(f"{subject}{escape(_STUDY_CAPTIONS[name])}{fits}")
+    return image(figure["path"], caption, _study_alt(record, name, figure["about"]))
 
 
 def model_figure(model: dict[str, Any], name: str) -> Markdown:
@@ -65,17 +83,18 @@ def missing_figures(model: dict[str, Any], *names: str) -> Markdown:
     return Markdown(f"*No figure was drawn for* {code(model['name'])}*.*")
 
 
-def _study_alt(record: Record, name: str) -> str:
+def _study_alt(record: Record, name: str, about: str) -> str:
     """Return what a figure shows, with the numbers that carry its message where no table beside it has them."""
     data = record["data"] or {}
     response = (data.get("response") or {}).get("name") or "the response"
-    groups = ", ".join(f"{group.get('levels')} groups of {group.get('name')}" for group in data.get("groups") or [])
+    groupings = [group for group in data.get("groups") or [] if about in {"", group.get("name")}]
+    groups = ", ".join(f"{group.get('levels')} groups of {group.get('name')}" for group in groupings)
     labels = ", ".join(model["label"] for model in fitted(record))
     words = {
         "missingness": "Chart of the share of rows in which each column is missing.",
         "data_response_by_group": f"Chart of {response} for the observations of {groups or 'each group'}.",
-        "group_sizes": f"Chart of the number of observations per group. {_sizes(data)}",
-        "elpd_differences": f"Chart of the differences in expected log predictive density. {_differences(record)}",
+        "group_sizes": f"Chart of the number of observations per group. {_sizes(groupings)}",
+        "elpd_differences": f"Chart of differences in expected log predictive density. {_differences(record, about)}",
         "pointwise": "Chart of the difference in log predictive density between two candidates for each observation.",
         "fixed_effects": f"Chart of means and intervals of the population parameters of {labels}, as in the table.",
         "shrinkage": f"Chart of group estimates moving from each group's own mean towards the common mean: {groups}.",
@@ -85,15 +104,15 @@ def _study_alt(record: Record, name: str) -> str:
     return words[name].strip()
 
 
-def _sizes(data: dict[str, Any]) -> str:
+def _sizes(groupings: list[dict[str, Any]]) -> str:
     return " ".join(
         f"{group.get('name')}: from {group.get('smallest')} to {group.get('largest')}, median {group.get('median')}."
-        for group in data.get("groups") or []
+        for group in groupings
     )
 
 
-def _differences(record: Record) -> str:
-    made = [comparison for comparison in record["comparisons"] if comparison["made"]]
+def _differences(record: Record, about: str) -> str:
+    made = [item for item in record["comparisons"] if item["made"] and about in {"", item["name"]}]
     if not made:
         return ""
     entries = rank(record, made[0]).ranked

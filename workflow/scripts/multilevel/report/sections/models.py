@@ -79,7 +79,7 @@ def priors_table(record: Record) -> Markdown:
             levels[line] = max(levels.get(line, 0), number)
     rows = []
     for line, used_by in candidates.items():
-        many = escape(f" ({count(levels[line])} levels)") if levels[line] > 1 else ""
+        many = f" {escape(f'({count(levels[line])} levels)')}" if levels[line] > 1 else ""
         source = strong("set by the study") if line.source == "study" else escape(line.source)
         who = _who(used_by, [model["label"] for model in record["models"] if model["prior_table"]])
         rows.append([Markdown(f"{code(line.parameter)}{many}"), code(line.prior), source, who, escape(line.note)])

@@ -124,7 +124,7 @@ def _group_sentence(record: Record, entry: Entry, rows: list[dict[str, Any]], *,
     residual = [row for row in entry.model["summary"] if row.get("kind") == "residual"]
     inside = [significant(row.get("mean"), 2) for row in residual[:1]]
     against = Markdown(f", against {inside[0]} between observations of one group" if inside else "")
-    opening = "In it" if is_best else f"In {strong(entry.model['label'])}, the best that has group effects"
+    opening = f"Under {strong(entry.model['label'])}{'' if is_best else ', the best that has group effects'}"
     name = ((record["data"] or {}).get("response") or {}).get("name")
     scale = f" of {code(name)}" if name and residual else " on the scale of the linear predictor"
     spread = sentence_list(_spread(row) for row in rows)

@@ -29,11 +29,23 @@ def blocks(record: Record) -> Markdown:
     if not isinstance(content, Mapping) or not content:
         return Markdown("*No provenance was recorded for this run.*")
     single = {key: value for key, value in content.items() if not isinstance(value, Mapping | list)}
-    parts = [bullets(f"{title(key)}: {value}" for key, value in single.items() if value is not None)] if single else []
+    given = {key: value for key, value in single.items() if value not in {None, ""}}
+    parts = [bullets(Markdown(f"{escape(title(key))}: {code(value)}") for key, value in given.items())] if given else []
     for key, value in content.items():
         if key not in single and value:
-            parts += [strong(title(key)), collection(value, title(key))]
+            shown = _without_repeated_versions(value, content.get("versions"))
+            parts += [strong(title(key)), collection(shown, title(key))]
     return Markdown("\n\n".join(parts))
+
+
+def _without_repeated_versions(value: Any, versions: Any) -> Any:
+    """Leave the versions out of each fit's record where they are those of the run; where one differs, all are kept."""
+    if not isinstance(value, Mapping) or not isinstance(versions, Mapping):
+        return value
+    own = [item.get("versions") for item in value.values() if isinstance(item, Mapping)]
+    if not own or any(not isinstance(item, Mapping) or not item.items() <= versions.items() for item in own):
+        return value
+    return {key: {name: part for name, part in item.items() if name != "versions"} for key, item in value.items()}
 
 
 def title(key: str) -> str:
@@ -43,6 +55,8 @@ def title(key: str) -> str:
 
 def collection(value: Any, label: str) -> Markdown:
     """Return a mapping or a list of mappings as a table, any other list as bullets; at most 200 lines."""
+    if isinstance(value, Mapping) and value and all(isinstance(item, Mapping) for item in value.values()):
+        value = [{"name": key, **item} for key, item in value.items()]
     if isinstance(value, Mapping):
         rows = [[code(key), _leaf(item)] for key, item in list(value.items())[:_LONGEST_TABLE]]
         return table(["Name", "Value"], rows, label=label, align="ll")

@@ -1,0 +1,60 @@
+"""Diagnostics of Markov chains and Pareto smoothing, as arviz-stats computes them, on plain arrays and with types.
+
+Values have shape (chains, draws). R-hat and the effective sample sizes are those of Vehtari, Gelman, Simpson, Carpenter &
+Buerkner (2021), Bayesian Analysis 16:667; Pareto smoothing is that of Vehtari, Simpson, Gelman, Yao & Gabry (2024), JMLR 25(72).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from arviz_stats.base.array import array_stats
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+_STATS: Any = array_stats  # arviz-stats ships no types for these functions
+_AXES = {"chain_axis": 0, "draw_axis": 1}
+TAIL = (0.05, 0.95)
+"""Quantiles whose smaller effective sample size is the tail ESS."""
+
+
+def r_hat(values: Array) -> float:
+    """Return the larger of the rank-normalised split R-hat and its folded version."""
+    return float(_STATS.rhat(values, method="rank", **_AXES))
+
+
+def ess(values: Array, method: Literal["bulk", "tail", "mean"]) -> float:
+    """Return an effective sample size, over all chains."""
+    return float(_STATS.ess(values, method=method, **({"prob": TAIL} if method == "tail" else {}), **_AXES))
+
+
+def mcse_mean(values: Array) -> float:
+    """Return the Monte Carlo standard error of the mean."""
+    return float(_STATS.mcse(values, method="mean", **_AXES))
+
+
+def mcse_quantile(values: Array, probability: float) -> float:
+    """Return the Monte Carlo standard error of a quantile."""
+    return float(_STATS.mcse(values, method="quantile", prob=probability, **_AXES))
+
+
+def e_bfmi(energy: Array) -> Array:
+    """Return the energy Bayesian fraction of missing information of each chain (Betancourt 2016), shape (chains,)."""
+    return np.atleast_1d(np.asarray(_STATS.bfmi(energy, **_AXES), dtype=np.float64))
+
+
+def pareto_smooth(log_likelihood: Array, r_eff: float) -> tuple[Array, float]:
+    """Return smoothed log weights of 1 / likelihood, normalised to sum to one on the natural scale, and Pareto k.
+
+    Parameters
+    ----------
+    log_likelihood
+        log p(y_i | theta_s), shape (S,).
+    r_eff
+        Relative efficiency of the draws, which sets the length of the tail.
+    """
+    log_weights, k = _STATS.psislw(log_likelihood, r_eff=r_eff)
+    weights = np.asarray(log_weights, dtype=np.float64)
+    return weights - np.logaddexp.reduce(weights), float(k)

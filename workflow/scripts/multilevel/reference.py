@@ -1,0 +1,153 @@
+"""What editors and readers need to write a study file, made from the schema: JSON Schemas and the reference page.
+
+`python -m multilevel schema` writes them; a test fails where they differ from the schema.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from multilevel import expressions, families, formula, priors, schema, storage, structures
+
+FILES: dict[str, type[schema.Closed]] = {"study.schema.json": schema.Study, "config.schema.json": schema.Config}
+"""JSON Schemas by file name in config/."""
+
+PAGE = "REFERENCE.md"
+
+
+def contents() -> dict[str, str]:
+    """Return the text of every generated file, by its name in config/."""
+    texts = {name: _json_schema(kind, name) for name, kind in FILES.items()}
+    return {**texts, PAGE: page()}
+
+
+def write(folder: Path) -> list[Path]:
+    """Write every generated file into a folder and return the paths of those that changed."""
+    changed = []
+    for name, text in contents().items():
+        path = folder / name
+        if not path.is_file() or path.read_text(encoding="utf-8") != text:
+            storage.write_text(path, text)
+            changed.append(path)
+    return changed
+
+
+def _json_schema(kind: type[schema.Closed], name: str) -> str:
+    content = {"$id": name, **kind.model_json_schema()}
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+def page() -> str:
+    """Return the reference page as Markdown."""
+    parts = [
+        "# Reference of study files and config.yaml",
+        "Generated from the schema by `python -m multilevel schema`; edit the schema, not this page.",
+        "Files are YAML 1.2: `no` is text, `1e-3` a number, a key that stands twice is an error, and so is a key that is "
+        "not listed here. In VS Code and other editors with the YAML language server, this first line of a study file gives "
+        "completion and checks while you type:",
+        "```yaml\n# yaml-language-server: $schema=../study.schema.json\n```",
+        "## Study files: `config/studies/<study>.yaml`",
+        "A study is called after its file; names are letters, digits and `_`.",
+        *_sections(schema.Study, set()),
+        "## `config/config.yaml`",
+        *_sections(schema.Config, set()),
+        "## Formulas",
+        "`response ~ fixed part + group terms`, as in lme4 and brms. The fixed part takes what formulaic takes: `+`, `-`, `:`, "
+        "`*`, `/`, `^`, `0 +`, and the functions "
+        + ", ".join(f"`{t}`" for t in formula.TRANSFORMS)
+        + ". `offset(expression)` adds "
+        "a term with coefficient 1. Anything else is refused before it is evaluated: a study file is data, not code.",
+        "| term | what varies between the levels of `g` |\n|---|---|\n"
+        "| `(1 \\| g)` | the intercept |\n"
+        "| `(1 + x \\| g)` | the intercept and the effect of `x`, correlated |\n"
+        "| `(1 + x \\|\\| g)` | the same, uncorrelated |\n"
+        "| `(0 + x \\| g)` | the effect of `x` alone |",
+        "## Expressions (`derive`, `filter`, `offset`)",
+        "Columns, numbers, text, `+ - * / // % **`, comparisons, `and`, `or`, `not`, `in [...]`, and the functions "
+        + ", ".join(f"`{f}`" for f in expressions.FUNCTIONS)
+        + ". `where(condition, a, b)` chooses by row; `mean`, `sd` and the like are over all rows; "
+        "`group_mean(x, g)` is the mean of `x` in each row's own group.",
+        "## Families",
+        _listing(families.names(), families.get),
+        "## Structures over the levels of a group",
+        _listing(structures.names(), structures.get),
+        "## Priors",
+        "A prior is given to a parameter (`sd(county: floor)`), to all of a group or term (`sd(county)`, `b(county)`) or to a "
+        "class (`sd`, `b`); the most specific one wins. `Intercept` is at the mean of the predictors.",
+        "| distribution | for |\n|---|---|\n"
+        + "\n".join(
+            f"| `{name}({', '.join(arguments)})` | {', '.join(f'`{c}`' for c, names in priors.ALLOWED.items() if name in names)} |"
+            for name, arguments in priors.SIGNATURES.items()
+        ),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _sections(kind: type[BaseModel], seen: set[str]) -> list[str]:
+    """Return a table of a shape's keys, then the same for each shape inside it."""
+    rows = ["| key | value | default | meaning |", "|---|---|---|---|"]
+    inner: list[type[BaseModel]] = []
+    for name, info in kind.model_fields.items():
+        rows.append(f"| `{name}` | {_type(info)} | {_default(info)} | {_escape(info.description or '')} |")
+        inner += [shape for shape in _shapes(info.annotation) if shape.__name__ not in seen]
+    doc = re.sub(r"\s+", " ", (kind.__doc__ or "").strip())
+    parts = ([f"### {kind.__name__}"] if seen else []) + [doc, "\n".join(rows)]
+    seen.add(kind.__name__)
+    for shape in inner:
+        if shape.__name__ not in seen:
+            parts += _sections(shape, seen)
+    return parts
+
+
+def _shapes(annotation: Any) -> list[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [shape for argument in get_args(annotation) for shape in _shapes(argument)]
+
+
+def _type(info: FieldInfo) -> str:
+    return _escape(_words(info.annotation))
+
+
+def _words(annotation: Any) -> str:
+    """Return a type in words."""
+    simple = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    if annotation in simple:
+        return simple[annotation]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+    arguments = [a for a in get_args(annotation) if a is not type(None)]
+    origin = getattr(annotation, "__origin__", None)
+    if origin is dict:
+        return f"mapping of names to {_words(arguments[1])}"
+    if origin is list:
+        return f"list of {_words(arguments[0])}"
+    if hasattr(annotation, "__metadata__"):
+        return _words(annotation.__origin__)
+    if arguments and all(isinstance(a, str) for a in arguments):
+        return " or ".join(f"`{a}`" for a in arguments)
+    return " or ".join(dict.fromkeys(_words(a) for a in arguments))
+
+
+def _default(info: FieldInfo) -> str:
+    if info.is_required():
+        return "required"
+    value = info.default
+    if value is None or value is PydanticUndefined:
+        return ""
+    return f"`{json.dumps(value)}`"
+
+
+def _listing(names: list[str], get: Any) -> str:
+    return "\n".join(f"- `{name}`: {' '.join((get(name).__doc__ or '').split())}" for name in names)
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|")

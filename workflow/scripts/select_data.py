@@ -1,0 +1,38 @@
+"""Write the columns that some model uses, under the name of their content."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from multilevel import dataset, joblog, plan, preparation
+
+if TYPE_CHECKING:
+    from snakemake.script import Snakemake
+
+    snakemake: Snakemake
+
+
+def select_data(study_file: str, config_file: str, fingerprint: str, path_to_data: str) -> None:
+    """Prepare the data as the study file says and keep the columns whose content has that fingerprint.
+
+    Raises
+    ------
+    ValueError
+        When the study no longer has such data.
+    """
+    root = Path.cwd()
+    planned = plan.make(Path(study_file), plan.read_config(root / config_file), root)
+    columns = [m["columns"] for m in planned["models"].values() if m["fingerprint"] == fingerprint]
+    if not columns:
+        raise ValueError(f"{study_file} or its tables have changed since the run was planned; run it again")
+    prepared = preparation.prepare(planned["data"], planned["drop_missing_in"], root)
+    dataset.write(Path(path_to_data), prepared.select(columns[0]))
+
+
+if __name__ == "__main__":
+    joblog.begin(snakemake.log[0])
+    select_data(
+        study_file=snakemake.input.study,
+        config_file="config/config.yaml",
+        fingerprint=snakemake.wildcards.fingerprint,
+        path_to_data=snakemake.output.data,
+    )
