@@ -73,6 +73,7 @@ lock: environment ## write the lock files from envs/*.in, and the conda environm
 	@set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	$(python) -m venv "$$folder"; \
 	"$$folder/bin/python" -m pip install -qq --disable-pip-version-check uv; \
+	export UV_SYSTEM_CERTS=true UV_NATIVE_TLS=true; \
 	"$$folder/bin/uv" pip compile -q $(lock_options) envs/requirements.in -o envs/requirements.lock; \
 	"$$folder/bin/uv" pip compile -q $(lock_options) --no-deps envs/quarto.in -o envs/quarto.lock
 	$(python) -m multilevel.environments

@@ -9,19 +9,21 @@ configfile: "config/config.yaml"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/data.smk"
-include: "workflow/rules/fit.smk"
-include: "workflow/rules/score.smk"
-include: "workflow/rules/check.smk"
-include: "workflow/rules/compare.smk"
-include: "workflow/rules/report.smk"
 
 
+# The first rule is what runs by default; it stands behind the include that reads the studies.
 rule all:
-    default_target: True
     """
     Every study's report, and the page that lists them.
     """
     input:
         reports=expand("results/{study}/report.html", study=STUDIES),
         index="results/index.html",
+
+
+include: "workflow/rules/data.smk"
+include: "workflow/rules/fit.smk"
+include: "workflow/rules/score.smk"
+include: "workflow/rules/check.smk"
+include: "workflow/rules/compare.smk"
+include: "workflow/rules/report.smk"

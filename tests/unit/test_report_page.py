@@ -187,6 +187,18 @@ def test_the_ranking_says_what_it_leaves_out(tree: dict[str, Any]) -> None:
     assert "posterior mean of each linear predictor and of log(sigma)" in text
 
 
+def test_a_candidate_that_the_comparison_refuses_is_shown_with_its_reason(good: dict[str, Any]) -> None:
+    record = copy.deepcopy(good)
+    rows = {row["model"]: row for row in record["comparisons"][0]["rows"]}
+    rows["no_pooling"].update(status="failed checks", rank=None, note="failed: tail ESS")
+    rows["varying_slope"].update(status="other rows", rank=None, note="scored on 918 rows")
+    text = words(tables(parse(build_qmd(record)))["Ranking by leave-one-out prediction"])
+    assert "✕ not ranked" in text
+    assert "failed: tail ESS" in text
+    assert "▲ other rows" in text
+    assert "scored on 918 rows" in text
+
+
 def test_dic_and_loo_share_no_table(tree: dict[str, Any]) -> None:
     found = tables(tree)
     assert "DIC" not in words(found["Ranking by leave-one-out prediction"])

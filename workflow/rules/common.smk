@@ -23,8 +23,6 @@ for variable in (
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
-from snakemake.exceptions import WorkflowError
-
 from multilevel import code, rules, study
 from multilevel.errors import StudyError
 from multilevel.names import NAME_PATTERN
@@ -34,8 +32,16 @@ try:
         dict(config), Path("config/config.yaml"), Path.cwd()
     )
 except StudyError as error:
-    raise WorkflowError(str(error)) from None
+    # Not a WorkflowError: Snakemake would wrap the message in the place of this line, which is nothing to the user.
+    raise SystemExit(str(error)) from None
 
+REPORT_TEMPLATES = sorted(
+    str(path) for path in Path("reports/templates").glob("**/*.j2")
+)
+REPORT_THEME = [
+    "reports/_quarto.yml",
+    *sorted(str(path) for path in Path("reports/theme").glob("*")),
+]
 LOCKED = rules.locked(ROOT / "envs" / "requirements.lock")
 
 

@@ -105,7 +105,7 @@ rule write_plan:
         mem_mb=500,
         runtime=5,
     params:
-        plan=lambda wildcards: rules.as_json(plan_of(wildcards)),
+        plan=lambda wildcards: json.dumps(plan_of(wildcards)),
         code=code.digest("write_plan.py"),
     script:
         "../scripts/write_plan.py"

@@ -47,9 +47,7 @@ rule write_report:
     input:
         files=small_files_of,
         figures=figures_of,
-        templates=sorted(
-            str(p) for p in Path(workflow.basedir).glob("reports/templates/**/*.j2")
-        ),
+        templates=REPORT_TEMPLATES,
     output:
         source="results/{study}/report.qmd",
     log:
@@ -78,7 +76,7 @@ rule render_report:
     input:
         source="results/{study}/report.qmd",
         figures=figures_of,
-        theme=sorted(str(p) for p in Path(workflow.basedir).glob("reports/theme/*")),
+        theme=REPORT_THEME,
     output:
         page="results/{study}/report.html",
     log:
@@ -103,6 +101,8 @@ rule write_index:
     """
     input:
         reports=expand("results/{study}/report.html", study=STUDIES),
+        templates=REPORT_TEMPLATES,
+        theme=REPORT_THEME,
     output:
         index="results/index.html",
     log:

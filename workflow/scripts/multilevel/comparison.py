@@ -63,6 +63,24 @@ class Candidate:
     dic: dict[str, Any] | None = None
     note: str = ""
 
+    @property
+    def scored(self) -> bool:
+        """Whether it has scores to compare."""
+        return self.loo is not None and self.pointwise is not None
+
+    @property
+    def scores(self) -> tuple[dict[str, Any], pd.DataFrame]:
+        """Its leave-one-out record and per-unit values.
+
+        Raises
+        ------
+        ValueError
+            When it has none.
+        """
+        if self.loo is None or self.pointwise is None:
+            raise ValueError(f"model {self.model} has no scores ({self.status})")
+        return self.loo, self.pointwise
+
 
 def compare(candidates: list[Candidate]) -> pd.DataFrame:
     """Return the comparison table, the best model first.
@@ -82,11 +100,9 @@ def compare(candidates: list[Candidate]) -> pd.DataFrame:
     UnequalDataError
         When scored models differ in rows, order, response, or hold a score that is not finite.
     """
-    scored = [c for c in candidates if c.loo is not None and c.pointwise is not None]
+    scored = [c for c in candidates if c.scored]
     refuse_unequal(scored)
-    ranked = sorted(
-        (c for c in scored if c.status == "ok"), key=lambda c: (-c.loo["elpd"], c.model) if c.loo else (0.0, "")
-    )
+    ranked = sorted((c for c in scored if c.status == "ok"), key=lambda c: (-c.scores[0]["elpd"], c.model))
     weights = dict(zip([c.model for c in ranked], stack(_matrix(ranked)) if ranked else [], strict=True))
     rows = [_row(c, position + 1, ranked[0], weights[c.model]) for position, c in enumerate(ranked)]
     rows += [_row(c, None, None, None) for c in candidates if c not in ranked]
@@ -104,14 +120,10 @@ def refuse_unequal(scored: list[Candidate]) -> None:
     if not scored:
         return
     first = scored[0]
+    record, pointwise = first.scores
     for other in scored:
-        assert (
-            other.loo is not None
-            and other.pointwise is not None
-            and first.loo is not None
-            and first.pointwise is not None
-        )
-        ids, own = list(first.pointwise["row_id"]), list(other.pointwise["row_id"])
+        other_record, other_pointwise = other.scores
+        ids, own = list(pointwise["row_id"]), list(other_pointwise["row_id"])
         pair = f"models {first.model} and {other.model} cannot be compared"
         if len(ids) != len(own):
             raise UnequalDataError(f"{pair}: they were scored on {len(ids)} and {len(own)} rows")
@@ -125,15 +137,15 @@ def refuse_unequal(scored: list[Candidate]) -> None:
             ("rows", "the rows differ"),
             ("criterion", "the criteria differ"),
         ):
-            mine, theirs = first.loo["fingerprint"].get(key), other.loo["fingerprint"].get(key)
+            mine, theirs = record["fingerprint"].get(key), other_record["fingerprint"].get(key)
             if mine != theirs:
                 raise UnequalDataError(f"{pair}: {words} ({_short(mine)} and {_short(theirs)})")
         for key in ("likelihood", "unit"):
-            if first.loo[key] != other.loo[key]:
-                raise UnequalDataError(f"{pair}: one score is {first.loo[key]}, the other {other.loo[key]}")
-        values = other.pointwise["elpd"].to_numpy(dtype=float)
+            if record[key] != other_record[key]:
+                raise UnequalDataError(f"{pair}: one score is {record[key]}, the other {other_record[key]}")
+        values = other_pointwise["elpd"].to_numpy(dtype=float)
         if not np.isfinite(values).all():
-            bad = other.pointwise["row_id"].iloc[int(np.argmin(np.isfinite(values)))]
+            bad = other_pointwise["row_id"].iloc[int(np.argmin(np.isfinite(values)))]
             raise UnequalDataError(f"model {other.model} has no finite score for row {bad}, so its sum means nothing")
 
 
@@ -184,9 +196,7 @@ def stack(matrix: Array) -> Array:
 
 def differences(candidates: list[Candidate], best: str) -> pd.DataFrame:
     """Return per-unit differences from the best model: row_id, model, diff (negative where the model is worse)."""
-    reference = next(c for c in candidates if c.model == best)
-    assert reference.pointwise is not None
-    base = reference.pointwise["elpd"].to_numpy(dtype=float)
+    base = next(c for c in candidates if c.model == best).scores[1]["elpd"].to_numpy(dtype=float)
     parts = [
         pd.DataFrame(
             {

@@ -141,8 +141,15 @@ def diagnose(summary: pd.DataFrame, stats: xr.Dataset, thresholds: dict[str, Any
             )
         )
         checks.append(
-            _check("r_hat_group_effects_share", f"Share of group effects with R-hat of {thresholds['r_hat']} or more", share, thresholds["r_hat_group_effects_share"], "<=", "")
-        )  # fmt: skip
+            _check(
+                "r_hat_group_effects_share",
+                f"Share of group effects with R-hat of {thresholds['r_hat']} or more",
+                share,
+                thresholds["r_hat_group_effects_share"],
+                "<=",
+                "",
+            )
+        )
     smallest = thresholds["ess_per_chain"] * chains
     checks.append(_worst("ess_bulk", "Smallest bulk effective sample size", summary, "ess_bulk", smallest, ">="))
     checks.append(_worst("ess_tail", "Smallest tail effective sample size", summary, "ess_tail", smallest, ">="))

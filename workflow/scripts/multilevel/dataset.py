@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,22 +60,37 @@ def digest(column: pd.Series) -> str:
     return hashlib.sha256("\x1f".join(column.astype(str)).encode()).hexdigest()
 
 
+def level_text(value: Any) -> str:
+    """Return a level as text; a whole number reads as one also where missing values made the column floating-point."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _variable(name: str, position: int) -> str:
+    """Return the name that a column has in the file: its own where NetCDF takes it and nothing else there has it."""
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]*", name) and not re.fullmatch(
+        r"row|row_id|column_\d+|.*__levels?", name
+    )
+    return name if plain else f"column_{position}"
+
+
 def write(path: Path, dataset: Dataset) -> None:
     """Write a dataset as NetCDF: every column on the dimension ``row``, levels beside codes, the summary as an attribute."""
     variables: dict[str, Any] = {"row_id": ("row", dataset.row_id.astype(str))}
-    for name in dataset.frame.columns:
+    stored = [(str(name), _variable(str(name), position)) for position, name in enumerate(dataset.frame.columns)]
+    for name, variable in stored:
         column = dataset.frame[name]
         if isinstance(column.dtype, pd.CategoricalDtype):
-            variables[str(name)] = ("row", column.cat.codes.to_numpy(dtype=np.int32), {"levels": f"{name}__levels"})
-            variables[f"{name}__levels"] = (f"{name}__level", np.asarray(column.cat.categories, dtype=str))
+            codes, levels = column.cat.codes.to_numpy(dtype=np.int32), f"{variable}__levels"
+            variables[variable] = ("row", codes, {"levels": levels})
+            variables[levels] = (f"{variable}__level", np.asarray(column.cat.categories, dtype=str))
         elif column.dtype.kind == "b":
-            variables[str(name)] = ("row", column.to_numpy(dtype=np.int8), {"boolean": 1})
+            variables[variable] = ("row", column.to_numpy(dtype=np.int8), {"boolean": 1})
         else:
-            variables[str(name)] = ("row", column.to_numpy())
+            variables[variable] = ("row", column.to_numpy())
     attributes = {
         "digests": json.dumps(dataset.digests, sort_keys=True),
         "summary": json.dumps(dataset.summary, sort_keys=True),
-        "column_order": json.dumps([str(c) for c in dataset.frame.columns]),
+        "columns": json.dumps(stored),
     }
     content = xr.Dataset(variables, attrs=attributes)
     encoding = {name: {"zlib": True, "complevel": 4} for name, v in content.variables.items() if v.dtype.kind in "fiu"}
@@ -93,8 +109,8 @@ def read(path: Path) -> Dataset:
     with xr.open_dataset(path, engine="netcdf4", decode_times=False) as content:
         content.load()
     columns: dict[str, Any] = {}
-    for name in json.loads(content.attrs["column_order"]):
-        variable = content[name]
+    for name, stored in json.loads(content.attrs["columns"]):
+        variable = content[stored]
         if "levels" in variable.attrs:
             categories = [str(level) for level in content[variable.attrs["levels"]].to_numpy()]
             columns[name] = pd.Categorical.from_codes(

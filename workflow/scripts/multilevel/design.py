@@ -5,6 +5,7 @@ Rebuilt from data.nc by every job that needs it, so it is never stored.
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,7 @@ from formulaic.errors import FormulaicError
 from numpy.typing import NDArray
 
 from multilevel import expressions, formula
-from multilevel.dataset import Dataset
+from multilevel.dataset import Dataset, level_text
 from multilevel.errors import FormulaError, Problem, StudyError
 from multilevel.formula import GroupTerm
 
@@ -172,51 +173,39 @@ def _matrix(text: str, frame: pd.DataFrame) -> tuple[Array, tuple[str, ...], tup
     scales: list[float] = []
     raw = [str(c) for c in matrix.columns]
     spec = matrix.model_spec
-    factor_sd = _factor_scales(spec, part)
+    factors = _factor_scales(spec, part)
     for term, where in spec.term_slices.items():
         for column in raw[where]:
             names.append(INTERCEPT if str(term) == "1" else _human(column))
             terms.append(INTERCEPT if str(term) == "1" else str(term))
-            scales.append(1.0 if str(term) == "1" else float(np.prod([factor_sd.get(p, 1.0) for p in _pieces(column)])))
+            scales.append(float(np.prod([_scale_in(column, factors.get(f.expr, {})) for f in term.factors])))
     return np.asarray(matrix, dtype=np.float64), tuple(names), tuple(terms), np.asarray(scales)
 
 
-def _factor_scales(spec: Any, frame: pd.DataFrame) -> dict[str, float]:
-    """Return the sd of each numeric factor's columns; factor contrasts are absent and count as 1.
+def _factor_scales(spec: Any, frame: pd.DataFrame) -> dict[str, dict[str, float]]:
+    """Return, by numeric factor, the sd of each of its columns; factors of levels are absent and count as 1.
 
     The scale of an interaction is the product of its factors' scales, not the sd of the product, because that would
     depend on where the predictors have their zero.
     """
-    scales: dict[str, float] = {}
+    scales: dict[str, dict[str, float]] = {}
     for expression in {factor.expr for term in spec.terms for factor in term.factors if factor.expr != "1"}:
+        if expression.startswith("C(") or _is_categorical(frame, expression):
+            continue
         values = formulaic.model_matrix(f"0 + {expression}", frame, context={}, na_action="raise")
-        for column in values.columns:
-            if "[T." in str(column) or _is_indicator(str(column), expression, frame):
-                continue
-            scales[str(column)] = float(np.std(np.asarray(values[column], dtype=float), ddof=1))
+        scales[expression] = {str(c): float(np.std(np.asarray(values[c], dtype=float), ddof=1)) for c in values.columns}
     return scales
 
 
-def _is_indicator(column: str, expression: str, frame: pd.DataFrame) -> bool:
-    """Tell whether a column of one factor is the indicator of a level (``county[AITKIN]``) rather than a number."""
-    if expression.startswith("C("):
-        return True
-    return (
-        expression in frame.columns
-        and isinstance(frame[expression].dtype, pd.CategoricalDtype)
-        and column != expression
-    )
+def _is_categorical(frame: pd.DataFrame, column: str) -> bool:
+    return column in frame.columns and isinstance(frame[column].dtype, pd.CategoricalDtype)
 
 
-def _pieces(column: str) -> list[str]:
-    """Split a column name at the colons between factors, not at those inside brackets."""
-    pieces, depth, start = [], 0, 0
-    for position, char in enumerate(column):
-        depth += (char in "([") - (char in ")]")
-        if char == ":" and depth == 0:
-            pieces.append(column[start:position])
-            start = position + 1
-    return [*pieces, column[start:]]
+def _scale_in(column: str, factor: dict[str, float]) -> float:
+    """Return a numeric factor's scale in a column of the matrix: that of whichever of its own columns is part of it."""
+    if len(factor) < 2:
+        return next(iter(factor.values()), 1.0)
+    return next((scale for name, scale in factor.items() if f":{name}:" in f":{column}:"), 1.0)
 
 
 def _human(column: str) -> str:
@@ -237,15 +226,15 @@ def _offset(text: str, frame: pd.DataFrame) -> Array:
 
 def _terms(parsed: tuple[GroupTerm, ...], frame: pd.DataFrame) -> list[Term]:
     terms: list[Term] = []
-    seen: dict[str, int] = {}
     for term in parsed:
-        seen[term.group] = seen.get(term.group, 0) + 1
-        count = seen[term.group]
+        repeated = any(t.group == term.group for t in terms)
+        taken = {t.key for t in terms} | {t.group for t in parsed}
+        numbered = (f"{term.group}_{number}" for number in itertools.count(2))
         z, effects, _, scales = _matrix(term.effects, frame)
         index, levels = code_levels(frame[term.group])
         terms.append(
             Term(
-                key=term.group if count == 1 else f"{term.group}_{count}",
+                key=next(name for name in numbered if name not in taken) if repeated else term.group,
                 group=term.group,
                 effects=effects,
                 z=z,
@@ -264,5 +253,4 @@ def code_levels(column: pd.Series) -> tuple[NDArray[np.int64], tuple[str, ...]]:
         codes, unique = pd.factorize(column.astype(str), sort=True)
         return codes.astype(np.int64), tuple(str(level) for level in unique)
     codes, unique = pd.factorize(column, sort=True)
-    text = (f"{level:g}" if isinstance(level, float) and abs(level) < 1e15 else str(level) for level in unique)
-    return codes.astype(np.int64), tuple(text)
+    return codes.astype(np.int64), tuple(level_text(level) for level in unique)

@@ -163,7 +163,8 @@ def _group_equations(
         )
         zero = r" \\ ".join(["0"] * size)
         lines.append(
-            rf"\begin{{pmatrix}} {vector} \end{{pmatrix}} \sim \operatorname{{Normal}}\left(\begin{{pmatrix}} {zero} \end{{pmatrix}},\ "
+            rf"\begin{{pmatrix}} {vector} \end{{pmatrix}} \sim "
+            rf"\operatorname{{Normal}}\left(\begin{{pmatrix}} {zero} \end{{pmatrix}},\ "
             rf"\begin{{pmatrix}} {cells} \end{{pmatrix}}\right)"
         )
     return lines
@@ -184,7 +185,6 @@ def _plain(design: Design) -> str:
         link = " and ".join(names) + (
             ", correlated" if term.correlated else (", independent of each other" if len(names) > 1 else "")
         )
-        parts.append(
-            f"each of the {len(term.levels)} levels of {term.group} has its own {link} ({structures.get(term.structure).SENTENCE})"
-        )
+        sentence = structures.get(term.structure).SENTENCE
+        parts.append(f"each of the {len(term.levels)} levels of {term.group} has its own {link} ({sentence})")
     return f"{first}; {'; '.join(parts)}."

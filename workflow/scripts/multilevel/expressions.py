@@ -1,6 +1,9 @@
 """Arithmetic on columns, for `derive` and `filter`: parsed by `ast`, checked against a list, evaluated node by node.
 
 Nothing is handed to `eval`, so an expression in a study file is data, not code.
+
+A comparison with a missing value is missing, not false: ``where(score > 10, 1, 0)`` is missing where the score is. As the
+condition of a filter, missing does not keep a row.
 """
 
 from __future__ import annotations
@@ -88,7 +91,7 @@ def evaluate(tree: ast.expr, columns: Mapping[str, pd.Series]) -> Any:
     Returns
     -------
     object
-        A pandas Series of that length, or a scalar.
+        A pandas Series of that length, or a scalar. A condition that is missing somewhere has the dtype ``boolean``.
 
     Raises
     ------
@@ -166,13 +169,12 @@ def _evaluate(node: ast.AST, columns: Mapping[str, Any]) -> Any:
         case ast.Constant(value=value):
             return value
         case ast.BinOp(left=left, op=op, right=right):
-            if isinstance(op, ast.Pow) and isinstance(right, ast.Constant) and abs(float(right.value or 0)) > 100:  # type: ignore[arg-type]
-                raise FormulaError(f"the power {right.value!r} is out of bounds (100)")
-            return _BINARY[type(op)](_evaluate(left, columns), _evaluate(right, columns))
+            return _arithmetic(op, _plain(_evaluate(left, columns)), _plain(_evaluate(right, columns)))
+        case ast.UnaryOp(op=ast.Not(), operand=operand):
+            condition = _boolean(_evaluate(operand, columns))
+            return not condition if isinstance(condition, bool) else ~condition
         case ast.UnaryOp(op=op, operand=operand):
-            value = _evaluate(operand, columns)
-            if isinstance(op, ast.Not):
-                return ~_boolean(value)
+            value = _plain(_evaluate(operand, columns))
             return -value if isinstance(op, ast.USub) else value
         case ast.BoolOp(op=op, values=values):
             parts = [_boolean(_evaluate(value, columns)) for value in values]
@@ -183,33 +185,60 @@ def _evaluate(node: ast.AST, columns: Mapping[str, Any]) -> Any:
         case ast.Compare():
             return _compare(node, columns)
         case ast.Call(func=ast.Name(id=name), args=arguments):
-            return _call(name, [_evaluate(argument, columns) for argument in arguments])
+            values = [_evaluate(argument, columns) for argument in arguments]
+            return _call(name, values if name in {"where", "missing"} else [_plain(value) for value in values])
     raise FormulaError(f"'{ast.dump(node)}' cannot be evaluated")
 
 
-def _boolean(value: Any) -> Any:
+def _arithmetic(op: ast.operator, left: Any, right: Any) -> Any:
+    """Compute one operation; text can only be joined, and numbers cannot grow without bound."""
+    text = any(_is_text(value) for value in (left, right))
+    if text and not isinstance(op, ast.Add):
+        raise FormulaError("text cannot be multiplied or subtracted, only joined with +")
+    if isinstance(op, ast.Pow):
+        if isinstance(right, int | float) and abs(right) > 100:
+            raise FormulaError(f"the power {right!r} is out of bounds (100)")
+        if isinstance(left, int) and isinstance(right, int):
+            left = float(left)
+    return _BINARY[type(op)](left, right)
+
+
+def _is_text(value: Any) -> bool:
     import numpy as np  # numpy and pandas are imported late: planning from the cache needs neither
 
-    array = np.asarray(value)
-    if array.dtype != bool:
+    return np.asarray(value).dtype.kind not in "fiub"
+
+
+def _plain(value: Any) -> Any:
+    """Return a condition that is missing somewhere as numbers (1, 0, missing), anything else as it is."""
+    return value.astype(float) if str(getattr(value, "dtype", "")) == "boolean" else value
+
+
+def _boolean(value: Any) -> Any:
+    import numpy as np
+
+    if str(getattr(value, "dtype", "")) != "boolean" and np.asarray(value).dtype != bool:
         raise FormulaError("'and', 'or' and 'not' take conditions, such as (age > 10)")
-    return value
+    return bool(value) if np.ndim(value) == 0 else value
 
 
 def _compare(node: ast.Compare, columns: Mapping[str, Any]) -> Any:
-    left = _evaluate(node.left, columns)
+    import pandas as pd
+
+    left = _plain(_evaluate(node.left, columns))
     result: Any = None
     for op, comparator in zip(node.ops, node.comparators, strict=True):
         if isinstance(op, ast.In | ast.NotIn):
-            import pandas as pd
-
             choices = [element.value for element in comparator.elts]  # type: ignore[attr-defined]
-            part: Any = pd.Series(left).isin(choices)
-            part = ~part if isinstance(op, ast.NotIn) else part
-            right: Any = None
+            found = left.isin(choices) if isinstance(left, pd.Series) else left in choices
+            part: Any = (not found if isinstance(found, bool) else ~found) if isinstance(op, ast.NotIn) else found
+            right: Any = 0
         else:
-            right = _evaluate(comparator, columns)
+            right = _plain(_evaluate(comparator, columns))
             part = _COMPARE[type(op)](left, right)
+        unknown = pd.isna(left) | pd.isna(right)
+        if isinstance(part, pd.Series) and unknown.any():
+            part = part.astype("boolean").mask(unknown)
         result = part if result is None else result & part
         left = right
     return result
@@ -238,7 +267,12 @@ def _call(name: str, arguments: list[Any]) -> Any:
     match name:
         case "where":
             condition = _boolean(first)
-            return pd.Series(np.where(condition, arguments[1], arguments[2]), index=getattr(condition, "index", None))
+            if isinstance(condition, bool):
+                return arguments[1] if condition else arguments[2]
+            unknown = pd.isna(condition)
+            known = condition.fillna(False).astype(bool) if unknown.any() else condition.astype(bool)
+            chosen = pd.Series(np.where(known, _plain(arguments[1]), _plain(arguments[2])), index=condition.index)
+            return chosen.mask(unknown) if unknown.any() else chosen
         case "minimum":
             return np.minimum(first, arguments[1])
         case "maximum":

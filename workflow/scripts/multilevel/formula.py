@@ -12,16 +12,32 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from multilevel import expressions
 from multilevel.errors import FormulaError
 
 MAX_LENGTH = 2_000
 MAX_DEPTH = 40
+MAX_POWER = 10
+REFUSED = "\\@`#"
+"""Characters that no formula needs and that Python or formulaic would read in its own way."""
 
 TRANSFORMS = ("C", "I", "bs", "cr", "cc", "cs", "poly", "scale", "center", "log", "log2", "log10", "exp")
 """Functions that may stand in the fixed part and in the effects of a group term."""
 
 CONTRASTS = ("treatment", "sum", "helmert", "poly", "diff", "backward", "forward")
 """Contrast codings that may stand in `C(x, contr.NAME(...))`."""
+
+_PYTHON = {"+": "<<", "-": ">>", "*": "+", "/": "-", ":": "@"}
+"""Python's operators that bind among each other as those of a formula do: ``a * b:c`` is ``a * (b:c)``, as in R."""
+
+_OPERATORS: dict[type[ast.operator], tuple[str, int]] = {
+    ast.LShift: (" + ", 1),
+    ast.RShift: (" - ", 1),
+    ast.Add: (" * ", 2),
+    ast.Sub: (" / ", 2),
+    ast.MatMult: (":", 3),
+}
+"""The formula's operators for Python's, and how tightly they bind; a power binds with 4, a name or a call with 5."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +92,10 @@ class Formula:
     def variables(self) -> set[str]:
         """Return every column that the formula reads, the response included."""
         found = {self.response} if self.response else set()
-        for text in (self.fixed, *self.offsets, *(t.effects for t in self.group_terms)):
+        for text in (self.fixed, *(t.effects for t in self.group_terms)):
             found |= column_names(text)
+        for text in self.offsets:
+            found |= expressions.names(expressions.parse(text))
         return found | {t.group for t in self.group_terms}
 
 
@@ -94,10 +112,7 @@ def parse(text: str) -> Formula:
     FormulaError
         When it is no formula or holds anything that is not listed; the message says what.
     """
-    if len(text) > MAX_LENGTH:
-        raise FormulaError(f"is longer than {MAX_LENGTH} characters")
-    if not text.isprintable():
-        raise FormulaError(f"{text!r} holds a line break or another control character")
+    _check_characters(text)
     sides = split_top(text, "~")
     if len(sides) != 2:
         raise FormulaError(f"'{text}' must hold one '~', as in 'y ~ x + (1 | group)'")
@@ -106,7 +121,7 @@ def parse(text: str) -> Formula:
         raise FormulaError(
             f"the response '{response}' must be one column; derive a transformed response as a column of its own (data.derive)"
         )
-    fixed: list[str] = []
+    fixed: list[tuple[str, str]] = []
     offsets: list[str] = []
     terms: list[GroupTerm] = []
     for sign, term in signed_terms(sides[1]):
@@ -118,14 +133,23 @@ def parse(text: str) -> Formula:
         elif match := re.fullmatch(r"offset\s*\((.*)\)", term):
             if sign == "-":
                 raise FormulaError(f"'-{term}': an offset cannot be subtracted; write offset(-(...))")
-            offsets.append(_canonical(match.group(1)))
+            offsets.append(_offset(match.group(1)))
         elif "|" in term:
             raise FormulaError(f"'{term}': a group term stands in parentheses of its own, as in (1 + x | group)")
         else:
-            fixed.append(f"{'- ' if sign == '-' else ''}{_canonical(term)}")
+            fixed.append((sign, term))
     if len(terms) != len({(t.group, t.effects) for t in terms}):
         raise FormulaError(f"'{text}' holds the same group term twice")
-    return Formula(response or None, _join(fixed), tuple(offsets), tuple(terms))
+    return Formula(response or None, _right_hand_side(fixed), tuple(offsets), tuple(terms))
+
+
+def _check_characters(text: str) -> None:
+    if len(text) > MAX_LENGTH:
+        raise FormulaError(f"is longer than {MAX_LENGTH} characters")
+    if not text.isprintable():
+        raise FormulaError(f"{text!r} holds a line break or another control character")
+    if refused := [char for char in REFUSED if char in text]:
+        raise FormulaError(f"'{text}' holds the character {refused[0]}, which no formula needs")
 
 
 def column_names(text: str) -> set[str]:
@@ -169,7 +193,7 @@ def signed_terms(text: str) -> list[tuple[str, str]]:
     sign, start, previous = "+", 0, ""
     for position, char, depth in _outside_quotes(text):
         # A sign after another operator belongs to the term (x**-1); at the start it belongs to the term that follows.
-        if char in "+-" and depth == 0 and previous not in "*/:^%":
+        if char in "+-" and depth == 0 and previous not in tuple("*/:^%"):
             term = text[start:position].strip()
             if term:
                 pieces.append((sign, term))
@@ -237,35 +261,42 @@ def _group_term(inner: str) -> GroupTerm:
         raise FormulaError(f"'({inner})' names no effects; write (1 | {group or 'group'})")
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", group):
         raise FormulaError(f"'({inner})': the group '{group}' must be one column")
-    pieces = [f"{'- ' if sign == '-' else ''}{_canonical(term)}" for sign, term in signed_terms(effects)]
-    return GroupTerm(group, _join(pieces), correlated)
+    return GroupTerm(group, _right_hand_side(signed_terms(effects)), correlated)
 
 
-def _join(pieces: list[str]) -> str:
-    """Join terms into a right-hand side that states its intercept."""
-    words = [piece.replace(" ", "") for piece in pieces]
-    without = "0" in words or "-1" in words
-    kept = [piece for piece, word in zip(pieces, words, strict=True) if word not in {"0", "1", "-1"}]
-    text = " + ".join(["0" if without else "1", *kept])
-    return text.replace("+ - ", "- ")
+def _offset(text: str) -> str:
+    canonical = ast.unparse(expressions.parse(text))
+    if any(char in canonical for char in REFUSED):
+        raise FormulaError(f"'offset({text})' holds text with quotes in it")
+    return canonical
 
 
-def _canonical(term: str) -> str:
-    """Check one term and return it with uniform spaces."""
-    tree = _tree(term)
-    _check_term(tree, term, 0)
-    return _unparse(tree)
+def _right_hand_side(terms: list[tuple[str, str]]) -> str:
+    """Check terms and join them, the intercept stated first; of several 0 and 1 the last one holds, as in R."""
+    intercept, rest = "1", ""
+    for sign, term in terms:
+        if term in {"0", "1"}:
+            intercept = "1" if (term == "1") == (sign == "+") else "0"
+        else:
+            rest += f" {sign} {_enclosed(_write(_tree(term), term, 0), 2)}"
+    return intercept + rest
 
 
 def _tree(text: str) -> ast.expr:
-    if "@" in text or "`" in text:
-        raise FormulaError(f"'{text}' holds a character that is not allowed")
-    swapped = list(text)
-    for position, char, _ in _outside_quotes(text):
-        if char == ":":
-            swapped[position] = "@"  # Python has no binary ':'; '@' binds like it and is refused above
-        elif char == "^":
+    """Parse a right-hand side as Python, its operators outside calls replaced by those of `_PYTHON`."""
+    if "<" in text or ">" in text:
+        raise FormulaError(f"'{text}' holds a comparison; derive a column of it (data.derive)")
+    swapped, previous, call = list(text), "", -1
+    for position, char, depth in _outside_quotes(text):
+        if char == "^":
             swapped[position] = "**"
+        elif call >= 0:
+            call = -1 if char == ")" and depth == call else call
+        elif char == "(" and (previous.isalnum() or previous in tuple("_)")):
+            call = depth
+        elif char in _PYTHON and "**" not in (text[position - 1 : position + 1], text[position : position + 2]):
+            swapped[position] = _PYTHON[char]
+        previous = previous if char.isspace() else char
     try:
         return ast.parse("".join(swapped).strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -273,40 +304,35 @@ def _tree(text: str) -> ast.expr:
         raise FormulaError(f"'{text}' is no term of a formula ({reason})") from None
 
 
-def _unparse(tree: ast.expr) -> str:
-    text = ast.unparse(tree)
-    return "".join(_swap_back(text))
-
-
-def _swap_back(text: str) -> Iterator[str]:
-    last = 0
-    for position, char, _ in _outside_quotes(text):
-        if char == "@":
-            yield text[last:position].rstrip() + ":"
-            last = position + 2  # ast.unparse writes ' @ '
-    yield text[last:]
-
-
-def _check_term(node: ast.AST, text: str, depth: int) -> None:
-    """Check a term at the level of formula operators (``+ - * : / **``)."""
+def _write(node: ast.AST, text: str, depth: int) -> tuple[str, int]:
+    """Check a term at the level of formula operators; return it as it is written, and how tightly it binds."""
     if depth > MAX_DEPTH:
         raise FormulaError(f"is nested deeper than {MAX_DEPTH} levels")
     match node:
-        case ast.Name():
-            return
-        case ast.Constant(value=int(value)) if not isinstance(value, bool) and value in (0, 1):
-            return
-        case ast.BinOp(op=ast.Pow(), left=left, right=ast.Constant(value=int(power))) if 1 <= power <= 10:
-            _check_term(left, text, depth + 1)
-        case ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() | ast.MatMult(), left=left, right=right):
-            _check_term(left, text, depth + 1)
-            _check_term(right, text, depth + 1)
+        case ast.Name(id=name):
+            return name, 5
         case ast.Call():
             _check_call(node, text, depth)
+            return ast.unparse(node), 5
+        case ast.BinOp(op=ast.Pow(), left=left, right=ast.Constant(value=int(power))) if 1 <= power <= MAX_POWER:
+            return f"{_enclosed(_write(left, text, depth + 1), 5)} ** {int(power)}", 4
+        case ast.BinOp(op=op, left=left, right=right) if type(op) in _OPERATORS:
+            sign, level = _OPERATORS[type(op)]
+            first, second = _write(left, text, depth + 1), _write(right, text, depth + 1)
+            return f"{_enclosed(first, level)}{sign}{_enclosed(second, level + 1)}", level
+        case ast.BinOp(op=ast.Pow()):
+            raise FormulaError(f"'{text}': a power must be a whole number from 1 to {MAX_POWER}")
         case ast.Constant(value=value):
-            raise FormulaError(f"'{text}': the number or text {value!r} cannot be a term; only 0 and 1 can")
+            raise FormulaError(
+                f"'{text}': the number or text {value!r} cannot be part of a term; only 0 and 1 can stand, on their own"
+            )
         case _:
             raise FormulaError(f"'{text}' is not allowed in a formula ({type(node).__name__})")
+
+
+def _enclosed(written: tuple[str, int], level: int) -> str:
+    """Return a piece, in parentheses where it binds less tightly than its place asks for."""
+    return written[0] if written[1] >= level else f"({written[0]})"
 
 
 def _check_call(node: ast.Call, text: str, depth: int) -> None:
@@ -328,11 +354,13 @@ def _check_argument(node: ast.AST, text: str, depth: int) -> None:
     if depth > MAX_DEPTH:
         raise FormulaError(f"is nested deeper than {MAX_DEPTH} levels")
     match node:
+        case ast.Constant(value=str(words)) if not re.fullmatch(r"[^()\[\]{}'\"%]*", words):
+            raise FormulaError(f"'{text}': the text {words!r} holds a bracket, a quote or %, which no formula can")
         case ast.Name() | ast.Constant(value=bool() | int() | float() | str() | None):
             return
         case ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div(), left=left, right=right):
             children: list[ast.AST] = [left, right]
-        case ast.BinOp(op=ast.Pow(), left=left, right=ast.Constant(value=int() | float() as power)) if abs(power) <= 10:
+        case ast.BinOp(op=ast.Pow(), left=left, right=right) if _is_small_power(left, right):
             children = [left]
         case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=operand):
             children = [operand]
@@ -349,3 +377,15 @@ def _check_argument(node: ast.AST, text: str, depth: int) -> None:
             raise FormulaError(f"'{text}' is not allowed in a formula ({type(node).__name__})")
     for child in children:
         _check_argument(child, text, depth + 1)
+
+
+def _is_small_power(base: ast.expr, exponent: ast.expr) -> bool:
+    """Tell a power of a column from one of numbers, which could take forever to compute."""
+    match exponent:
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=ast.Constant(value=int() | float() as power)):
+            pass
+        case ast.Constant(value=int() | float() as power):
+            pass
+        case _:
+            return False
+    return abs(power) <= MAX_POWER and any(isinstance(node, ast.Name) for node in ast.walk(base))

@@ -1,7 +1,8 @@
 """Diagnostics of Markov chains and Pareto smoothing, as arviz-stats computes them, on plain arrays and with types.
 
-Values have shape (chains, draws). R-hat and the effective sample sizes are those of Vehtari, Gelman, Simpson, Carpenter &
-Buerkner (2021), Bayesian Analysis 16:667; Pareto smoothing is that of Vehtari, Simpson, Gelman, Yao & Gabry (2024), JMLR 25(72).
+Values have shape (chains, draws). R-hat and the effective sample sizes are those of Vehtari, Gelman, Simpson, Carpenter
+& Buerkner (2021), Bayesian Analysis 16:667; Pareto smoothing is that of Vehtari, Simpson, Gelman, Yao & Gabry (2024),
+JMLR 25(72).
 """
 
 from __future__ import annotations

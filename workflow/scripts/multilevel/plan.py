@@ -82,7 +82,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         raise StudyError(error.problems, source) from None
     warnings = list(dataset.summary["warnings"])
     for name, model in models.items():
-        more, notes = _against_data(name, model, used[name], study.models[name], study.defaults, dataset)
+        more, notes = _against_data(name, model, used[name], study.models[name], dataset)
         problems += more
         warnings += notes
     if problems:
@@ -239,7 +239,10 @@ def _unequal_responses(comparisons: dict[str, dict[str, Any]], models: dict[str,
         first = next(iter(responses.items()), None)
         for model, response in responses.items():
             if first and response != first[1]:
-                message = f"'{model}' models '{response}' and '{first[0]}' models '{first[1]}': scores of different responses cannot be compared"
+                message = (
+                    f"'{model}' models '{response}' and '{first[0]}' models '{first[1]}': "
+                    "scores of different responses cannot be compared"
+                )
                 problems.append(Problem(f"comparisons.{name}.models", message, "compare models of one response"))
                 break
     return problems
@@ -263,7 +266,7 @@ def _offset_columns(parsed: formula.Formula) -> set[str]:
 
 
 def _against_data(
-    name: str, model: dict[str, Any], used: set[str], written: schema.Model, defaults: schema.Defaults, dataset: Dataset
+    name: str, model: dict[str, Any], used: set[str], written: schema.Model, dataset: Dataset
 ) -> tuple[list[Problem], list[str]]:
     """Check one model against the data: columns, design, the targets of its priors."""
     available = [str(c) for c in dataset.frame.columns]

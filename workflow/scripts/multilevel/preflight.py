@@ -97,7 +97,10 @@ def _groups(design: Design) -> list[tuple[str, str]]:
         if len(term.levels) == len(design.y):
             found.append(
                 (
-                    f"the group '{term.group}' has as many levels as rows ({len(design.y)}), so its effects cannot be told from residuals",
+                    (
+                        f"the group '{term.group}' has as many levels as rows ({len(design.y)}), "
+                        "so its effects cannot be told from residuals"
+                    ),
                     "group by a column that repeats",
                 )
             )
@@ -117,6 +120,7 @@ def _warnings(design: Design) -> list[str]:
         wide, narrow = int(np.argmax(design.scales)), int(np.argmin(design.scales))
         found.append(
             f"predictor scales differ by a factor of {finite.max() / finite.min():.0f} "
-            f"('{design.coefficients[wide]}' has sd {design.scales[wide]:.3g}, '{design.coefficients[narrow]}' {design.scales[narrow]:.3g}); consider rescaling."
+            f"('{design.coefficients[wide]}' has sd {design.scales[wide]:.3g}, "
+            f"'{design.coefficients[narrow]}' {design.scales[narrow]:.3g}); consider rescaling."
         )
     return found

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from multilevel import tables
-from multilevel.dataset import Dataset, digest
+from multilevel.dataset import Dataset, digest, level_text
 from multilevel.errors import Problem, StudyError, did_you_mean
 
 
@@ -48,6 +48,12 @@ def prepare(data: dict[str, Any], used: Iterable[str], root: Path) -> Dataset:
     frame, row_id = joined.frame, joined.row_id
     available = {*map(str, frame.columns), *data.get("centre", {})}
     problems = _unknown(data, available)
+    if "row_id" in available:
+        problems.append(
+            Problem(
+                "data", "the column 'row_id' has the name that row identifiers have", "give it another one (rename)"
+            )
+        )
     for name in data.get("centre", {}):
         if name in frame.columns:
             problems.append(
@@ -112,7 +118,11 @@ def _unknown(data: dict[str, Any], available: set[str]) -> list[Problem]:
 def _complete(frame: pd.DataFrame, needed: list[str]) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Drop the rows with a missing value in a needed column; refuse infinities and an empty rest."""
     problems = [
-        Problem("data", f"the column '{name}' has {count} infinite values (such as log(0))", "filter those rows or derive the column differently")
+        Problem(
+            "data",
+            f"the column '{name}' has {count} infinite values (such as log(0))",
+            "filter those rows or derive the column differently",
+        )
         for name in needed
         if frame[name].dtype.kind == "f" and (count := int(np.isinf(frame[name]).sum()))
     ]  # fmt: skip
@@ -145,12 +155,16 @@ def _nest(frame: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
         if name in groups and name not in done:
             outer = groups[name]["within"]
             label(outer, (*path, name))
-            frame[name] = frame[outer].astype(str) + ":" + frame[name].astype(str)
+            frame[name] = _text(frame[outer]) + ":" + _text(frame[name])
             done.add(name)
 
     for name in groups:
         label(name, ())
     return frame
+
+
+def _text(column: pd.Series) -> pd.Series:
+    return column.map(level_text, na_action="ignore").astype("str")
 
 
 def _centre(frame: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
@@ -186,10 +200,8 @@ def _categorise(frame: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
                 column.astype(str).where(column.notna()), categories=_first(levels, name, references)
             )
         elif name in references:
-            ordered = [
-                f"{level:g}" if column.dtype.kind == "f" else str(level) for level in sorted(column.dropna().unique())
-            ]
-            text = column.map(lambda v: f"{v:g}" if isinstance(v, float) else str(v))
+            ordered = [level_text(level) for level in sorted(column.dropna().unique())]
+            text = column.map(level_text, na_action="ignore")
             frame[name] = pd.Categorical(text, categories=_first(ordered, name, references))
     return frame
 

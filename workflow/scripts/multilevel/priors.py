@@ -121,9 +121,9 @@ def _number(node: ast.expr, text: str) -> float:
     sign = 1.0
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         node, sign = node.operand, -1.0
-    if isinstance(node, ast.Constant) and isinstance(node.value, int | float) and not isinstance(node.value, bool):
-        if math.isfinite(node.value):
-            return sign * float(node.value)
+    value = node.value if isinstance(node, ast.Constant) else None
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        return sign * float(value)
     raise FormulaError(f"'{text}': '{ast.unparse(node)}' is no finite number")
 
 
@@ -146,7 +146,8 @@ def check_support(prior: Prior, target: str) -> None:
     if prior.name not in ALLOWED[kind]:
         noun = {"sd": "a standard deviation", "sigma": "a standard deviation", "cor": "a correlation matrix"}
         raise FormulaError(
-            f"{prior.name} cannot be the prior of {noun.get(kind, 'a coefficient')} ({target}); choose from {', '.join(ALLOWED[kind])}"
+            f"{prior.name} cannot be the prior of {noun.get(kind, 'a coefficient')} ({target}); "
+            f"choose from {', '.join(ALLOWED[kind])}"
         )
     if kind in {"sd", "sigma"} and prior.name == "uniform" and prior.arguments[0] < 0:
         raise FormulaError(f"{prior} reaches below 0, where {target} has no values")

@@ -49,9 +49,11 @@ def page() -> str:
     parts = [
         "# Reference of study files and config.yaml",
         "Generated from the schema by `python -m multilevel schema`; edit the schema, not this page.",
-        "Files are YAML 1.2: `no` is text, `1e-3` a number, a key that stands twice is an error, and so is a key that is "
-        "not listed here. In VS Code and other editors with the YAML language server, this first line of a study file gives "
-        "completion and checks while you type:",
+        (
+            "Files are YAML 1.2: `no` is text, `1e-3` a number, a key that stands twice is an error, and so is a key that is "
+            "not listed here. In VS Code and other editors with the YAML language server, this first line of a study file gives "
+            "completion and checks while you type:"
+        ),
         "```yaml\n# yaml-language-server: $schema=../study.schema.json\n```",
         "## Study files: `config/studies/<study>.yaml`",
         "A study is called after its file; names are letters, digits and `_`.",
@@ -64,11 +66,13 @@ def page() -> str:
         + ", ".join(f"`{t}`" for t in formula.TRANSFORMS)
         + ". `offset(expression)` adds "
         "a term with coefficient 1. Anything else is refused before it is evaluated: a study file is data, not code.",
-        "| term | what varies between the levels of `g` |\n|---|---|\n"
-        "| `(1 \\| g)` | the intercept |\n"
-        "| `(1 + x \\| g)` | the intercept and the effect of `x`, correlated |\n"
-        "| `(1 + x \\|\\| g)` | the same, uncorrelated |\n"
-        "| `(0 + x \\| g)` | the effect of `x` alone |",
+        (
+            "| term | what varies between the levels of `g` |\n|---|---|\n"
+            "| `(1 \\| g)` | the intercept |\n"
+            "| `(1 + x \\| g)` | the intercept and the effect of `x`, correlated |\n"
+            "| `(1 + x \\|\\| g)` | the same, uncorrelated |\n"
+            "| `(0 + x \\| g)` | the effect of `x` alone |"
+        ),
         "## Expressions (`derive`, `filter`, `offset`)",
         "Columns, numbers, text, `+ - * / // % **`, comparisons, `and`, `or`, `not`, `in [...]`, and the functions "
         + ", ".join(f"`{f}`" for f in expressions.FUNCTIONS)
@@ -79,12 +83,13 @@ def page() -> str:
         "## Structures over the levels of a group",
         _listing(structures.names(), structures.get),
         "## Priors",
-        "A prior is given to a parameter (`sd(county: floor)`), to all of a group or term (`sd(county)`, `b(county)`) or to a "
-        "class (`sd`, `b`); the most specific one wins. `Intercept` is at the mean of the predictors.",
+        (
+            "A prior is given to a parameter (`sd(county: floor)`), to all of a group or term (`sd(county)`, `b(county)`) "
+            "or to a class (`sd`, `b`); the most specific one wins. `Intercept` is at the mean of the predictors."
+        ),
         "| distribution | for |\n|---|---|\n"
         + "\n".join(
-            f"| `{name}({', '.join(arguments)})` | {', '.join(f'`{c}`' for c, names in priors.ALLOWED.items() if name in names)} |"
-            for name, arguments in priors.SIGNATURES.items()
+            f"| `{name}({', '.join(arguments)})` | {_takers(name)} |" for name, arguments in priors.SIGNATURES.items()
         ),
     ]
     return "\n\n".join(parts) + "\n"
@@ -143,6 +148,11 @@ def _default(info: FieldInfo) -> str:
     if value is None or value is PydanticUndefined:
         return ""
     return f"`{json.dumps(value)}`"
+
+
+def _takers(prior: str) -> str:
+    """Return the classes of parameters that take a prior."""
+    return ", ".join(f"`{kind}`" for kind, names in priors.ALLOWED.items() if prior in names)
 
 
 def _listing(names: list[str], get: Any) -> str:

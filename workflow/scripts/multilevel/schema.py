@@ -132,6 +132,18 @@ class Comparison(Closed):
     )
 
 
+class SamplerOverride(Closed):
+    """Sampler settings that a study may change."""
+
+    chains: Annotated[int, Field(ge=2, le=64)] | None = Field(None, description="Number of chains.")
+    draws: Annotated[int, Field(ge=100, le=1_000_000)] | None = Field(None, description="Draws kept from each chain.")
+    tune: Annotated[int, Field(ge=100, le=1_000_000)] | None = Field(None, description="Warm-up draws of each chain.")
+    target_accept: Annotated[float, Field(gt=0.5, lt=1)] | None = Field(
+        None, description="Acceptance probability that the step size is tuned to."
+    )
+    max_treedepth: Annotated[int, Field(ge=5, le=20)] | None = Field(None, description="Largest depth of a NUTS tree.")
+
+
 class Study(Closed):
     """A study file: one dataset, candidate models, comparisons."""
 
@@ -144,29 +156,15 @@ class Study(Closed):
         description="Seed of the study; each fit's own seed is a hash of this, the study's name and the model's name.",
     )
     data: Data = Field(description="The data and what is done to them before any model sees them.")
-    defaults: Defaults = Field(
-        default_factory=lambda: Defaults(), description="What models take unless they say otherwise."
-    )
+    defaults: Defaults = Field(default_factory=Defaults, description="What models take unless they say otherwise.")
     models: dict[Name, Model] = Field(min_length=1, description="The candidate models by name.")
     comparisons: dict[Name, Comparison] = Field(
         default_factory=dict, description="The comparisons by name; one of all models if left out."
     )
     sampler: SamplerOverride = Field(
-        default_factory=lambda: SamplerOverride(),
+        default_factory=SamplerOverride,
         description="Sampler settings of this study; config.yaml's otherwise.",
     )
-
-
-class SamplerOverride(Closed):
-    """Sampler settings that a study may change."""
-
-    chains: Annotated[int, Field(ge=2, le=64)] | None = Field(None, description="Number of chains.")
-    draws: Annotated[int, Field(ge=100, le=1_000_000)] | None = Field(None, description="Draws kept from each chain.")
-    tune: Annotated[int, Field(ge=100, le=1_000_000)] | None = Field(None, description="Warm-up draws of each chain.")
-    target_accept: Annotated[float, Field(gt=0.5, lt=1)] | None = Field(
-        None, description="Acceptance probability that the step size is tuned to."
-    )
-    max_treedepth: Annotated[int, Field(ge=5, le=20)] | None = Field(None, description="Largest depth of a NUTS tree.")
 
 
 class Sampler(Closed):
@@ -211,8 +209,8 @@ class Config(Closed):
     """config/config.yaml: which studies run, and settings shared by all."""
 
     studies: list[str] = Field(min_length=1, description="Study files to run, relative to the project folder.")
-    sampler: Sampler = Field(default_factory=lambda: Sampler(), description="Sampler settings of all studies.")
-    thresholds: Thresholds = Field(default_factory=lambda: Thresholds(), description="When a fit counts as converged.")
+    sampler: Sampler = Field(default_factory=Sampler, description="Sampler settings of all studies.")
+    thresholds: Thresholds = Field(default_factory=Thresholds, description="When a fit counts as converged.")
     on_failure: Literal["flag", "stop"] = Field(
         "flag",
         description="What a fit that fails its checks does: `flag` shows it as failed everywhere and leaves it out of "
@@ -291,6 +289,3 @@ def _inner(annotation: Any) -> Any:
         if isinstance(found, type) and issubclass(found, BaseModel):
             return found
     return annotation
-
-
-Study.model_rebuild()

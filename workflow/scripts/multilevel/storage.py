@@ -1,4 +1,4 @@
-"""Atomic files: what stands under its final name is whole. JSON and CSV come out the same, byte for byte, for the same content."""
+"""Atomic files: what stands under its final name is whole, and the same content gives the same bytes."""
 
 from __future__ import annotations
 

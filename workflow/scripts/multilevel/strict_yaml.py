@@ -17,7 +17,7 @@ MAX_DEPTH = 40
 _SCALARS = [
     ("tag:yaml.org,2002:null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
     ("tag:yaml.org,2002:bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
-    ("tag:yaml.org,2002:int", r"^[-+]?(?:0|[1-9][0-9]*)$", list("-+0123456789")),
+    ("tag:yaml.org,2002:int", r"^(?:[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+)$", list("-+0123456789")),
     (
         "tag:yaml.org,2002:float",
         r"^(?:[-+]?(?:[0-9]+\.[0-9]*|\.[0-9]+|[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$",
@@ -41,7 +41,13 @@ def _construct_float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
     return float(text.replace(".inf", "inf").replace(".nan", "nan"))
 
 
+def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    text = str(loader.construct_scalar(node))
+    return int(text, 0) if text[:2] in {"0o", "0x"} else int(text)
+
+
 _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
+_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
@@ -89,7 +95,7 @@ def parse(text: str, name: str = "<text>") -> tuple[dict[str, Any], dict[str, in
         problems: list[Problem] = []
         if not isinstance(node, yaml.MappingNode):
             raise StudyError([Problem("", "must be a mapping of keys, such as 'title: ...'")], name)
-        _walk(node, "", lines, problems, [0], 0)
+        _walk(loader, node, "", lines, problems, [0], 0)
         if problems:
             raise StudyError(problems, name)
         content = loader.construct_document(node)
@@ -99,22 +105,33 @@ def parse(text: str, name: str = "<text>") -> tuple[dict[str, Any], dict[str, in
         raise StudyError([Problem(where, f"is not valid YAML: {error.problem}")], name) from None
     except yaml.YAMLError as error:
         raise StudyError([Problem("", f"is not valid YAML: {error}")], name) from None
+    except ValueError as error:
+        raise StudyError([Problem("", f"holds a number that cannot be read ({error})")], name) from None
     except RecursionError:
         raise StudyError([Problem("", f"is nested deeper than {MAX_DEPTH} levels")], name) from None
     return content, lines
 
 
 def _walk(
-    node: yaml.Node, path: str, lines: dict[str, int], problems: list[Problem], seen: list[int], depth: int
+    loader: _Loader,
+    node: yaml.Node,
+    path: str,
+    lines: dict[str, int],
+    problems: list[Problem],
+    seen: list[int],
+    depth: int,
 ) -> None:
     """Record lines; refuse duplicate keys, merge keys, tags and documents that unfold beyond bounds."""
     seen[0] += 1
     if seen[0] > MAX_NODES or depth > MAX_DEPTH:
         raise yaml.YAMLError(f"it unfolds to more than {MAX_NODES} values or {MAX_DEPTH} levels")
     line = node.start_mark.line + 1
-    if not str(node.tag).startswith("tag:yaml.org,2002:"):
-        problems.append(Problem(path, f"line {line}: the tag {node.tag} is not allowed in a study file"))
+    if node.tag != _tag_of_plain(loader, node):
+        tag = str(node.tag).replace("tag:yaml.org,2002:", "!!")
+        problems.append(Problem(path, f"line {line}: the tag {tag} is not allowed in a study file"))
         return
+    if isinstance(node, yaml.ScalarNode) and any("\ud800" <= char <= "\udfff" for char in node.value):
+        problems.append(Problem(path, f"line {line}: holds half of a character (a lone surrogate)"))
     if isinstance(node, yaml.MappingNode):
         first: dict[str, int] = {}
         for key, value in node.value:
@@ -128,18 +145,24 @@ def _walk(
                     Problem(_join(path, word), f"the key '{word}' stands twice (lines {first[word]} and {key_line})")
                 )
                 continue
-            if key.tag == "tag:yaml.org,2002:merge":
+            if word == "<<" and key.style is None:
                 problems.append(Problem(path, f"line {key_line}: merge keys (<<) are not part of YAML 1.2"))
                 continue
             # A key is a name whatever it looks like: 1990 and true are fine as names.
             key.tag = "tag:yaml.org,2002:str"
             first[word] = key_line
             lines[_join(path, word)] = key_line
-            _walk(value, _join(path, word), lines, problems, seen, depth + 1)
+            _walk(loader, value, _join(path, word), lines, problems, seen, depth + 1)
     elif isinstance(node, yaml.SequenceNode):
         for position, value in enumerate(node.value):
             lines[f"{path}[{position}]"] = value.start_mark.line + 1
-            _walk(value, f"{path}[{position}]", lines, problems, seen, depth + 1)
+            _walk(loader, value, f"{path}[{position}]", lines, problems, seen, depth + 1)
+
+
+def _tag_of_plain(loader: _Loader, node: yaml.Node) -> Any:
+    """Return the tag that a node has where the file gives it none."""
+    plain = isinstance(node, yaml.ScalarNode) and node.style is None
+    return loader.resolve(type(node), node.value if isinstance(node, yaml.ScalarNode) else None, (plain, not plain))  # type: ignore[no-untyped-call]
 
 
 def _join(path: str, key: str) -> str:

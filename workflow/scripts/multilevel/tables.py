@@ -113,6 +113,10 @@ def load(data: dict[str, Any], root: Path) -> Joined:
     raw_rows = len(frame)
     for new, old in data.get("rename", {}).items():
         _require(old, frame, f"data.rename.{new}")
+        if new in frame.columns:
+            raise StudyError(
+                [Problem(f"data.rename.{new}", f"the column '{new}' is already in the data", "choose another name")]
+            )
         frame = frame.rename(columns={old: new})
         if old in fields:
             fields[new] = fields.pop(old)
@@ -128,11 +132,14 @@ def load(data: dict[str, Any], root: Path) -> Joined:
         if name in frame.columns:
             raise StudyError([Problem(where, f"the column '{name}' is already in the data", "choose another name")])
         value = _evaluate(text, frame, where)
-        frame[name] = value
+        frame[name] = value.astype(float) if _is_partly_missing(value) else value
         fields[name] = {"name": name, "derived": text}
-    keep = pd.Series(True, index=frame.index)
+    keep, unknown = pd.Series(True, index=frame.index), 0
     if text := data.get("filter"):
         value = _evaluate(text, frame, "data.filter")
+        if _is_partly_missing(value):
+            unknown = int(value.isna().sum())
+            value = value.fillna(False).astype(bool)
         keep = pd.Series(value, index=frame.index)
         if keep.dtype != bool:
             raise StudyError(
@@ -146,6 +153,10 @@ def load(data: dict[str, Any], root: Path) -> Joined:
         for record in tables
         if not record.verified
     ]
+    if unknown:
+        warnings.append(
+            f"The filter's condition is missing in {unknown} rows, because a value that it compares is; it drops them."
+        )
     kept = frame.loc[keep].reset_index(drop=True)
     return Joined(kept, row_id.loc[keep].reset_index(drop=True), tables, joins, fields, raw_rows, warnings)
 
@@ -181,12 +192,13 @@ def _read(root: Path, name: str, where: str) -> tuple[pd.DataFrame, TableRecord,
             keep_default_na=False,
             na_values=MISSING,
             dtype={k: v for k, v in text_columns.items() if k in header.columns},
-            float_precision="round_trip",
         )
     except UnicodeDecodeError as error:
         raise StudyError([Problem(where, f"'{name}' is not UTF-8 (byte {error.start})", "save it as UTF-8")]) from None
     except (ValueError, OSError) as error:
         raise StudyError([Problem(where, f"'{name}' cannot be read as CSV ({error})")]) from None
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise StudyError([Problem(where, f"'{name}' has rows with more fields than its header")])
     if frame.empty:
         raise StudyError([Problem(where, f"'{name}' has no rows")])
     if duplicated := [c for c in header.columns if str(c).endswith(".1") and str(c)[:-2] in header.columns]:
@@ -270,22 +282,19 @@ def _join(
                     )
                 ]
             )
+    right = right.dropna(subset=keys)  # pandas would match missing with missing
     repeated = right.duplicated(keys)
     if repeated.any():
-        value = tuple(right.loc[repeated, keys].iloc[0])
-        raise StudyError(
-            [Problem(where, f"'{join['table']}' has several rows for {', '.join(keys)} = {', '.join(map(str, value))}, so the join is not {join.get('cardinality', 'many_to_one')}")]
-        )  # fmt: skip
+        found = f"'{join['table']}' has several rows for {_key(right.loc[repeated], keys)}"
+        raise StudyError([Problem(where, f"{found}, so the join is not {join.get('cardinality', 'many_to_one')}")])
     if join.get("cardinality") == "one_to_one" and left.duplicated(keys).any():
-        value = tuple(left.loc[left.duplicated(keys), keys].iloc[0])
-        raise StudyError([Problem(where, f"the base table has several rows for {', '.join(keys)} = {', '.join(map(str, value))}, so the join is not one_to_one")])  # fmt: skip
+        found = f"the base table has several rows for {_key(left.loc[left.duplicated(keys)], keys)}"
+        raise StudyError([Problem(where, f"{found}, so the join is not one_to_one")])
     merged = left.merge(right[[*keys, *columns]], on=keys, how="left", sort=False, indicator="_matched")
     lonely = merged["_matched"] == "left_only"
     if lonely.any() and join.get("unmatched", "error") == "error":
-        value = tuple(merged.loc[lonely, keys].iloc[0])
-        raise StudyError(
-            [Problem(where, f"{int(lonely.sum())} rows have no partner in '{join['table']}', the first with {', '.join(keys)} = {', '.join(map(str, value))}", "set unmatched: missing to keep them")]
-        )  # fmt: skip
+        found = f"{int(lonely.sum())} rows have no partner in '{join['table']}', the first with {_key(merged.loc[lonely], keys)}"
+        raise StudyError([Problem(where, found, "set unmatched: missing to keep them")])
     unused = int((~right.set_index(keys).index.isin(left.set_index(keys).index)).sum())
     summary = {
         "by": keys,
@@ -295,6 +304,16 @@ def _join(
         "unused": unused,
     }
     return merged.drop(columns="_matched"), summary
+
+
+def _is_partly_missing(value: Any) -> bool:
+    """Tell a condition that is missing somewhere."""
+    return str(getattr(value, "dtype", "")) == "boolean"
+
+
+def _key(rows: pd.DataFrame, keys: list[str]) -> str:
+    """Return the join key of the first of some rows, as ``county = AITKIN``."""
+    return ", ".join(f"{key} = {rows[key].iloc[0]}" for key in keys)
 
 
 def _evaluate(text: str, frame: pd.DataFrame, where: str) -> Any:

@@ -27,8 +27,8 @@ def default_priors(scale: float) -> dict[str, tuple[str, tuple[float, ...]]]:
 
 
 def support_problem(y: Array) -> str | None:
-    """Return None: every finite number can be drawn."""
-    return None
+    """Return None for numbers, each of which can be drawn; missing ones are for the caller to drop."""
+    return None if np.isfinite(y).all() else "has values that are not finite"
 
 
 def log_density(y: Array, mu: Array, sigma: Array) -> Array:

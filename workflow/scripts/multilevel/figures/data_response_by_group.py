@@ -66,7 +66,7 @@ def draw_data_response_by_group(data: pd.DataFrame, *, quantity: str = "Response
 def _draw_rows(axes: Axes, groups: pd.DataFrame, table: pd.DataFrame, mark: float, raster: bool) -> None:
     rows = np.arange(len(groups))
     row_of = dict(zip(groups.index, rows, strict=True))
-    axes.hlines(rows, groups["lower"], groups["upper"], color=ORANGE, linewidth=mark, zorder=2)
+    axes.hlines(rows, groups["lower"], groups["upper"], color=ORANGE, linewidth=min(mark, 300 / len(groups)), zorder=2)
     dots(axes, table["value"], table["group"].map(row_of), BLUE, mark, alpha=0.45, raster=raster, z=3)
     tick = 2.2 * mark
     axes.plot(groups["median"], rows, "|", color=INK, markersize=tick, markeredgewidth=0.35 * mark, zorder=4)

@@ -34,6 +34,7 @@ def draw_elpd_differences(data: pd.DataFrame) -> Figure:
     unknown = sorted(set(table["status"]) - set(STATUSES))
     if unknown:
         raise ValueError(f"draw_elpd_differences: unknown status {unknown[0]!r}; choose from {', '.join(STATUSES)}")
+    table.loc[table["status"] == "not fitted", ["elpd_diff", "se_diff"]] = np.nan
     table["name"] = short_names(table["model"], 2.1, SMALL)
     ranked, apart = table[table["status"] == "ok"], table[table["status"] != "ok"]
     parts = [part for part in (ranked, apart) if len(part)]
@@ -46,6 +47,8 @@ def draw_elpd_differences(data: pd.DataFrame) -> Figure:
         axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
         _draw_part(axes, part, limits)
         number_axis(axes, "x", ticks=7)
+        if not table["elpd_diff"].notna().any():
+            axes.set_xticks([])
     if len(apart):
         grid[-1, 0].set_title("Not ranked", color=GREY)
         grid[-1, 0].tick_params(axis="y", labelcolor=GREY)
@@ -75,8 +78,6 @@ def _draw_part(axes: Axes, part: pd.DataFrame, limits: tuple[float, float]) -> N
     for row, (_, model) in enumerate(part.iterrows()):
         status, diff, se = str(model["status"]), float(model["elpd_diff"]), float(model["se_diff"])
         colour = BLUE if status == "ok" else GREY
-        if status == "not fitted":
-            diff = se = float("nan")
         outside = diff < limits[0] or diff > limits[1]
         if outside:
             left = diff < limits[0]

@@ -78,6 +78,6 @@ def _draw_parameter(axes: Axes, table: pd.DataFrame, models: list[str]) -> None:
     without = [row for row in range(len(models)) if row not in rows]
     half = np.full(len(without), 0.5)
     axes.plot(half, without, "_", transform=axes.get_yaxis_transform(), color=GREY, markersize=5)
-    axes.set_xlim(span(table[["mean", "lower", "upper"]].to_numpy().ravel(), room=0.08))
+    axes.set_xlim(span(table[["mean", "lower", "upper", *INNER]].to_numpy().ravel(), room=0.08))
     zero_line(axes)
     number_axis(axes, "x", ticks=4)

@@ -94,7 +94,7 @@ def arrange(
     grid: Grid,
     heights: float | Sequence[float],
     *,
-    titles: Sequence[str] = (),
+    titles: Sequence[str | None] = (),
     wide_titles: bool = False,
     x: str = "",
     y: str = "",
@@ -116,7 +116,8 @@ def arrange(
     width = (WIDTH - left - _EDGE - float(sides.sum()) - _GAP * (columns - 1)) / columns
     title_room = WIDTH - left - _EDGE - float(sides[0, 0]) if wide_titles else width
     for title, axes in zip(titles, grid.flat, strict=False):
-        axes.set_title(wrap(title, title_room, SMALL) if title else "", parse_math=False)
+        if title is not None:
+            axes.set_title(wrap(title, title_room, SMALL), parse_math=False)
     ends = _overhang(figure, grid)[:, :, 2:].max(axis=1)  # (lines, [below, above]) in inches
     legend = _key(figure, key) if key else 0.0
     x_label = wrap(x, WIDTH - 0.2, SIZE) if x else ""

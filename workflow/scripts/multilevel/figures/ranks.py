@@ -37,7 +37,7 @@ def draw_ranks(data: pd.DataFrame) -> Figure:
     lines = math.ceil(len(chains) / columns)  # that one parameter takes
     figure, grid, _ = panel_grid(len(parameters) * lines * columns, columns)
     top = 1.1 * max(float(table["count"].max()), float(table["expected"].max()), 1.0)
-    titles = [""] * grid.size
+    titles: list[str | None] = [None] * grid.size
     for p, parameter in enumerate(parameters):
         titles[p * lines * columns] = parameter
         block = list(grid.flat)[p * lines * columns :][: lines * columns]

@@ -50,7 +50,8 @@ def summarise(table: pd.DataFrame, size: int) -> dict[str, Any]:
     warnings = []
     if bad + very_bad:
         warnings.append(
-            f"{bad + very_bad} of {count} observations have Pareto k above {threshold:.2f}: importance sampling is unreliable there."
+            f"{bad + very_bad} of {count} observations have Pareto k above {threshold:.2f}: "
+            "importance sampling is unreliable there."
         )
     if not np.isfinite(elpd).all():
         warnings.append(f"{int((~np.isfinite(elpd)).sum())} observations have no finite score.")

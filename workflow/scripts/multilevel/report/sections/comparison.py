@@ -6,7 +6,7 @@ from typing import Any
 
 from multilevel.report.flags import absent, bad, caution, good, model_name
 from multilevel.report.markdown import Markdown, escape, strong, table
-from multilevel.report.numbers import ABSENT, as_float, count, estimate, fixed, probability
+from multilevel.report.numbers import ABSENT, as_float, count, fixed, probability, significant
 from multilevel.report.ranking import BEST, BETTER, SAME, Entry, rank
 from multilevel.report.record import FAILED, NOT_FITTED, OK, Record, fitted
 from multilevel.report.sections.quality import high_k, loo_score
@@ -48,9 +48,9 @@ def loo_table(record: Record, comparison: dict[str, Any]) -> Markdown:
     rows = [_ranked_row(entry, place + 1, comparison["unit"]) for place, entry in enumerate(found.ranked)]
     rows += [_unranked_row(entry, comparison["unit"]) for entry in found.unranked]
     base = f"Difference from {found.base.model['label']}" if found.base else "Difference"
-    headers = ["Candidate", "Rank", "elpd", "SE", base, "SE of difference", "In words"]
+    headers = ["Candidate", "Rank", "elpd", "MCSE", "SE", base, "SE of difference", "In words"]
     headers += ["Stacking weight", "p_loo", "High k", "Largest k", "P(worse)", "Note"]
-    return table(headers, rows, label="Ranking by leave-one-out prediction", align="lrrrrrlrrrrrl")
+    return table(headers, rows, label="Ranking by leave-one-out prediction", align="lrrrrrrlrrrrrl")
 
 
 def _ranked_row(entry: Entry, place: int, unit: str) -> list[object]:
@@ -72,9 +72,8 @@ def _ranked_row(entry: Entry, place: int, unit: str) -> list[object]:
 
 
 def _elpd(entry: Entry, unit: str) -> list[object]:
-    mcse = as_float((loo_score(entry.model, unit) or {}).get("mcse"))
-    decimals = 1 if mcse is None or mcse < 0.25 else 0
-    return [fixed(entry.row.get("elpd"), decimals), fixed(entry.row.get("se"), 1)]
+    mcse = (loo_score(entry.model, unit) or {}).get("mcse")
+    return [fixed(entry.row.get("elpd"), 1), significant(mcse, 2), fixed(entry.row.get("se"), 1)]
 
 
 def _words(verdict: str) -> Markdown:
@@ -96,7 +95,7 @@ def _note(row: dict[str, Any]) -> Markdown:
 
 
 def _unranked_row(entry: Entry, unit: str) -> list[object]:
-    shown = _elpd(entry, unit) if entry.row.get("elpd") is not None else [ABSENT, ABSENT]
+    shown = _elpd(entry, unit) if entry.row.get("elpd") is not None else [ABSENT] * 3
     reasons = {OK: caution("not scored"), FAILED: bad("not ranked"), NOT_FITTED: absent("not ranked")}
     p_loo = fixed(entry.row.get("p_loo"), 1)
     cells = [
@@ -104,7 +103,7 @@ def _unranked_row(entry: Entry, unit: str) -> list[object]:
         *shown,
         ABSENT,
         ABSENT,
-        reasons[entry.model["status"]],
+        reasons.get(entry.status, caution(entry.status)),
         ABSENT,
         p_loo,
         *_k_cells(entry, unit),
@@ -130,24 +129,18 @@ def dic_table(record: Record) -> Markdown:
 def _dic_cells(score: dict[str, Any]) -> list[object]:
     penalty = fixed(score.get("p_d"), 1)
     is_negative = (as_float(score.get("p_d")) or 0.0) < 0
-    dbar, p_d, p_v = (score.get(key) for key in ("mcse_dbar", "mcse_p_d", "mcse_p_v"))
     return [
-        _deviance(score.get("dbar"), dbar),
-        estimate(dbar, None, dbar),
-        _deviance(score.get("deviance_at_plug_in"), None),
+        fixed(score.get("dbar"), 1),
+        significant(score.get("mcse_dbar"), 2),
+        fixed(score.get("deviance_at_plug_in"), 1),
         caution(f"{penalty} negative") if is_negative else penalty,
-        estimate(p_d, None, p_d),
-        _deviance(score.get("dic"), p_d),
+        significant(score.get("mcse_p_d"), 2),
+        fixed(score.get("dic"), 1),
         fixed(score.get("p_v"), 1),
-        estimate(p_v, None, p_v),
-        _deviance(score.get("dic_p_v_dbar"), p_v),
-        _deviance(score.get("dic_p_v_plug_in"), p_v),
+        significant(score.get("mcse_p_v"), 2),
+        fixed(score.get("dic_p_v_dbar"), 1),
+        fixed(score.get("dic_p_v_plug_in"), 1),
     ]
-
-
-def _deviance(value: Any, mcse: Any) -> str:
-    error = as_float(mcse)
-    return fixed(value, 0 if error is not None and error > 0.5 else 1)
 
 
 def dic_plug_ins(record: Record) -> Markdown:

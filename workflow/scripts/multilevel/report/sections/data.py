@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from multilevel.report.markdown import Markdown, code, escape, join, table
+from multilevel.report.markdown import Markdown, bullets, clean, code, escape, join, sentence_list, table
 from multilevel.report.numbers import ABSENT, as_float, count, significant
 from multilevel.report.record import Record
 
@@ -13,18 +13,27 @@ _MOST_LEVELS = 12
 
 
 def tables_table(record: Record) -> Markdown:
-    """Return the raw tables with their source, licence and fingerprint."""
+    """Return the raw tables with their sizes and hashes."""
     rows = [
-        [
-            code(entry.get("path") or entry.get("name")),
-            count(entry.get("rows")),
-            escape(entry.get("source") or ABSENT),
-            escape(entry.get("licence") or ABSENT),
-            code(str(entry.get("sha256") or ABSENT)[:12]),
-        ]
+        [code(entry.get("path") or entry.get("name")), count(entry.get("rows")), code(entry.get("sha256") or ABSENT)]
         for entry in _part(record, "tables")
     ]
-    return table(["File", "Rows", "Source", "Licence", "SHA-256 begins"], rows, label="Raw tables", align="lrlll")
+    return table(["File", "Rows", "SHA-256"], rows, label="Raw tables", align="lrl")
+
+
+def sources(record: Record) -> Markdown:
+    """Return each source and licence once, with the files that come from it."""
+    files: dict[tuple[str, str], list[Markdown]] = {}
+    for entry in _part(record, "tables"):
+        key = (clean(entry.get("source") or ""), clean(entry.get("licence") or ""))
+        files.setdefault(key, []).append(code(entry.get("path") or entry.get("name")))
+    lines = []
+    for (source, licence), names in files.items():
+        terms = Markdown(f" Licence: {escape(licence.rstrip('.'))}.") if licence else ""
+        lines.append(
+            Markdown(f"{sentence_list(names)}: {escape((source or 'source not recorded').rstrip('.'))}.{terms}")
+        )
+    return bullets(lines)
 
 
 def joins_table(record: Record) -> Markdown:

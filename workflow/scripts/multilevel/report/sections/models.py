@@ -80,11 +80,19 @@ def priors_table(record: Record) -> Markdown:
     rows = []
     for line, used_by in candidates.items():
         many = f" {escape(f'({count(levels[line])} levels)')}" if levels[line] > 1 else ""
-        source = strong("set by the study") if line.source == "study" else escape(line.source)
+        source = _source(line.source)
         who = _who(used_by, [model["label"] for model in record["models"] if model["prior_table"]])
         rows.append([Markdown(f"{code(line.parameter)}{many}"), code(line.prior), source, who, escape(line.note)])
     headers = ["Parameter", "Prior", "From", "Candidates", "Note"]
     return table(headers, rows, label="Priors", align="lllll")
+
+
+def _source(source: str) -> Markdown:
+    """Return where a prior is from; ``study: b(county)`` names the entry of the study that set it."""
+    where, _, entry = source.partition(":")
+    if where != "study":
+        return escape(source)
+    return join([strong("set by the study"), code(entry)], " ") if entry.strip() else strong("set by the study")
 
 
 def _prior_lines(priors: list[dict[str, Any]]) -> dict[PriorLine, int]:

@@ -135,7 +135,7 @@ def rule_words(check: Mapping[str, Any]) -> str:
 
 def _plain_number(value: Any) -> str:
     number = as_float(value)
-    return count(number) if number is not None and (number == round(number) or abs(number) >= 1000) else shortest(value)
+    return count(number) if number is not None and (number == round(number) or abs(number) >= 100) else shortest(value)
 
 
 def _check_cell(check: Mapping[str, Any] | None, show_rule: bool) -> Markdown:
