@@ -23,6 +23,10 @@ help: ## list the targets
 study: environment ## run the studies of config/config.yaml, up to their reports
 	@$(python) -m multilevel run $(wrapper_options)
 
+.PHONY: validate
+validate: environment ## check a study file without running anything: make validate STUDY=config/studies/radon.yaml
+	@$(python) -m multilevel validate $(STUDY)
+
 .PHONY: test
 test: checks ## run every check and every test
 	$(python) -m pytest

@@ -54,6 +54,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--directory", type=Path, default=Path(), metavar="DIR", help="the project folder (default: here)")
     run.set_defaults(command=_run)
+
+    validate = commands.add_parser("validate", help="check study files against their data, without running anything")
+    validate.add_argument("studies", type=Path, nargs="+", metavar="STUDY", help="study file")
+    validate.add_argument("--config", type=Path, default=Path("config/config.yaml"), metavar="FILE", help="config.yaml")
+    validate.set_defaults(command=_validate)
+
+    schema = commands.add_parser("schema", help="write the JSON Schemas and the reference page into config/")
+    schema.add_argument("--into", type=Path, default=Path("config"), metavar="DIR", help="folder (default: config)")
+    schema.set_defaults(command=_schema)
     return parser
 
 
@@ -62,3 +71,33 @@ def _run(options: argparse.Namespace, further: list[str]) -> int:
     from multilevel import run
 
     return run.run(options.directory.resolve(), options.cores, options.configfile, further)
+
+
+def _validate(options: argparse.Namespace, _further: list[str]) -> int:
+    """Check studies; print every problem of each, or what would be run."""
+    from multilevel import study
+    from multilevel.errors import StudyError
+
+    status = 0
+    for path in options.studies:
+        try:
+            plan = study.load(path, options.config, Path.cwd())
+        except StudyError as error:
+            print(error, file=sys.stderr)
+            status = 1
+            continue
+        print(f"{path}: valid; {len(plan['models'])} models on {plan['rows']} rows")
+        for name, model in plan["models"].items():
+            print(f"  {name}: {model['formula']} ({model['family']})")
+        for warning in plan["warnings"]:
+            print(f"  warning: {warning}")
+    return status
+
+
+def _schema(options: argparse.Namespace, _further: list[str]) -> int:
+    """Write the generated files."""
+    from multilevel import reference
+
+    for path in reference.write(options.into):
+        print(path)
+    return 0

@@ -164,6 +164,7 @@ def _matrix(text: str, frame: pd.DataFrame) -> tuple[Array, tuple[str, ...], tup
     part = frame[sorted(columns)] if columns else pd.DataFrame(index=frame.index)
     try:
         matrix = formulaic.model_matrix(text, part, context={}, na_action="raise")
+        values = np.asarray(matrix, dtype=np.float64)
     except FormulaicError as error:
         raise StudyError([Problem("", f"'{text}' cannot be built ({error})")]) from None
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
@@ -179,7 +180,7 @@ def _matrix(text: str, frame: pd.DataFrame) -> tuple[Array, tuple[str, ...], tup
             names.append(INTERCEPT if str(term) == "1" else _human(column))
             terms.append(INTERCEPT if str(term) == "1" else str(term))
             scales.append(float(np.prod([_scale_in(column, factors.get(f.expr, {})) for f in term.factors])))
-    return np.asarray(matrix, dtype=np.float64), tuple(names), tuple(terms), np.asarray(scales)
+    return values, tuple(names), tuple(terms), np.asarray(scales)
 
 
 def _factor_scales(spec: Any, frame: pd.DataFrame) -> dict[str, dict[str, float]]:

@@ -85,6 +85,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         more, notes = _against_data(name, model, used[name], study.models[name], dataset)
         problems += more
         warnings += notes
+    problems = problems or _unused_priors(study.defaults.priors, models)
     if problems:
         raise StudyError(_unique(problems), source)
     missing = dataset.summary["missing"]
@@ -290,8 +291,7 @@ def _against_data(
                     did_you_mean(target, addressable),
                 )
             )
-    # A default prior of the study may name a parameter that only some models have; a class that none has is a typo
-    # and was refused before.
+    # A default prior of the study may name a parameter that only some models have; one that none has is refused later.
     model["priors"] = {k: v for k, v in model["priors"].items() if k in known}
     resolve(design, model["family"], model["priors"])
     model["size"] = {
@@ -300,6 +300,16 @@ def _against_data(
         "effects": int(sum(len(t.levels) * len(t.effects) for t in design.group_terms)),
     }
     return problems, notes
+
+
+def _unused_priors(given: dict[str, str], models: dict[str, dict[str, Any]]) -> list[Problem]:
+    """Refuse default priors of the study that no model has a parameter for."""
+    used = {target for model in models.values() for target in model["priors"]}
+    return [
+        Problem(f"defaults.priors.{target}", f"no model has a parameter '{target}'")
+        for target in given
+        if priors.normalise(target) not in used
+    ]
 
 
 def _same_models(models: dict[str, dict[str, Any]]) -> list[str]:
