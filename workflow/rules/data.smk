@@ -38,7 +38,8 @@ rule select_data:
 
     Every job of a model reads this file and not data.nc, so a new derived column, or a new candidate, touches no other
     model; the plan knows the content, and a change of content is another file. So no time of change counts here, and
-    nothing that could change without changing the content is a parameter. (Not `ancient("data.nc")`: Snakemake does not
+    nothing that could change without changing the content is a parameter; `code` is the code that writes and reads such a
+    file, which every job of a model carries too. (Not `ancient("data.nc")`: Snakemake does not
     look at the params of jobs behind an ancient input that is being made, and would miss their changes.)
     """
     input:
@@ -56,6 +57,8 @@ rule select_data:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        code=code.of_modules("multilevel.dataset"),
     script:
         "../scripts/select_data.py"
 

@@ -42,9 +42,23 @@ def digest(script: str, extra: Iterable[str] = (), scripts: Path = SCRIPTS) -> s
     FileNotFoundError
         When the script or an extra module does not exist.
     """
-    own, todo = _read(scripts / script, scripts)
-    found: dict[str, str] = {script: own}
-    queue = [*todo, *extra]
+    own, imported = _read(scripts / script, scripts)
+    return _combined({script: own}, [*imported, *extra], scripts)
+
+
+def of_modules(*modules: str, scripts: Path = SCRIPTS) -> str:
+    """Return the digest of some library modules and of all library code they reach.
+
+    Raises
+    ------
+    FileNotFoundError
+        When a module does not exist.
+    """
+    return _combined({}, list(modules), scripts)
+
+
+def _combined(found: dict[str, str], queue: list[str], scripts: Path) -> str:
+    """Return one digest of what was found and of every module in the queue with its imports."""
     while queue:
         module = queue.pop()
         if module in found or module in WITHOUT_EFFECT:

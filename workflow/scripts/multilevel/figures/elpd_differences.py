@@ -44,10 +44,11 @@ def draw_elpd_differences(data: pd.DataFrame) -> Figure:
         axes.set_xlim(limits)
         named_rows(axes, list(part["name"]))
         stripe(axes, len(part))
-        axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
         _draw_part(axes, part, limits)
         number_axis(axes, "x", ticks=7)
-        if not table["elpd_diff"].notna().any():
+        if table["elpd_diff"].notna().any():
+            axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
+        else:
             axes.set_xticks([])
     if len(apart):
         grid[-1, 0].set_title("Not ranked", color=GREY)
