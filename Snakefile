@@ -14,9 +14,10 @@ include: "workflow/rules/common.smk"
 # The first rule is what runs by default; it stands behind the include that reads the studies.
 rule all:
     """
-    Every study's report, and the page that lists them.
+    Every study's fits and report, and the page that lists the reports.
     """
     input:
+        fits=posteriors(),
         reports=expand("results/{study}/report.html", study=STUDIES),
         index="results/index.html",
 

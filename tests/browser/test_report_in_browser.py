@@ -298,3 +298,22 @@ def test_no_hostile_text_runs(open_page: Open, hostile: Path, name: str, shielde
     if name == "report.html":
         assert page.locator("h2").all_inner_texts() == SECTIONS
         assert page.evaluate("() => document.documentElement.scrollWidth") <= 390
+
+
+DEFAULT = Path(__file__).resolve().parents[2] / "results" / "radon" / "report.html"
+
+
+@pytest.mark.skipif(not DEFAULT.exists(), reason="results/radon/report.html is not there; `make study` makes it")
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_report_of_the_default_study_is_whole(open_page: Open, width: int) -> None:
+    watched = open_page(DEFAULT, width)
+    page = watched.page
+    sizes = page.evaluate(
+        "async () => Promise.all(Array.from(document.images, async image => { await image.decode(); "
+        "return [image.naturalWidth, image.naturalHeight]; }))"
+    )
+    assert page.locator("h2").all_inner_texts() == SECTIONS
+    assert len(sizes) >= 30
+    assert all(across > 0 and down > 0 for across, down in sizes)
+    assert watched.complaints == []
+    assert watched.remote == []

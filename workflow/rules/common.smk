@@ -97,6 +97,15 @@ def fitted(study_name):
     return [m for m in STUDIES[study_name]["models"] if m not in NOT_FITTED[study_name]]
 
 
+def posteriors():
+    """Return every posterior of this run, so that one that was deleted is made again though its report still stands."""
+    return [
+        f"results/{study_name}/models/{model}/posterior.nc"
+        for study_name in STUDIES
+        for model in fitted(study_name)
+    ]
+
+
 def of_fitted(pattern):
     """Return an input function: a pattern with {model}, for every fitted model of the study."""
     return lambda wildcards: expand(

@@ -39,12 +39,11 @@ rule select_data:
     Every job of a model reads this file and not data.nc, so a new derived column, or a new candidate, touches no other
     model; the plan knows the content, and a change of content is another file. So no time of change counts here, and
     nothing that could change without changing the content is a parameter; `code` is the code that writes and reads such a
-    file, which every job of a model carries too. (Not `ancient("data.nc")`: Snakemake does not
-    look at the params of jobs behind an ancient input that is being made, and would miss their changes.)
+    file, which every job of a model carries too. The raw tables are no inputs, because one more of them would be a reason
+    to select again, and to fit again; `study` asks for `output`, because Snakemake takes no change of such a parameter as a
+    reason. (Not `ancient("data.nc")`: Snakemake does not look at the params of jobs behind an ancient input that is being
+    made, and would miss their changes.)
     """
-    input:
-        tables=lambda wildcards: ancient(raw_tables(wildcards)),
-        study=lambda wildcards: ancient(plan_of(wildcards)["file"]),
     output:
         data="results/{study}/data/{fingerprint}.nc",
     log:
@@ -58,6 +57,7 @@ rule select_data:
         mem_mb=1000,
         runtime=10,
     params:
+        study=lambda wildcards, output: plan_of(wildcards)["file"],
         code=code.of_modules("multilevel.dataset"),
     script:
         "../scripts/select_data.py"

@@ -31,7 +31,7 @@ def select_data(study_file: str, config_file: str, fingerprint: str, path_to_dat
 if __name__ == "__main__":
     joblog.begin(snakemake.log[0])
     select_data(
-        study_file=snakemake.input.study,
+        study_file=snakemake.params.study,
         config_file="config/config.yaml",
         fingerprint=snakemake.wildcards.fingerprint,
         path_to_data=snakemake.output.data,

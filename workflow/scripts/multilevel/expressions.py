@@ -26,6 +26,7 @@ ELEMENTWISE = (
 )  # fmt: skip
 AGGREGATES = ("mean", "sd", "median", "min", "max", "sum", "count")
 OTHERS = ("where", "minimum", "maximum", "missing", "group_mean", "group_size", "lower", "strip")
+OF_COLUMNS = ("group_mean", "group_size", "lower", "strip")
 FUNCTIONS = (*ELEMENTWISE, *AGGREGATES, *OTHERS)
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -154,7 +155,7 @@ def _check(node: ast.AST, text: str, depth: int) -> None:
                 raise FormulaError(f"'{text}': '{name}' takes plain arguments only")
             children = list(node.args)
         case _:
-            raise _refuse(node, text)
+            raise _refuse(node.func if isinstance(node, ast.Call) else node, text)
     for child in children:
         _check(child, text, depth + 1)
 
@@ -253,15 +254,15 @@ def _call(name: str, arguments: list[Any]) -> Any:
     if len(arguments) != wanted:
         raise FormulaError(f"'{name}' takes {wanted} argument{'s' if wanted > 1 else ''}, not {len(arguments)}")
     first = arguments[0]
+    if name in OF_COLUMNS and not all(isinstance(argument, pd.Series) for argument in arguments):
+        raise FormulaError(f"'{name}' takes columns, not single values")
     if name in ELEMENTWISE or name in AGGREGATES:
-        if np.asarray(first).dtype.kind not in "fiub":
+        if _is_text(first):
             raise FormulaError(f"'{name}' takes numbers, not text")
         if name in ELEMENTWISE:
             ufunc: Any = getattr(np, name)
-            with np.errstate(
-                all="ignore"
-            ):  # infinities and NaN that arise here are reported by name when rows are checked
-                return ufunc(first)
+            with np.errstate(all="ignore"):  # infinities and NaN are reported by name when rows are checked
+                return ufunc(first * 1.0 if np.asarray(first).dtype == bool else first)
         method = {"sd": "std"}.get(name, name)
         return float(getattr(pd.Series(first), method)())
     match name:
@@ -280,9 +281,9 @@ def _call(name: str, arguments: list[Any]) -> Any:
         case "missing":
             return pd.isna(first)
         case "group_mean":
-            return pd.Series(first).groupby(arguments[1], sort=False).transform("mean")
+            return first.groupby(arguments[1], sort=False).transform("mean")
         case "group_size":
-            return pd.Series(first).groupby(first, sort=False).transform("size").astype(float)
+            return first.groupby(first, sort=False).transform("size").astype(float)
         case "lower" | "strip":
-            return getattr(pd.Series(first).str, name)()
+            return getattr(first.str, name)()
     raise FormulaError(f"the function '{name}' is not known")

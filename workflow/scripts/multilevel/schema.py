@@ -5,7 +5,8 @@ Everything else that describes the files (the JSON Schema for editors, the refer
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -17,6 +18,9 @@ Column = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", m
 Text = Annotated[str, StringConstraints(max_length=5_000)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 PriorText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+_TEXT_BRANCH, _LIST_BRANCH = "constrained-str", r"list\[.*\]"
+"""What pydantic calls the two branches of `Column | list[Column]`."""
 
 
 class Closed(BaseModel):
@@ -236,20 +240,25 @@ def validate(kind: type[Closed], content: dict[str, Any], lines: dict[str, int])
     try:
         return kind.model_validate(content), []
     except ValidationError as error:
-        return None, [_explain(kind, item, lines) for item in error.errors()]
+        return None, [_explain(kind, item, lines) for item in error.errors() if not _of_other_branch(item)]
+
+
+def _of_other_branch(item: Any) -> bool:
+    """Tell what pydantic says of a branch that was not meant: of text where a list stands, of a list where none does."""
+    branch = str(item["loc"][-1])
+    return (branch == _TEXT_BRANCH and isinstance(item["input"], list)) or (
+        item["type"] == "list_type" and re.fullmatch(_LIST_BRANCH, branch) is not None
+    )
 
 
 def _explain(kind: type[Closed], item: Any, lines: dict[str, int]) -> Problem:
     """Turn one pydantic error into a sentence with its place and what was probably meant."""
-    parts = [part for part in item["loc"] if part != "[key]"]
+    # pydantic names union branches in the location; they are no part of the file, nor can they be a name in it.
+    parts = [p for p in item["loc"] if p not in {"[key]", _TEXT_BRANCH} and not re.fullmatch(_LIST_BRANCH, str(p))]
     path = ""
     for part in parts:
         path = f"{path}[{part}]" if isinstance(part, int) else (f"{path}.{part}" if path else str(part))
-    # pydantic names union branches in the location ("str", "list[...]"); they are no part of the file.
-    shown = path
-    while shown and shown not in lines and "." in shown and shown.rsplit(".", 1)[-1] in {"str", "int", "float", "bool"}:
-        shown = shown.rsplit(".", 1)[0]
-    where = f"{shown} (line {lines[shown]})" if shown in lines else shown
+    where = f"{path} (line {lines[path]})" if path in lines else path
     kind_of_error, value = item["type"], item.get("input")
     if kind_of_error == "extra_forbidden":
         known = _keys_at(kind, parts[:-1])
@@ -274,18 +283,15 @@ def _keys_at(kind: type[BaseModel], parts: list[Any]) -> list[str]:
     """Return the keys accepted at a place, following the model's own annotations."""
     here: Any = kind
     for part in parts:
-        if isinstance(here, type) and issubclass(here, BaseModel) and part in here.model_fields:
-            here = _inner(here.model_fields[part].annotation)
-        # An integer or a user's own name steps into a list or mapping, whose inner type `_inner` already gave.
+        here = _inside(here, part)
     return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []
 
 
-def _inner(annotation: Any) -> Any:
-    """Return the model class inside list[...], dict[...] or a union, or the annotation itself."""
+def _inside(annotation: Any, part: Any) -> Any:
+    """Return the annotation of what stands under a key or at a position; None where nothing can."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for argument in reversed(getattr(annotation, "__args__", ())):
-        found = _inner(argument)
-        if isinstance(found, type) and issubclass(found, BaseModel):
-            return found
-    return annotation
+        return annotation.model_fields[part].annotation if part in annotation.model_fields else None
+    arguments = get_args(annotation)
+    if get_origin(annotation) in {dict, list}:
+        return arguments[-1]
+    return next((found for a in arguments if (found := _inside(a, part)) is not None), None)

@@ -44,7 +44,7 @@ def draw_data_response_by_group(data: pd.DataFrame, *, quantity: str = "Response
         number_axis(axes, "x", ticks=7 if one_column else 5)
         _draw_rows(axes, rows, table[table["group"].isin(rows.index)], mark, len(table) > RASTER_ABOVE // 10)
         if labelled:
-            stripe(axes, len(rows))
+            stripe(axes, range(len(rows)))
             beside_rows(axes, [str(n) for n in rows["n"]], SMALL if one_column else TINY, heading="n")
         else:
             axes.set_ylim(len(groups), -1)

@@ -43,7 +43,7 @@ def draw_elpd_differences(data: pd.DataFrame) -> Figure:
     for axes, part in zip(grid[:, 0], parts, strict=True):
         axes.set_xlim(limits)
         named_rows(axes, list(part["name"]))
-        stripe(axes, len(part))
+        stripe(axes, range(len(part)))
         _draw_part(axes, part, limits)
         number_axis(axes, "x", ticks=7)
         if table["elpd_diff"].notna().any():

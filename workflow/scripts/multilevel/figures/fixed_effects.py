@@ -40,7 +40,7 @@ def draw_fixed_effects(data: pd.DataFrame, *, interval: float = 0.95, inner: flo
     models = in_order(table["model"])
     table = table.dropna(subset=["mean"]).drop_duplicates(["parameter", "model"])
     parameters = in_order(table["parameter"])
-    figure, grid, panels = facets(len(parameters), short_names(models, 1.7, SMALL))
+    figure, grid, panels = facets(len(parameters), short_names(models, 2.0, SMALL))
     for axes, parameter in zip(panels, parameters, strict=True):
         _draw_parameter(axes, table[table["parameter"] == parameter], models)
         for label, model in zip(axes.get_yticklabels(), models, strict=True):
@@ -68,16 +68,17 @@ def _key(statuses: set[str], complete: bool) -> list[tuple[str, Line2D]]:
 
 
 def _draw_parameter(axes: Axes, table: pd.DataFrame, models: list[str]) -> None:
-    stripe(axes, len(models))
     tints = dict(zip(models, colours(len(models)), strict=True))
     rows = [models.index(model) for model in table["model"]]
     failed = [status != "ok" for status in table["status"]]
     drawn = [GREY if bad else tints[model] for model, bad in zip(table["model"], failed, strict=True)]
     estimates(axes, rows, table, "mean", drawn, failed)
     axes.hlines(rows, table["inner_lower"], table["inner_upper"], colors=drawn, linewidth=2.8, zorder=3)
+    stripe(axes, rows)
+    # At the edge and off any line, so that it is not taken for an estimate.
     without = [row for row in range(len(models)) if row not in rows]
-    half = np.full(len(without), 0.5)
-    axes.plot(half, without, "_", transform=axes.get_yaxis_transform(), color=GREY, markersize=5)
+    edge = np.full(len(without), 0.04)
+    axes.plot(edge, without, "_", transform=axes.get_yaxis_transform(), color=GREY, markersize=5)
     axes.set_xlim(span(table[["mean", "lower", "upper", *INNER]].to_numpy().ravel(), room=0.08))
     zero_line(axes)
     number_axis(axes, "x", ticks=4)

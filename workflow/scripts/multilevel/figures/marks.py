@@ -132,9 +132,9 @@ def zero_line(axes: Axes) -> None:
         axes.axvline(0, color=GREY, linewidth=0.8, zorder=1)
 
 
-def stripe(axes: Axes, rows: int) -> None:
-    """A light line through each row, which leads the eye from the name to the marks."""
-    axes.hlines(range(rows), 0, 1, transform=axes.get_yaxis_transform(), color=LIGHT, linewidth=0.5, zorder=0.5)
+def stripe(axes: Axes, rows: Sequence[int]) -> None:
+    """A light line through each of `rows`, which leads the eye from the name to the marks."""
+    axes.hlines(rows, 0, 1, transform=axes.get_yaxis_transform(), color=LIGHT, linewidth=0.5, zorder=0.5)
 
 
 def beside_rows(axes: Axes, words: Sequence[str], size: float, colour: str = GREY, heading: str = "") -> None:

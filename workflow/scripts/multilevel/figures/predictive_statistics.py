@@ -30,7 +30,7 @@ def draw_predictive_statistics(data: pd.DataFrame, *, interval: float = 0.95) ->
     """
     table = checked(data, "draw_predictive_statistics", ["model", "statistic"], NUMBERS, ["observed", "predicted"])
     models, statistics = in_order(table["model"]), in_order(table["statistic"])
-    figure, grid, panels = facets(len(statistics), short_names(models, 1.7, SMALL))
+    figure, grid, panels = facets(len(statistics), short_names(models, 2.0, SMALL))
     for axes, statistic in zip(panels, statistics, strict=True):
         _draw_statistic(axes, table[table["statistic"] == statistic], models)
     key = [
@@ -50,7 +50,7 @@ def draw_predictive_statistics(data: pd.DataFrame, *, interval: float = 0.95) ->
 
 
 def _draw_statistic(axes: Axes, table: pd.DataFrame, models: list[str]) -> None:
-    stripe(axes, len(models))
+    stripe(axes, range(len(models)))
     shared = table["observed"].nunique() == 1
     if shared:
         axes.axvline(float(table["observed"].dropna().iloc[0]), color=INK, linewidth=1.2, zorder=2)

@@ -1,0 +1,294 @@
+"""Priors: what may be written, what each parameter takes, and defaults scaled by spreads, never by where a predictor's zero is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from fixtures.radon import radon_design, radon_priors
+from fixtures.small_data import dataset_of, design_of, with_reference
+
+from multilevel import default_priors, priors
+from multilevel.dataset import Dataset
+from multilevel.errors import FormulaError
+from multilevel.priors import Prior
+
+
+@pytest.mark.parametrize(
+    ("text", "prior"),
+    [
+        ("normal(0, 2.5)", Prior("normal", (0.0, 2.5))),
+        (" normal( -1 ,2) ", Prior("normal", (-1.0, 2.0))),
+        ("normal(sigma=2, mu=1)", Prior("normal", (1.0, 2.0))),
+        ("normal(1, sigma=2)", Prior("normal", (1.0, 2.0))),
+        ("student_t(3, 0, 1e2)", Prior("student_t", (3.0, 0.0, 100.0))),
+        ("exponential(0.5)", Prior("exponential", (0.5,))),
+        ("uniform(-1, 1)", Prior("uniform", (-1.0, 1.0))),
+        ("lkj(2)", Prior("lkj", (2.0,))),
+    ],
+)
+def test_a_prior_is_a_distribution_with_numbers(text: str, prior: Prior) -> None:
+    assert priors.parse(text) == prior
+    assert priors.parse(str(prior)) == prior
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("nromal(0, 1)", "unknown prior 'nromal'; did you mean 'normal'?"),
+        ("half_cuachy(1)", "unknown prior 'half_cuachy'; did you mean 'half_cauchy'?"),
+        ("normal", "'normal' is no prior; write a distribution with numbers, such as normal(0, 1)"),
+        ("normal(0, 1", "is no prior"),
+        ("", "is no prior"),
+        ("scipy.norm(0, 1)", "is no prior"),
+        ("normal(0, 1)(2)", "is no prior"),
+        ("normal(0)", "'normal(0)' lacks sigma; it is normal(mu, sigma)"),
+        ("normal(0, 1, 2)", "has 3 arguments; it is normal(mu, sigma)"),
+        ("normal(0, sd=1)", "'sd' is no argument of normal(mu, sigma)"),
+        ("normal(0, mu=1)", "gives 'mu' twice; it is normal(mu, sigma)"),
+        ("normal(0, -1)", "sigma must be above 0 in normal(mu, sigma)"),
+        ("normal(0, 0)", "sigma must be above 0"),
+        ("exponential(0)", "rate must be above 0"),
+        ("lkj(0)", "eta must be above 0"),
+        ("uniform(1, 1)", "lower must be below upper in uniform(lower, upper)"),
+        ("normal(0, 1e999)", "is no finite number"),
+        ("normal(0, x)", "'x' is no finite number"),
+        ("normal(0, '1')", "is no finite number"),
+        ("normal(0, True)", "is no finite number"),
+        ("normal(0, 1 + 1)", "is no finite number"),
+        ("normal(0, __import__('os').getpid())", "is no finite number"),
+        ("normal(*[0, 1])", "is no finite number"),
+        ("normal(**{'mu': 0})", "is no argument of normal(mu, sigma)"),
+    ],
+)
+def test_what_is_no_prior_is_refused_and_told_why(text: str, sentence: str) -> None:
+    with pytest.raises(FormulaError) as caught:
+        priors.parse(text)
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "sentence"),
+    [
+        ("normal(0, 1)", "sd(county)", "normal cannot be the prior of a standard deviation (sd(county)); choose from half_normal"),
+        ("normal(0, 1)", "sigma", "normal cannot be the prior of a standard deviation (sigma)"),
+        ("exponential(1)", "b(floor)", "exponential cannot be the prior of a coefficient (b(floor)); choose from normal"),
+        ("lognormal(0, 1)", "Intercept", "lognormal cannot be the prior of a coefficient (Intercept)"),
+        ("normal(0, 1)", "cor(county)", "normal cannot be the prior of a correlation matrix (cor(county)); choose from lkj"),
+        ("lkj(1)", "sd", "lkj cannot be the prior of a standard deviation (sd)"),
+        ("uniform(-1, 1)", "sigma", "uniform(-1, 1) reaches below 0, where sigma has no values"),
+    ],
+)  # fmt: skip
+def test_a_prior_of_the_wrong_support_is_refused(text: str, target: str, sentence: str) -> None:
+    with pytest.raises(FormulaError) as caught:
+        priors.check_support(priors.parse(text), target)
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("uniform(0, 5)", "sd(g: x)"),
+        ("gamma(2, 1)", "sigma"),
+        ("cauchy(0, 1)", "b"),
+        ("uniform(-1, 1)", "Intercept"),
+        ("lkj(1)", "cor"),
+    ],
+)
+def test_a_prior_of_the_right_support_is_taken(text: str, target: str) -> None:
+    priors.check_support(priors.parse(text), target)
+
+
+def test_the_most_specific_entry_is_taken_and_blanks_do_not_matter() -> None:
+    given = {"sd": "exponential(1)", "sd( county )": "exponential(2)", "sd(county:floor)": "exponential(3)"}
+    assert priors.choose(["sd(county: floor)", "sd(county)", "sd"], given) == ("sd(county: floor)", "exponential(3)")
+    assert priors.choose(["sd(county: Intercept)", "sd(county)", "sd"], given) == ("sd(county)", "exponential(2)")
+    assert priors.choose(["sd(school: Intercept)", "sd(school)", "sd"], given) == ("sd", "exponential(1)")
+    assert priors.choose(["cor(county)", "cor"], given) is None
+
+
+# Defaults, by hand: mean(y) = 2 and sd(y) = 2, sd(x) = 1, sd(z) = 10 (ddof 1).
+
+
+def small(shift: float = 0.0) -> Dataset:
+    return dataset_of(
+        y=[0.0, 4.0, 2.0],
+        x=np.array([4.0, 5.0, 6.0]) + shift,
+        z=np.array([10.0, 0.0, -10.0]) + shift,
+        g=list("abc"),
+        k=with_reference("mnn", "n", "m"),
+    )
+
+
+def resolved(text: str, data: Dataset, given: dict[str, str] | None = None) -> dict[str, str]:
+    return {p.parameter: str(p.prior) for p in default_priors.resolve(design_of(text, data), "gaussian", given or {})}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("y ~ 1", {"Intercept": "normal(2, 5)", "sigma": "exponential(0.5)"}),
+        ("y ~ x", {"Intercept": "normal(2, 5)", "b(x)": "normal(0, 5)", "sigma": "exponential(0.5)"}),
+        ("y ~ 0 + x", {"b(x)": "normal(0, 5)", "sigma": "exponential(0.5)"}),
+        ("y ~ z", {"Intercept": "normal(2, 5)", "b(z)": "normal(0, 0.5)", "sigma": "exponential(0.5)"}),
+        # An interaction: the product of the spreads, 1 * 10.
+        (
+            "y ~ x * z",
+            {
+                "Intercept": "normal(2, 5)",
+                "b(x)": "normal(0, 5)",
+                "b(z)": "normal(0, 0.5)",
+                "b(x:z)": "normal(0, 0.5)",
+                "sigma": "exponential(0.5)",
+            },
+        ),
+        # A contrast of a factor: 2.5 sd(y), however rare the level is.
+        (
+            "y ~ k * z",
+            {
+                "Intercept": "normal(2, 5)",
+                "b(k[m])": "normal(0, 5)",
+                "b(z)": "normal(0, 0.5)",
+                "b(k[m]:z)": "normal(0, 0.5)",
+                "sigma": "exponential(0.5)",
+            },
+        ),
+        ("y ~ 0 + k", {"b(k[n])": "normal(0, 5)", "b(k[m])": "normal(0, 5)", "sigma": "exponential(0.5)"}),
+        (
+            "y ~ 1 + (1 + z | g)",
+            {
+                "Intercept": "normal(2, 5)",
+                "sd(g: Intercept)": "exponential(0.5)",
+                "sd(g: z)": "exponential(5)",
+                "cor(g)": "lkj(2)",
+                "sigma": "exponential(0.5)",
+            },
+        ),
+        (
+            "y ~ 1 + (1 + k || g)",
+            {
+                "Intercept": "normal(2, 5)",
+                "sd(g: Intercept)": "exponential(0.5)",
+                "sd(g: k[m])": "exponential(0.5)",
+                "sigma": "exponential(0.5)",
+            },
+        ),
+        # The offset is taken from the response first: y - x = (-4, -1, -4).
+        ("y ~ offset(x)", {"Intercept": "normal(-3, 4.33013)", "sigma": "exponential(0.57735)"}),
+    ],
+)
+def test_defaults_are_those_computed_by_hand(text: str, expected: dict[str, str]) -> None:
+    assert resolved(text, small()) == expected
+
+
+FORMULAS = [
+    "y ~ x",
+    "y ~ x * z",
+    "y ~ k * x",
+    "y ~ x + z + x:z + x:z:k",
+    "y ~ 0 + x:k",
+    "y ~ x * z + (1 + x + x:z | g)",
+]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_default_depends_on_where_a_predictor_has_its_zero(text: str) -> None:
+    assert resolved(text, small(shift=1000.0)) == resolved(text, small())
+
+
+def test_the_scale_of_a_spline_is_that_of_each_of_its_columns() -> None:
+    x = np.linspace(0, 1, 20)
+    data = dataset_of(y=np.sin(7 * x), x=x, k=list("uv" * 10))
+    design = design_of("y ~ bs(x, df=4) * k", data)
+    spline = {
+        name: np.std(design.x[:, i], ddof=1) for i, name in enumerate(design.coefficients) if name.startswith("bs")
+    }
+    for name, scale in zip(design.coefficients, design.scales, strict=True):
+        column = name.removesuffix(":k[v]")
+        assert scale == pytest.approx(spline.get(column, 1.0), rel=1e-12), name
+
+
+def test_levels_with_brackets_and_colons_in_their_names_change_no_scale() -> None:
+    x = np.array([1.0, 2.0, 4.0, 7.0])
+    data = dataset_of(y=x, x=x, k=["a:)", "b(", "c]", "[d:"])
+    scales = dict(zip(*[(d := design_of("y ~ 0 + k + k:x", data)).coefficients, d.scales], strict=True))
+    assert [scales[f"k[{level}]"] for level in ("a:)", "b(", "c]", "[d:")] == [1.0] * 4
+    slopes = [scale for name, scale in scales.items() if name.endswith(":x")]
+    assert slopes == pytest.approx([np.std(x, ddof=1)] * 4, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("given", "parameter", "expected"),
+    [
+        ({"b": "normal(0, 1)"}, "b(k[m])", ("normal(0, 1)", "study: b")),
+        ({"b": "normal(0, 1)"}, "Intercept", ("normal(2, 5)", "default")),
+        ({"b": "normal(0, 1)", "b(k)": "normal(0, 2)"}, "b(k[m])", ("normal(0, 2)", "study: b(k)")),
+        ({"b(k)": "normal(0, 2)"}, "b(x)", ("normal(0, 5)", "default")),
+        ({"b(k)": "normal(0, 2)", "b(k[m])": "cauchy(0, 3)"}, "b(k[m])", ("cauchy(0, 3)", "study: b(k[m])")),
+        ({"b( x:k[m] )": "normal(0, 4)"}, "b(x:k[m])", ("normal(0, 4)", "study: b(x:k[m])")),
+        ({"sd": "half_normal(1)"}, "sd(g: x)", ("half_normal(1)", "study: sd")),
+        ({"sd": "half_normal(1)", "sd(g)": "half_normal(2)"}, "sd(g: x)", ("half_normal(2)", "study: sd(g)")),
+        ({"sd(g)": "half_normal(2)", "sd(g:x)": "gamma(2, 3)"}, "sd(g: x)", ("gamma(2, 3)", "study: sd(g: x)")),
+        ({"sd(g:x)": "gamma(2, 3)"}, "sd(g: Intercept)", ("exponential(0.5)", "default")),
+        ({"cor": "lkj(1)"}, "cor(g)", ("lkj(1)", "study: cor")),
+        ({"cor": "lkj(1)", "cor(g)": "lkj(4)"}, "cor(g)", ("lkj(4)", "study: cor(g)")),
+        ({"sigma": "half_cauchy(2)"}, "sigma", ("half_cauchy(2)", "study: sigma")),
+        ({"Intercept": "normal(0, 100)"}, "Intercept", ("normal(0, 100)", "study: Intercept")),
+    ],
+)
+def test_a_study_sets_priors_by_parameter_by_term_and_by_class(
+    given: dict[str, str], parameter: str, expected: tuple[str, str]
+) -> None:
+    design = design_of("y ~ x * k + (1 + x | g)", small())
+    found = {p.parameter: (str(p.prior), p.source) for p in default_priors.resolve(design, "gaussian", given)}
+    assert found[parameter] == expected
+
+
+def test_a_second_term_of_a_group_is_addressed_by_its_own_label_or_by_the_group() -> None:
+    given = {"sd(g)": "half_normal(1)", "sd(g_2: x)": "half_normal(2)"}
+    assert resolved("y ~ 1 + (1 | g) + (0 + x | g)", small(), given) == {
+        "Intercept": "normal(2, 5)",
+        "sd(g: Intercept)": "half_normal(1)",
+        "sd(g_2: x)": "half_normal(2)",
+        "sigma": "exponential(0.5)",
+    }
+
+
+def test_a_prior_of_the_wrong_support_is_refused_when_priors_are_resolved() -> None:
+    with pytest.raises(FormulaError, match="normal cannot be the prior of a standard deviation"):
+        resolved("y ~ x + (1 | g)", small(), {"sd(g)": "normal(0, 1)"})
+
+
+def test_every_name_that_a_prior_may_be_given_to_is_listed() -> None:
+    targets = default_priors.targets(design_of("y ~ x + k + (1 + x | g)", small()), "gaussian")
+    assert set(targets) == {
+        "Intercept", "b(x)", "b(k[m])", "b(k)", "b", "sd(g: Intercept)", "sd(g: x)", "sd(g)", "sd", "cor(g)", "cor", "sigma",
+    }  # fmt: skip
+
+
+def test_the_radon_study_has_the_priors_that_its_text_says() -> None:
+    design = radon_design("cross_level")
+    s_y = np.std(design.y, ddof=1)
+    s_floor, s_uranium = (np.std(design.x[:, i], ddof=1) for i in (1, 2))
+    expected = {
+        "Intercept": ("normal", (np.mean(design.y), 2.5 * s_y)),
+        "b(floor)": ("normal", (0, 2.5 * s_y / s_floor)),
+        "b(log_uranium)": ("normal", (0, 2.5 * s_y / s_uranium)),
+        "b(floor:log_uranium)": ("normal", (0, 2.5 * s_y / (s_floor * s_uranium))),
+        "sd(county: Intercept)": ("exponential", (1 / s_y,)),
+        "sd(county: floor)": ("exponential", (s_floor / s_y,)),
+        "cor(county)": ("lkj", (2,)),
+        "sigma": ("exponential", (1 / s_y,)),
+    }
+    found = {p.parameter: p.prior for p in radon_priors("cross_level")}
+    assert found.keys() == expected.keys()
+    for name, (distribution, arguments) in expected.items():
+        assert found[name].name == distribution
+        assert found[name].arguments == pytest.approx(arguments, rel=1e-12), name
+
+
+def test_the_counties_of_the_unpooled_model_have_the_prior_that_the_study_gives_them() -> None:
+    found = {p.parameter: p for p in radon_priors("no_pooling")}
+    counties = [p for name, p in found.items() if name.startswith("b(county[")]
+    assert len(counties) == 85
+    assert {(str(p.prior), p.source) for p in counties} == {("normal(0, 10)", "study: b(county)")}
+    assert found["b(floor)"].source == "default"

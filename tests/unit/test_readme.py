@@ -1,0 +1,79 @@
+"""What the README tells people to type and to write works."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from multilevel import plan
+
+ROOT = Path(__file__).resolve().parents[2]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+
+COVERED = {
+    "make study": "run by .ci/run",
+    "make test": "run by .ci/run",
+    ".venv/bin/snakemake --cores 2": "run by tests/workflow on a smaller study",
+    "make validate STUDY=config/studies/radon.yaml": "run below",
+    ".venv/bin/snakemake --cores 2 --config 'studies=[\"config/studies/radon.yaml\"]'": "planned below",
+}
+
+
+def blocks(language: str) -> list[str]:
+    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", TEXT, flags=re.DOTALL | re.MULTILINE)
+    return [re.sub(rf"^{indent}", "", body, flags=re.MULTILINE) for indent, body in found]
+
+
+def commands() -> list[str]:
+    lines = [line.split("   #")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def test_every_command_is_run_by_a_test_or_by_ci():
+    assert [command for command in commands() if command not in COVERED] == []
+    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+    assert [c for c in ("make study", "make test") if not re.search(rf"^{c}$", script, flags=re.MULTILINE)] == []
+
+
+def test_the_study_it_shows_is_valid(tmp_path):
+    (study,) = [block for block in blocks("yaml") if block.startswith("title:")]
+    path = tmp_path / "shown.yaml"
+    path.write_text(study, encoding="utf-8")
+    made = plan.make(path, plan.read_config(ROOT / "config" / "config.yaml"), ROOT)
+    assert list(made["models"]) == ["pooled", "partial", "uranium"]
+
+
+def test_the_priors_it_shows_are_valid(tmp_path):
+    (shown,) = [block for block in blocks("yaml") if block.startswith("priors:")]
+    study = (ROOT / "config" / "studies" / "radon.yaml").read_text(encoding="utf-8")
+    model = "  shown:\n    formula: log_radon ~ 0 + county + floor + (1 + floor | county)\n    " + shown.strip() + "\n"
+    path = tmp_path / "shown.yaml"
+    path.write_text(study.replace("models:\n", "models:\n" + model, 1), encoding="utf-8")
+    assert (
+        len(plan.make(path, plan.read_config(ROOT / "config" / "config.yaml"), ROOT)["models"]["shown"]["priors"]) == 3
+    )
+
+
+def test_validating_the_default_study_as_it_says():
+    done = subprocess.run(
+        [sys.executable, "-m", "multilevel", "validate", "config/studies/radon.yaml"],
+        cwd=ROOT,
+        env={"PYTHONPATH": "workflow/scripts", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "config/studies/radon.yaml: valid; 6 models on 919 rows" in done.stdout
+    assert "validate $(STUDY)" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_naming_the_study_on_the_command_line_as_it_says():
+    words = ["--cores", "2", "--config", 'studies=["config/studies/radon.yaml"]', "--dry-run", "--quiet", "all"]
+    done = subprocess.run(
+        [sys.executable, "-m", "snakemake", *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
