@@ -1,4 +1,4 @@
-"""Priors: what may be written, what each parameter takes, and defaults scaled by spreads, never by where a predictor's zero is."""
+"""Priors: what may be written, what each parameter takes, and defaults that follow spreads, never where a zero is."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_what_is_no_prior_is_refused_and_told_why(text: str, sentence: str) -> N
 @pytest.mark.parametrize(
     ("text", "target", "sentence"),
     [
-        ("normal(0, 1)", "sd(county)", "normal cannot be the prior of a standard deviation (sd(county)); choose from half_normal"),
+        ("normal(0, 1)", "sd(county)", "normal cannot be the prior of a standard deviation (sd(county)); choose from half"),
         ("normal(0, 1)", "sigma", "normal cannot be the prior of a standard deviation (sigma)"),
         ("exponential(1)", "b(floor)", "exponential cannot be the prior of a coefficient (b(floor)); choose from normal"),
         ("lognormal(0, 1)", "Intercept", "lognormal cannot be the prior of a coefficient (Intercept)"),

@@ -37,9 +37,14 @@ def test_a_changed_prior_refits_its_model_and_redoes_what_rests_on_it(project):
     assert touched(jobs) == {"pooled"}
     for rule in ("diagnose_fit", "describe_model", "score_loo", "score_dic", "check_predictions", "draw_fit"):
         assert jobs[rule] == {"pooled"}
-    assert {"compare_models", "draw_comparison", "draw_models", "record_provenance", "write_report", "render_report"} <= set(
-        jobs
-    )
+    assert {
+        "compare_models",
+        "draw_comparison",
+        "draw_models",
+        "record_provenance",
+        "write_report",
+        "render_report",
+    } <= set(jobs)
     assert "prepare_data" not in jobs
 
 

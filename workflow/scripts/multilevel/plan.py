@@ -20,18 +20,18 @@ from multilevel.expressions import parse as parse_expression
 from multilevel.names import NAME_PATTERN
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Read and check config.yaml.
+def read_config(path: Path, name: str = "") -> dict[str, Any]:
+    """Read and check config.yaml, which messages call `name`; its path if left out.
 
     Raises
     ------
     StudyError
         With every problem of the file.
     """
-    content, lines = strict_yaml.read(path)
+    content, lines = strict_yaml.read(path, name)
     config, problems = schema.validate(schema.Config, content, lines)
     if problems:
-        raise StudyError(problems, str(path))
+        raise StudyError(problems, name or str(path))
     return dict(config.model_dump())
 
 
@@ -58,7 +58,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         With every problem found: those of the file first; those that need the data once the file is sound.
     """
     source = str(path)
-    content, lines = strict_yaml.read(root / path)
+    content, lines = strict_yaml.read(root / path, source)
     study, problems = schema.validate(schema.Study, content, lines)
     if not re.fullmatch(NAME_PATTERN, path.stem):
         problems.append(
@@ -87,7 +87,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         warnings += notes
     problems = problems or _unused_priors(study.defaults.priors, models)
     if problems:
-        raise StudyError(_unique(problems), source)
+        raise StudyError(_shared(problems), source)
     missing = dataset.summary["missing"]
     for name, model in models.items():
         model["columns"] = [*dict.fromkeys([parsed[name].response, *sorted(used[name])])]
@@ -209,10 +209,12 @@ def _comparisons(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[P
     for name, comparison in study.comparisons.items():
         where = f"comparisons.{name}"
         chosen: list[str] = []
+        whole = True  # where a name is wrong, what else seems wrong may follow from that
         for pattern in comparison.models:
             matched = [m for m in known if fnmatch.fnmatchcase(m, pattern)]
             if not matched:
                 problems.append(Problem(f"{where}.models", f"unknown model '{pattern}'", did_you_mean(pattern, known)))
+                whole = False
             chosen += [m for m in matched if m not in chosen]
         if comparison.reference is not None and comparison.reference not in known:
             problems.append(
@@ -222,9 +224,9 @@ def _comparisons(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[P
                     did_you_mean(comparison.reference, known),
                 )
             )
-        elif comparison.reference is not None and comparison.reference not in chosen:
+        elif whole and comparison.reference is not None and comparison.reference not in chosen:
             problems.append(Problem(f"{where}.reference", f"'{comparison.reference}' is not among the models compared"))
-        if len(chosen) == 1:
+        if whole and len(chosen) == 1:
             problems.append(
                 Problem(f"{where}.models", f"only '{chosen[0]}' is left to compare", "name at least two models")
             )
@@ -324,8 +326,15 @@ def _same_models(models: dict[str, dict[str, Any]]) -> list[str]:
     return notes
 
 
-def _unique(problems: list[Problem]) -> list[Problem]:
-    return list(dict.fromkeys(problems))
+def _shared(problems: list[Problem]) -> list[Problem]:
+    """State a problem that several models share once, with the first three places."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for problem in dict.fromkeys(problems):
+        places.setdefault((problem.message, problem.hint), []).append(problem.where)
+    return [
+        Problem(", ".join(where[:3]) + (f" and {len(where) - 3} more" if len(where) > 3 else ""), message, hint)
+        for (message, hint), where in places.items()
+    ]
 
 
 def _without_defaults(value: dict[str, Any]) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def run(folder: Path, cores: str, configfiles: Sequence[Path], further: Sequence
     if stopped:
         recover(folder, command)
     else:
-        name_reports(folder, configfiles, started)
+        name_reports(folder, configfiles, started, failed=status != 0)
     strike_record(folder)
     return status
 
@@ -431,12 +431,13 @@ def wait(child: subprocess.Popen[bytes], seconds: float) -> bool:
 # -- the reports -------------------------------------------------------------------------------------------------------
 
 
-def name_reports(folder: Path, configfiles: Sequence[Path], started: float) -> None:
-    """Print the path of each report that is configured and stands there."""
+def name_reports(folder: Path, configfiles: Sequence[Path], started: float, failed: bool) -> None:
+    """Print the path of each report that is configured and stands there; of a failed run, only of those that it made."""
     for report in reports(folder, configfiles):
         if report.exists():
-            older = "" if report.stat().st_mtime >= started else " (unchanged by this run)"
-            print(f"Report: {os.path.relpath(report)}{older}")
+            new = report.stat().st_mtime >= started
+            if new or not failed:
+                print(f"Report: {os.path.relpath(report)}{'' if new else ' (unchanged by this run)'}")
 
 
 def reports(folder: Path, configfiles: Sequence[Path]) -> list[Path]:

@@ -50,13 +50,15 @@ _Loader.add_constructor("tag:yaml.org,2002:float", _construct_float)
 _Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
 
 
-def read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
+def read(path: Path, name: str = "") -> tuple[dict[str, Any], dict[str, int]]:
     """Read one YAML file.
 
     Parameters
     ----------
     path
         A UTF-8 file whose top is a mapping.
+    name
+        What messages call the file; its path if left out.
 
     Returns
     -------
@@ -68,7 +70,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, int]]:
     StudyError
         When the file is missing, too large, not UTF-8, not YAML, has a duplicate key, a tag, or is no mapping.
     """
-    name = str(path)
+    name = name or str(path)
     try:
         raw = path.read_bytes()
     except FileNotFoundError:

@@ -52,7 +52,7 @@ def load(path: Path, config_path: Path, root: Path, overrides: dict[str, Any] | 
         pass  # no cache, an older form of it, or one cut short: plan again
     from multilevel import plan, tables
 
-    config = plan.read_config(root / config_path)
+    config = plan.read_config(root / config_path, str(config_path))
     config = _override(config, overrides or {}, config_path)
     made = plan.make(path, config, root)
     files = {
@@ -87,7 +87,7 @@ def load_all(
     from multilevel.errors import Problem, StudyError
 
     failed = [str(item) for item in config.pop("not_fitted", [])]
-    content, _ = strict_yaml.read(root / config_path)
+    content, _ = strict_yaml.read(root / config_path, str(config_path))
     overrides = {key: value for key, value in config.items() if content.get(key) != value}
     paths = config.get("studies") or []
     if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths) or not paths:

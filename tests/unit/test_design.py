@@ -1,0 +1,288 @@
+"""Designs are the matrices that one would write down by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from fixtures.radon import MODELS, radon_data, radon_design
+from fixtures.small_data import dataset_of, design_of, with_reference
+from scipy.interpolate import BSpline
+
+from multilevel import preflight
+from multilevel.design import code_levels
+from multilevel.errors import StudyError
+
+X = [1.0, 2.0, 4.0, 7.0, 11.0, 16.0]
+Z = [3.0, 1.0, 0.0, -1.0, 2.0, 5.0]
+K = ["low", "high", "mid", "low", "high", "mid"]
+G = ["b", "a", "b", "c", "a", "c"]
+DATA = dataset_of(
+    y=[0.5, 1.5, 2.5, 3.5, 4.5, 5.5], x=X, z=Z, k=with_reference(K, "low", "mid", "high"), g=G, n=[10, 9, 10, 2, 9, 2]
+)
+ONE = [1, 1, 1, 1, 1, 1]
+LOW, MID, HIGH = ([int(level == name) for level in K] for name in ("low", "mid", "high"))
+
+
+def times(*columns: list[float]) -> list[float]:
+    return list(np.prod(columns, axis=0))
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("y ~ 1", {"Intercept": ONE}),
+        ("y ~ 0 + x", {"x": X}),
+        ("y ~ x + z", {"Intercept": ONE, "x": X, "z": Z}),
+        ("y ~ x * z", {"Intercept": ONE, "x": X, "z": Z, "x:z": times(X, Z)}),
+        ("y ~ x * z - x", {"Intercept": ONE, "z": Z, "x:z": times(X, Z)}),
+        ("y ~ (x + z)^2", {"Intercept": ONE, "x": X, "z": Z, "x:z": times(X, Z)}),
+        # A factor: contrasts with its first level, which is the reference that the study names.
+        ("y ~ k", {"Intercept": ONE, "k[mid]": MID, "k[high]": HIGH}),
+        ("y ~ 0 + k", {"k[low]": LOW, "k[mid]": MID, "k[high]": HIGH}),
+        ("y ~ 0 + k + x", {"k[low]": LOW, "k[mid]": MID, "k[high]": HIGH, "x": X}),
+        (
+            "y ~ k * x",
+            {
+                "Intercept": ONE,
+                "k[mid]": MID,
+                "k[high]": HIGH,
+                "x": X,
+                "k[mid]:x": times(MID, X),
+                "k[high]:x": times(HIGH, X),
+            },
+        ),
+        (
+            "y ~ k:x",
+            {"Intercept": ONE, "k[low]:x": times(LOW, X), "k[mid]:x": times(MID, X), "k[high]:x": times(HIGH, X)},
+        ),
+        ("y ~ log(x) + I(x^2)", {"Intercept": ONE, "log(x)": list(np.log(X)), "I(x ** 2)": times(X, X)}),
+        ("y ~ center(x)", {"Intercept": ONE, "center(x)": list(np.array(X) - np.mean(X))}),
+        (
+            "y ~ scale(x)",
+            {"Intercept": ONE, "scale(x)": list((np.array(X) - np.mean(X)) / np.std(X, ddof=1))},
+        ),
+        # A number as a factor.
+        (
+            "y ~ C(n)",
+            {"Intercept": ONE, "C(n)[9]": [0, 1, 0, 0, 1, 0], "C(n)[10]": [1, 0, 1, 0, 0, 0]},
+        ),
+        (
+            "y ~ C(k, contr.sum)",
+            {
+                "Intercept": ONE,
+                "C(k, contr.sum)[S.low]": list(np.subtract(LOW, HIGH)),
+                "C(k, contr.sum)[S.mid]": list(np.subtract(MID, HIGH)),
+            },
+        ),
+        (
+            "y ~ C(k, contr.treatment('mid'))",
+            {
+                "Intercept": ONE,
+                "C(k, contr.treatment('mid'))[low]": LOW,
+                "C(k, contr.treatment('mid'))[high]": HIGH,
+            },
+        ),
+    ],
+)  # fmt: skip
+def test_the_fixed_matrix_is_the_one_written_by_hand(text: str, columns: dict[str, list[float]]) -> None:
+    design = design_of(text, DATA)
+    assert design.coefficients == tuple(columns)
+    np.testing.assert_allclose(design.x, np.column_stack(list(columns.values())), rtol=1e-14, atol=1e-15)
+    assert design.has_intercept is ("Intercept" in columns)
+
+
+def test_a_polynomial_is_orthonormal_and_spans_the_powers() -> None:
+    design = design_of("y ~ poly(x, 2)", DATA)
+    assert design.coefficients == ("Intercept", "poly(x, 2)[1]", "poly(x, 2)[2]")
+    made, x = design.x[:, 1:], np.array(X)
+    np.testing.assert_allclose(made.T @ made, np.eye(2), atol=1e-13)
+    np.testing.assert_allclose(made.sum(axis=0), 0, atol=1e-13)
+    powers = np.column_stack([np.ones(6), x, x**2])
+    np.testing.assert_allclose(powers @ np.linalg.lstsq(powers, made, rcond=None)[0], made, atol=1e-12)
+
+
+def test_a_spline_is_the_b_spline_basis_without_its_first_column() -> None:
+    x = np.linspace(0.0, 3.0, 25)
+    design = design_of("y ~ bs(x, df=5)", dataset_of(y=x, x=x))
+    # Five columns of degree 3 without the intercept's: two inner knots, at the thirds.
+    knots = np.concatenate([[0.0] * 4, np.quantile(x, [1 / 3, 2 / 3]), [3.0] * 4])
+    basis = BSpline.design_matrix(x, knots, 3).toarray()
+    np.testing.assert_allclose(design.x[:, 1:], basis[:, 1:], atol=1e-12)
+
+
+def test_coefficients_know_the_term_they_belong_to() -> None:
+    design = design_of("y ~ k * x + poly(z, 2)", DATA)
+    assert design.terms_of == ("Intercept", "k", "k", "x", "poly(z, 2)", "poly(z, 2)", "k:x", "k:x")
+
+
+# Group terms.
+
+
+@pytest.mark.parametrize(
+    ("text", "effects", "correlated"),
+    [
+        ("y ~ (1 | g)", {"Intercept": ONE}, False),
+        ("y ~ (x | g)", {"Intercept": ONE, "x": X}, True),
+        ("y ~ (1 + x | g)", {"Intercept": ONE, "x": X}, True),
+        ("y ~ (x || g)", {"Intercept": ONE, "x": X}, False),
+        ("y ~ (0 + x | g)", {"x": X}, False),
+        ("y ~ (1 + x + z | g)", {"Intercept": ONE, "x": X, "z": Z}, True),
+        ("y ~ (1 + k | g)", {"Intercept": ONE, "k[mid]": MID, "k[high]": HIGH}, True),
+        ("y ~ (0 + k | g)", {"k[low]": LOW, "k[mid]": MID, "k[high]": HIGH}, True),
+        ("y ~ (x * z || g)", {"Intercept": ONE, "x": X, "z": Z, "x:z": times(X, Z)}, False),
+    ],
+)
+def test_the_columns_of_a_group_term_are_those_written_by_hand(
+    text: str, effects: dict[str, list[float]], correlated: bool
+) -> None:
+    [term] = design_of(text, DATA).group_terms
+    assert term.effects == tuple(effects)
+    np.testing.assert_allclose(term.z, np.column_stack(list(effects.values())), rtol=1e-14)
+    assert term.correlated is correlated
+    assert term.levels == ("a", "b", "c")
+    assert [term.levels[i] for i in term.index] == G
+
+
+def test_the_covariate_of_a_group_term_is_not_centred() -> None:
+    [term] = design_of("y ~ x + (1 + x | g)", DATA).group_terms
+    assert list(term.z[:, 1]) == X
+
+
+def test_several_terms_of_a_group_have_keys_of_their_own() -> None:
+    terms = design_of("y ~ (1 | g) + (0 + x | g) + (1 | k) + (0 + z | g)", DATA).group_terms
+    assert [(t.key, t.group, t.effects) for t in terms] == [
+        ("g", "g", ("Intercept",)),
+        ("g_2", "g", ("x",)),
+        ("k", "k", ("Intercept",)),
+        ("g_3", "g", ("z",)),
+    ]
+
+
+def test_a_key_never_takes_the_name_of_another_group() -> None:
+    data = dataset_of(y=X, x=X, g=G, g_2=K)
+    terms = design_of("y ~ (1 | g) + (0 + x | g) + (1 | g_2)", data).group_terms
+    assert [t.key for t in terms] == ["g", "g_3", "g_2"]
+
+
+@pytest.mark.parametrize(
+    ("values", "levels"),
+    [
+        (["b", "a", "b"], ("a", "b")),
+        (with_reference(["b", "a", "b"], "b", "a"), ("a", "b")),
+        (with_reference(["b", "a", "b"], "c", "b", "a"), ("a", "b")),
+        ([10, 9, 10], ("9", "10")),
+        ([2.0, 10.0, 2.0], ("2", "10")),
+        ([0.5, 0.25, 0.5], ("0.25", "0.5")),
+        ([1000001.0, 1000002.0, 1000001.0], ("1000001", "1000002")),
+        ([12345678901.0, 12345678902.0, 12345678901.0], ("12345678901", "12345678902")),
+        (["10", "9", "10"], ("10", "9")),
+        ([True, False, True], ("False", "True")),
+    ],
+)
+def test_levels_that_occur_stand_in_sorted_order_numbers_by_value(values: object, levels: tuple[str, ...]) -> None:
+    index, found = code_levels(dataset_of(g=values).frame["g"])
+    assert found == levels
+    assert [found[i] for i in index] == [
+        str(int(v)) if isinstance(v, float) and v.is_integer() else str(v) for v in pd.Series(list(values))
+    ]
+
+
+def test_offsets_are_added_up_and_may_be_any_expression() -> None:
+    design = design_of("y ~ x + offset(log(x)) + offset(-(2 * z)) + offset(where(k == 'low', 1, 0))", DATA)
+    np.testing.assert_allclose(design.offset, np.log(X) - 2 * np.array(Z) + LOW, rtol=1e-15)
+    assert design.coefficients == ("Intercept", "x")
+
+
+def test_a_design_without_offset_has_zeros() -> None:
+    assert not design_of("y ~ x", DATA).offset.any()
+
+
+def test_a_model_may_have_group_effects_alone() -> None:
+    design = design_of("y ~ 0 + (1 | g)", DATA)
+    assert design.x.shape == (6, 0)
+    assert len(design.group_terms) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("k ~ x", "the column 'k' is text (such as 'low') where numbers are needed"),
+        ("y ~ offset(log(z))", "offset(log(z)) is not finite in 2 rows"),
+        ("y ~ offset(nothing)", "unknown column 'nothing'"),
+        ("y ~ log(k)", "cannot be built"),
+        ("y ~ bs(x, df=1)", "cannot be built"),
+        ("y ~ C(k, contr.treatment('none'))", "is not among the provided levels"),
+        ("y ~ I('a')", "cannot be built"),
+    ],
+)
+def test_what_cannot_be_built_is_told(text: str, sentence: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        design_of(text, DATA)
+    assert sentence in str(caught.value)
+
+
+# Checks against the data, before anything is fitted.
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("y ~ x + I(2 * x)", "collinear columns: 'I(2 * x)' can be computed from the columns before; leave one out"),
+        ("y ~ k + C(k, contr.sum)", "collinear columns: 'C(k, contr.sum)[S.low]'"),
+        ("y ~ one", "the predictor 'one' is constant (1 in every row); leave it out"),
+        ("one ~ x", "the response 'one' is constant (1 in all 6 rows), so there is nothing to model"),
+        ("y ~ (1 | each)", "the group 'each' has as many levels as rows (6)"),
+        ("y ~ (1 | same)", "the group 'same' has one level ('s'), so nothing varies between levels"),
+        ("y ~ (0 | g)", "the group term of 'g' has no effects; write (1 | g)"),
+    ],
+)
+def test_what_no_fit_could_mend_is_refused(text: str, problem: str) -> None:
+    data = dataset_of(
+        **{name: DATA.frame[name].array for name in ("y", "x", "k", "g")},
+        one=[1.0] * 6, each=list("abcdef"), same=["s"] * 6,
+    )  # fmt: skip
+    _, problems, _ = preflight.check("m", {"formula": text, "family": "gaussian"}, data)
+    assert len(problems) == 1
+    assert str(problems[0]).startswith("models.m.formula: ")
+    assert problem in str(problems[0])
+
+
+def test_few_levels_and_scales_far_apart_are_warned_of() -> None:
+    data = dataset_of(y=X, wide=np.array(Z) * 1e6, g=G)
+    _, problems, warnings = preflight.check("m", {"formula": "y ~ wide + (1 | g)", "family": "gaussian"}, data)
+    assert problems == []
+    assert len(warnings) == 2
+    assert warnings[0].startswith("Model m: the group 'g' has only 3 levels")
+    assert warnings[1].startswith("Model m: predictor scales differ by a factor of")
+
+
+# The radon study.
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_radon_designs_are_those_made_from_the_frame(model: str) -> None:
+    frame, design = radon_data().frame, radon_design(model)
+    counties = sorted(frame["county"].astype(str).unique())
+    parts = {
+        "Intercept": np.ones(919),
+        "floor": frame["floor"],
+        "log_uranium": frame["log_uranium"],
+        "floor:log_uranium": frame["floor"] * frame["log_uranium"],
+        **{f"county[{county}]": frame["county"] == county for county in counties},
+    }
+    assert len(counties) == 85
+    np.testing.assert_array_equal(design.x, np.column_stack([np.asarray(parts[c], float) for c in design.coefficients]))
+    np.testing.assert_array_equal(design.y, frame["log_radon"])
+    for term in design.group_terms:
+        assert list(term.levels) == counties
+        np.testing.assert_array_equal(term.z, np.column_stack([np.asarray(parts[e], float) for e in term.effects]))
+        assert [term.levels[i] for i in term.index] == list(frame["county"])
+
+
+def test_the_radon_responses_count_a_measured_zero_as_a_tenth() -> None:
+    frame = radon_data().frame
+    zero = frame["activity"] == 0
+    assert zero.sum() == 3
+    assert np.allclose(frame["log_radon"], np.log(frame["activity"].where(~zero, 0.1)), rtol=0, atol=0)
+    assert np.allclose(frame["log_uranium"], np.log(frame["uranium_ppm"]), rtol=0, atol=0)
