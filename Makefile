@@ -33,7 +33,7 @@ test: checks ## run every check and every test
 
 .PHONY: check
 check: checks ## run the checks and the unit tests, in under a minute
-	$(python) -m pytest tests/unit -m "not slow and not browser and not oracle and not cluster"
+	$(python) -m pytest tests/unit -q -n auto -m "not slow and not browser and not oracle and not cluster"
 
 .PHONY: checks
 checks: environment

@@ -246,6 +246,7 @@ def assert_readable(figure: Figure) -> None:
         assert apart, f"{one.get_text()!r} and {other.get_text()!r} overlap: {a}, {b}"
 
 
+@pytest.mark.slow
 @every_figure
 def test_same_table_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
     case = CASES[name]
@@ -263,6 +264,7 @@ def test_same_table_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
     assert mpl.__version__.encode() not in first
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
     data = by_row(counties(8), "diff")
     data.to_csv(tmp_path / "data.csv", index=False)
@@ -326,6 +328,7 @@ def test_one_name_is_enough(name: str, only: str, tmp_path: Path) -> None:
     saved(figure, tmp_path / "figure.svg", data)
 
 
+@pytest.mark.slow
 @every_figure
 def test_odd_names_are_drawn_as_they_are(name: str, tmp_path: Path) -> None:
     data = CASES[name].make(ODD)
@@ -352,6 +355,7 @@ def test_names_may_be_numbers_or_missing(name: str) -> None:
     assert_readable(draw(name, CASES[name].make([1, 2.0, None, float("nan"), pd.NA, "one"])))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, case in CASES.items() if case.optional])
 @pytest.mark.parametrize("share", ["all", "some"])
 def test_missing_numbers_are_left_out(name: str, share: str) -> None:

@@ -140,6 +140,7 @@ def test_a_dry_run_is_allowed_beside_a_run(folder):
     assert snakemake.poll() is None
 
 
+@pytest.mark.slow
 def test_after_a_killed_run_its_job_is_ended_and_its_lock_removed(folder):
     snakemake, job = fake_run(folder)
     kept = folder / "results" / "kept.txt"
@@ -203,6 +204,7 @@ def test_a_script_run_by_hand_is_no_job_until_whatever_started_it_is_gone(folder
     assert run.orphaned_jobs(folder) == [job]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "status"),
     [
@@ -240,6 +242,7 @@ def test_a_second_signal_cuts_the_grace_short(folder):
     assert time.monotonic() - started < run.GRACE
 
 
+@pytest.mark.slow
 def test_jobs_that_end_within_the_grace_are_not_ended(folder):
     set_job(folder, LONG.replace("100", "1") + "; Path('result.txt').write_text('whole')")
     process = wrapper(folder)
@@ -250,6 +253,7 @@ def test_jobs_that_end_within_the_grace_are_not_ended(folder):
     assert (folder / "result.txt").read_text() == "whole"
 
 
+@pytest.mark.slow
 def test_when_snakemake_is_killed_its_jobs_and_lock_go(folder):
     set_job(folder, LONG)
     process = wrapper(folder)

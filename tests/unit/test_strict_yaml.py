@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from pathlib import Path
 
@@ -141,7 +142,7 @@ def test_aliases_that_unfold_without_end_are_refused() -> None:
 def test_a_billion_laughs_are_refused_before_they_unfold() -> None:
     names = "abcdefghijkl"
     lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
-    lines += [f"{new}: &{new} [{', '.join(['*' + old] * 9)}]" for old, new in zip(names, names[1:], strict=False)]
+    lines += [f"{new}: &{new} [{', '.join(['*' + old] * 9)}]" for old, new in itertools.pairwise(names)]
     assert f"it unfolds to more than {strict_yaml.MAX_NODES}" in refusal_of("\n".join(lines))
 
 
@@ -176,9 +177,10 @@ def test_a_number_too_long_to_read_is_refused() -> None:
 def test_what_is_no_study_file_is_refused_with_its_place(text: str, sentence: str) -> None:
     assert sentence in refusal_of(text)
 
-
-def test_every_key_has_its_line() -> None:
-    text = "title: x\n\nmodels:\n  a:\n    formula: y ~ x\n  b: {formula: y ~ 1, priors: {sd: 'exponential(1)'}}\njoin:\n  - by: k\n"
+    text = (
+        "title: x\n\nmodels:\n  a:\n    formula: y ~ x\n"
+        "  b: {formula: y ~ 1, priors: {sd: 'exponential(1)'}}\njoin:\n  - by: k\n"
+    )
     assert strict_yaml.parse(text)[1] == {
         "title": 1,
         "models": 3,

@@ -42,9 +42,9 @@ def draw_comparison(
     )
     if drawn.empty:
         drawn = pd.DataFrame({"row_id": ["none"], "group": [""], "diff": [0.0]})
-    figure = draw_pointwise(
-        drawn, first=models.get(ranked[0], "") if ranked else "", second=models.get(second, ""), group=group or "all"
-    )
+    first = models[ranked[0]] if ranked else "no ranked model"
+    words = {"first": first, "second": models.get(second, "no second ranked model"), "group": group or "row"}
+    figure = draw_pointwise(drawn, **words)
     save(figure, paths_out["pointwise"], drawn)
 
 

@@ -153,6 +153,7 @@ def _executed(tree: ast.AST) -> Iterable[ast.AST]:
     """Yield every node but those under ``if TYPE_CHECKING:``, which never run."""
     for child in ast.iter_child_nodes(tree):
         if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            yield from _executed(ast.Module(child.orelse, []))
             continue
         yield child
         yield from _executed(child)

@@ -164,5 +164,7 @@ def tell_failed(failed: list[str], path: Path) -> None:
     path.unlink(missing_ok=True)
     if failed:
         path.write_text(json.dumps(failed), encoding="utf-8")
-        print(f"Without a fit: {', '.join(failed)}. Their logs say why. To render the reports without them:")
+        print(
+            f"No finished fit of {', '.join(failed)}; their logs say how far they got. To render the reports without them:"
+        )
         print(f"  snakemake --cores 2 --config 'not_fitted={json.dumps(failed)}'")

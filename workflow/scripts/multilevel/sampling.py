@@ -119,12 +119,12 @@ class _Progress:
         if int(share * 10) == self.tenth and now - self.last < 10:
             return
         self.tenth, self.last = int(share * 10), now
-        left = (now - self.started) * (1 - share) / share if share > 0.02 else float("nan")
+        left = f"about {(now - self.started) * (1 - share) / share:.0f} s left" if share > 0.02 else "time left unknown"
         state = ", ".join(f"{chain.finished_draws}{'w' if chain.tuning else ''}" for chain in chains)
         divergences = sum(chain.divergences for chain in chains)
         steps = [chain.step_size for chain in chains if chain.started]
         LOG.info(
-            "draws of %d by chain (w: warm-up): %s; %d divergences; step size %s; about %.0f s left",
+            "draws of %d by chain (w: warm-up): %s; %d divergences; step size %s; %s",
             self.total,
             state,
             divergences,
