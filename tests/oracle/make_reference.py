@@ -1,12 +1,13 @@
-"""Make the reference values that the oracle tests compare with: lme4's maximum-likelihood fits and JAGS' posteriors.
+"""Make the reference values that the oracle tests compare with: lme4's maximum-likelihood fits, JAGS' posteriors, R's loo.
 
     python tests/oracle/make_reference.py prepare --into DIR   the CSV that R reads, as DIR/radon_prepared.csv
     python tests/oracle/make_reference.py lme4                 tests/oracle/reference/radon_lme4.json   (seconds)
     python tests/oracle/make_reference.py jags                 tests/oracle/reference/radon_jags.json   (15 minutes)
+    python tests/oracle/make_reference.py loo                  tests/oracle/reference/psis_loo_r.json   (seconds)
 
-Needs Rscript and the Debian packages r-cran-lme4, r-cran-jsonlite; for JAGS also jags, r-cran-rjags, r-cran-loo,
-r-cran-posterior. The CSV is made from data/radon/ with the standard library alone, so that nothing under test has a
-hand in it.
+Needs Rscript and the Debian packages r-cran-lme4, r-cran-jsonlite; for loo r-cran-loo; for JAGS also jags, r-cran-rjags,
+r-cran-loo, r-cran-posterior. What R reads is made with the standard library alone, from data/radon/ or from a seed, so that
+nothing under test has a hand in it.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import hashlib
 import json
 import math
 import os
+import random
 import subprocess
 import tempfile
 from pathlib import Path
@@ -44,6 +46,66 @@ def prepare(path: Path, data: Path = DATA) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+PSIS = {"seed": 20240729, "chains": 4, "draws": 500}
+TAILS = (0.3, 0.5, 0.65, 0.85, 1.2)
+"""Pareto k of the importance ratios in the heavy-tailed columns."""
+
+
+def log_likelihoods() -> dict[str, list[float]]:
+    """Return columns of log likelihoods, chain after chain, to six decimals.
+
+    12 columns are normal log densities along autoregressive chains (the autocorrelation goes from -0.3 to 0.8, the distance
+    of the observation from 0 to 3.5 sd); then one for each of `TAILS`, whose ratios 1 / likelihood are Pareto.
+    """
+    source = random.Random(PSIS["seed"])
+    columns: dict[str, list[float]] = {}
+    for i in range(12):
+        rho, distance, values = -0.3 + 0.1 * i, 3.5 * i / 11, []
+        for _ in range(PSIS["chains"]):
+            state = source.gauss(0.0, 1.0)
+            for _ in range(PSIS["draws"]):
+                state = rho * state + math.sqrt(1.0 - rho * rho) * source.gauss(0.0, 1.0)
+                values.append(-0.5 * (distance - 0.4 * state) ** 2 - 0.9189)
+        columns[f"normal_{i + 1}"] = values
+    for k in TAILS:
+        size = PSIS["chains"] * PSIS["draws"]
+        columns[f"pareto_{k}"] = [k * math.log(1.0 - source.random()) - 1.0 for _ in range(size)]
+    return {name: [round(value, 6) for value in values] for name, values in columns.items()}
+
+
+def write_log_likelihoods(path: Path) -> str:
+    """Write `log_likelihoods` to `path`, a column per observation; return its sha256."""
+    columns = log_likelihoods()
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def run_loo() -> dict[str, object]:
+    """Run psis_loo.R on `log_likelihoods`: what it printed, headed by the command and the CSV's sha256."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "log_likelihoods.csv"
+        digest = write_log_likelihoods(path)
+        done = subprocess.run(
+            ["Rscript", "--vanilla", str(HERE / "psis_loo.R"), str(path), str(PSIS["chains"])],
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+    printed: dict[str, object] = json.loads(done.stdout)
+    command = "python tests/oracle/make_reference.py loo"
+    inner = f"Rscript --vanilla tests/oracle/psis_loo.R log_likelihoods.csv {PSIS['chains']}"
+    return {
+        "command": command,
+        "runs": inner,
+        "data_sha256": digest,
+        "seed": PSIS["seed"],
+        "chains": PSIS["chains"],
+    } | printed
+
+
 def run_script(program: str) -> dict[str, object]:
     """Run radon_<program>.R on freshly prepared data: what it printed, headed by the command and the data's sha256."""
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -63,15 +125,19 @@ def run_script(program: str) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["prepare", "lme4", "jags"])
+    parser.add_argument("what", choices=["prepare", "lme4", "jags", "loo"])
     parser.add_argument("--into", type=Path, default=HERE / "reference", help="folder to write to")
     arguments = parser.parse_args()
     arguments.into.mkdir(parents=True, exist_ok=True)
     if arguments.what == "prepare":
         print(prepare(arguments.into / "radon_prepared.csv"))
         return
-    text = json.dumps(run_script(arguments.what), indent=2, ensure_ascii=False) + "\n"
-    (arguments.into / f"radon_{arguments.what}.json").write_text(text, encoding="utf-8")
+    if arguments.what == "loo":
+        name, record = "psis_loo_r", run_loo()
+    else:
+        name, record = f"radon_{arguments.what}", run_script(arguments.what)
+    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    (arguments.into / f"{name}.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

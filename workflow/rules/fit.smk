@@ -5,6 +5,17 @@
 # steps   fit (one job for all chains), check convergence, describe the model
 
 
+# Snakemake removes what a job made before as the job starts; the draws of a fit keep a second name until the run went
+# well. (Not `update()`: after a failed job it restores the old files and records them as made with the new parameters, so
+# the next run would take the draws of another model for this one's.)
+onstart:
+    rules.keep_previous(posteriors())
+
+
+onsuccess:
+    rules.drop_previous(posteriors())
+
+
 rule fit_model:
     """
     Fit {wildcards.model} of {wildcards.study} with PyMC and nutpie, all chains in one job.
@@ -15,9 +26,9 @@ rule fit_model:
     input:
         data=data_of,
     output:
-        posterior=update("results/{study}/models/{model}/posterior.nc"),
-        record=update("results/{study}/models/{model}/fit.json"),
-        timings=update("results/{study}/models/{model}/timings.json"),
+        posterior="results/{study}/models/{model}/posterior.nc",
+        record="results/{study}/models/{model}/fit.json",
+        timings="results/{study}/models/{model}/timings.json",
     log:
         "results/{study}/logs/fit_model.{model}.log",
     benchmark:

@@ -144,7 +144,7 @@ def refuse_unequal(scored: list[Candidate]) -> None:
             if record[key] != other_record[key]:
                 raise UnequalDataError(f"{pair}: one score is {record[key]}, the other {other_record[key]}")
         values = other_pointwise["elpd"].to_numpy(dtype=float)
-        if not np.isfinite(values).all():
+        if other.status == "ok" and not np.isfinite(values).all():
             bad = other_pointwise["row_id"].iloc[int(np.argmin(np.isfinite(values)))]
             raise UnequalDataError(f"model {other.model} has no finite score for row {bad}, so its sum means nothing")
 

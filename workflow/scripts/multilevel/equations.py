@@ -78,7 +78,7 @@ def _row_coefficients(design: Design, skip: set[str]) -> list[str]:
         if name in skip or term in done:
             continue
         same = [c for c, t in zip(design.coefficients, design.terms_of, strict=True) if t == term]
-        if len(same) > 3 or (len(same) > 1 and same[0] != name):
+        if len(same) > 3:
             done.add(term)
             parts.append(rf"\gamma_{{{_symbol(term)}[i]}}")
         elif name == INTERCEPT:
@@ -156,7 +156,7 @@ def _group_equations(
         vector = r" \\ ".join(rf"u{superscript}_{{{i},j}}" for i in range(size))
         cells = r" \\ ".join(
             " & ".join(
-                rf"\tau_{i}^2" if i == j else rf"\rho_{{{min(i, j)}{max(i, j)}}}\tau_{min(i, j)}\tau_{max(i, j)}"
+                rf"\tau{superscript}_{i}{{}}^2" if i == j else _covariance(superscript, min(i, j), max(i, j))
                 for j in range(size)
             )
             for i in range(size)
@@ -170,12 +170,17 @@ def _group_equations(
     return lines
 
 
+def _covariance(superscript: str, first: int, second: int) -> str:
+    deviations = rf"\tau{superscript}_{first}\,\tau{superscript}_{second}"
+    return rf"\rho{superscript}_{{{first}{second}}}\,{deviations}"
+
+
 def _plain(design: Design) -> str:
     predictors = list(dict.fromkeys(t for t in design.terms_of if t != INTERCEPT))
     first = (
         f"{design.response} is explained by {', '.join(predictors)}"
         if predictors
-        else f"{design.response} has one common mean"
+        else f"{design.response} has {'one common mean' if design.has_intercept else 'mean 0'}"
     )
     if not design.group_terms:
         return f"{first}; rows are independent given these, whatever group they belong to."

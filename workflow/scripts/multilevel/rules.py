@@ -6,11 +6,16 @@ Standard library only: the Snakefile imports this on every run.
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from multilevel import environments
 from multilevel.provenance import STACK, identity_digest
+
+PREVIOUS = "posterior.previous.nc"
+"""The draws of a fit that a run is about to make anew, kept until the run went well."""
 
 SPEC = ("formula", "family", "priors", "centred")
 """Keys of a model that decide its posterior, given the data."""
@@ -157,6 +162,22 @@ def without_fit(plans: dict[str, dict[str, Any]], versions: dict[str, str], resu
             if record.get("digest") != identity_digest(identity(plan, model, versions)):
                 found.append(f"{name}/{model}")
     return found
+
+
+def keep_previous(posteriors: list[str]) -> None:
+    """Give the draws of each fit a second name, ``posterior.previous.nc``, which takes no room and which nothing removes."""
+    for path in map(Path, posteriors):
+        if path.is_file():
+            previous = path.with_name(PREVIOUS)
+            previous.unlink(missing_ok=True)
+            with suppress(OSError):  # a file system without hard links: a failed refit loses the draws before it
+                os.link(path, previous)
+
+
+def drop_previous(posteriors: list[str]) -> None:
+    """Remove what `keep_previous` kept."""
+    for path in map(Path, posteriors):
+        path.with_name(PREVIOUS).unlink(missing_ok=True)
 
 
 def tell_failed(failed: list[str], path: Path) -> None:

@@ -73,7 +73,16 @@ def write_netcdf(path: Path, tree: xr.DataTree, encoding: dict[str, dict[str, An
         The groups to store.
     encoding
         Encoding of variables by group path, as `xarray.DataTree.to_netcdf` takes it.
+
+    Raises
+    ------
+    TypeError
+        When it is a Dataset, which would be stored without its group.
     """
+    import xarray as xr
+
+    if not isinstance(tree, xr.DataTree):
+        raise TypeError(f"a {type(tree).__name__} where a DataTree is stored")
     with atomic(path) as temporary:
         tree.to_netcdf(temporary, engine="netcdf4", encoding=encoding)
 
