@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -288,6 +288,7 @@ def test_weights_known_by_reason(elpd: list[list[float]], weights: list[float]) 
     np.testing.assert_allclose(comparison.stack(np.array(elpd)), weights, atol=1e-6)
 
 
+@settings(max_examples=50)
 @given(
     hnp.arrays(
         float, st.tuples(st.integers(2, 30), st.integers(2, 5)), elements=st.floats(-5000, 50, allow_subnormal=False)

@@ -87,6 +87,9 @@ DATA = dataset_of(
 )
 
 
+Z = r"\gamma_{\text{z}}\,\text{z}_i"
+
+
 def lines(text: str) -> list[str]:
     return [
         line for entry in equations.describe(design_of(text, DATA), "gaussian")["levels"] for line in entry["latex"]
@@ -105,9 +108,9 @@ def lines(text: str) -> list[str]:
         ("y ~ many", r"\eta_i = \gamma_{0} + \gamma_{\text{many}[i]}"),
         ("y ~ x_1 + offset(z)", r"\eta_i = \gamma_{0} + \gamma_{\text{x\_1}}\,\text{x\_1}_i + \text{offset}_i"),
         # Without a varying intercept nothing moves up.
-        ("y ~ x_1 + z + (0 + x_1 | g)", r"\eta_i = \beta_{0,j[i]}\,\text{x\_1}_i + \gamma_{0} + \gamma_{\text{z}}\,\text{z}_i"),
+        ("y ~ x_1 + z + (0 + x_1 | g)", rf"\eta_i = \beta_{{0,j[i]}}\,\text{{x\_1}}_i + \gamma_{{0}} + {Z}"),
         # Nor where rows belong to two groups.
-        ("y ~ z + (1 | g) + (1 | h)", r"\eta_i = \gamma_{0} + \gamma_{\text{z}}\,\text{z}_i + u^{(1)}_{0,j_{1}[i]} + u^{(2)}_{0,j_{2}[i]}"),
+        ("y ~ 0 + z + (1 | g) + (1 | h)", rf"\eta_i = {Z} + u^{{(1)}}_{{0,j_{{1}}[i]}} + u^{{(2)}}_{{0,j_{{2}}[i]}}"),
         ("y ~ 0 + (1 | g)", r"\eta_i = \beta_{0,j[i]}"),
     ],
 )  # fmt: skip

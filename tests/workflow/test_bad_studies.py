@@ -154,7 +154,7 @@ def test_bad_studies_start_nothing_and_touch_no_results(folder, runs):
     _, before, after = runs
     assert after == before
     assert not any(path.name.startswith("attacked") for path in folder.folder.rglob("*"))
-    assert not list((folder.folder / ".snakemake" / "locks").iterdir())
+    assert not list((folder.folder / ".snakemake" / "locks").glob("*"))
 
 
 def test_the_wrapper_says_no_more(folder):

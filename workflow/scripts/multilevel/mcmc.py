@@ -55,7 +55,20 @@ def pareto_smooth(log_likelihood: Array, r_eff: float) -> tuple[Array, float]:
         log p(y_i | theta_s), shape (S,).
     r_eff
         Relative efficiency of the draws, which sets the length of the tail.
+
+    Returns
+    -------
+    tuple
+        The log weights, and k: 0 where all weights are equal, infinite where all of the tail's are and no distribution
+        can be fitted to it (as after a chain that stuck), so that the weights stay as they are.
     """
-    log_weights, k = _STATS.psislw(log_likelihood, r_eff=r_eff)
+    if np.ptp(log_likelihood) == 0:
+        return np.full(len(log_likelihood), -np.log(len(log_likelihood))), 0.0
+    try:
+        log_weights, k = _STATS.psislw(log_likelihood, r_eff=r_eff)
+    except ValueError as error:
+        if "tail values are the same" not in str(error):
+            raise
+        log_weights, k = -log_likelihood, np.inf
     weights = np.asarray(log_weights, dtype=np.float64)
     return weights - np.logaddexp.reduce(weights), float(k)

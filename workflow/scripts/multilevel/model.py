@@ -164,7 +164,7 @@ def _distribution(
     columns: list[Any] = [np.asarray(column) for column in zip(*arguments, strict=True)]
     shape: dict[str, Any] = {"dims": dims} if dims else ({"shape": size} if size else {})
     if not shape:
-        columns = [float(column[0]) for column in columns]
+        columns = [column[0] for column in columns]  # not Python's floats: PyTensor takes 2.5 in single precision
     return _DISTRIBUTIONS[kind](name, columns, shape)
 
 

@@ -6,6 +6,7 @@ Vehtari, Gelman & Gabry (2017), Statistics and Computing 27:1413; Vehtari, Simps
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -35,13 +36,48 @@ def score(design: Design, draws: Draws, family: str) -> tuple[dict[str, Any], pd
     tuple
         The record, and a table with ``elpd``, ``p_loo``, ``pareto_k``, ``r_eff`` and ``mcse`` for each row.
     """
-    parts = [_block(log_density, draws) for _, log_density in likelihood.conditional(design, draws, family)]
-    table = pd.DataFrame({key: np.concatenate([part[key] for part in parts]) for key in parts[0]})
-    return summarise(table, draws.size), table
+    blocks = (log_density for _, log_density in likelihood.conditional(design, draws, family))
+    return from_log_density(blocks, draws.chains)
 
 
-def summarise(table: pd.DataFrame, size: int) -> dict[str, Any]:
-    """Return the record of pointwise values; `size` is the number of draws of all chains."""
+def from_log_density(blocks: Iterable[Array], chains: int) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Return the record and the pointwise values of log densities.
+
+    The Monte Carlo error of the total is that of the sum over rows of each draw's influence, because all rows share the
+    draws. (R's loo adds the rows' squared errors as if they did not; where a prior pulls all rows one way, that
+    understates the error by a factor of up to sqrt(N).)
+
+    Parameters
+    ----------
+    blocks
+        log p(y_i | theta_s) in blocks of rows, shape (S, rows) each, chains after one another.
+    chains
+        Number of chains.
+    """
+    rows: list[dict[str, float]] = []
+    total: Array = np.zeros(1)
+    for log_density in blocks:
+        for column in log_density.T:
+            values, influence = _smoothed(column, chains)
+            rows.append(values)
+            total = total + influence
+    mcse = mcmc.mcse_mean(len(total) * total.reshape(chains, -1)) if np.ptp(total) > 0 else 0.0
+    table = pd.DataFrame(rows)
+    return summarise(table, len(total), mcse), table
+
+
+def summarise(table: pd.DataFrame, size: int, mcse: float | None = None) -> dict[str, Any]:
+    """Return the record of pointwise values.
+
+    Parameters
+    ----------
+    table
+        What `pointwise` returned for each row.
+    size
+        Number of draws of all chains.
+    mcse
+        Monte Carlo error of the total; where it is not known, rows count as independent, as in R's loo.
+    """
     count = len(table)
     elpd, k = table["elpd"].to_numpy(), table["pareto_k"].to_numpy()
     threshold = k_threshold(size)
@@ -64,7 +100,7 @@ def summarise(table: pd.DataFrame, size: int) -> dict[str, Any]:
         "estimator": "PSIS",
         "elpd": float(elpd.sum()),
         "se": float(np.sqrt(count * np.var(elpd, ddof=1))),
-        "mcse": float(np.sqrt(np.square(table["mcse"]).sum())),
+        "mcse": float(np.sqrt(np.square(table["mcse"]).sum())) if mcse is None else mcse,
         "p_loo": float(table["p_loo"].sum()),
         "looic": float(-2 * elpd.sum()),
         "n_units": count,
@@ -80,12 +116,6 @@ def summarise(table: pd.DataFrame, size: int) -> dict[str, Any]:
 def k_threshold(size: int) -> float:
     """Return the k above which PSIS from that many draws is unreliable (Vehtari et al. 2024, section 3.2.4)."""
     return float(min(1 - 1 / np.log10(size), 0.7))
-
-
-def _block(log_density: Array, draws: Draws) -> dict[str, Array]:
-    """Return the pointwise values of a block, given log densities of shape (S, rows)."""
-    columns = [pointwise(log_density[:, i], draws.chains) for i in range(log_density.shape[1])]
-    return {key: np.array([column[key] for column in columns]) for key in columns[0]}
 
 
 def pointwise(log_density: Array, chains: int) -> dict[str, float]:
@@ -104,6 +134,11 @@ def pointwise(log_density: Array, chains: int) -> dict[str, float]:
         ``elpd``; ``p_loo`` (lpd - elpd); ``pareto_k``; ``r_eff``, the relative efficiency of p(y_i | theta_s); ``mcse``
         of elpd by the delta method (Vehtari et al. 2024, section 3.3).
     """
+    return _smoothed(log_density, chains)[0]
+
+
+def _smoothed(log_density: Array, chains: int) -> tuple[dict[str, float], Array]:
+    """Return what `pointwise` does, and the influence of each draw on elpd, shape (S,), which sums to zero."""
     density = np.exp(log_density - log_density.max())
     shaped = density.reshape(chains, -1)
     constant = np.ptp(density) == 0
@@ -112,7 +147,6 @@ def pointwise(log_density: Array, chains: int) -> dict[str, float]:
     log_weights, k = mcmc.pareto_smooth(log_density, r_eff)
     elpd = float(logsumexp(log_weights + log_density))
     lpd = float(logsumexp(log_density) - np.log(len(log_density)))
-    weights = np.exp(log_weights)
-    relative = np.exp(log_density - elpd)
-    variance = float(np.sum(np.square(weights) * np.square(relative - 1.0))) / r_eff
-    return {"elpd": elpd, "p_loo": lpd - elpd, "pareto_k": k, "r_eff": r_eff, "mcse": float(np.sqrt(variance))}
+    influence = np.exp(log_weights) * (np.exp(log_density - elpd) - 1.0)
+    mcse = float(np.sqrt(np.square(influence).sum() / r_eff))
+    return {"elpd": elpd, "p_loo": lpd - elpd, "pareto_k": k, "r_eff": r_eff, "mcse": mcse}, influence
