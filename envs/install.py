@@ -169,6 +169,10 @@ def ensure_packages(places: Places, held: int) -> None:
 
 def create(places: Places) -> None:
     """Make an empty environment, in place of a broken or half-filled one."""
+    if places.environment.is_symlink():
+        sys.exit(
+            f"{places.environment.name} is a link to {places.environment.resolve()}; remove it to have an environment made here."
+        )
     if places.environment.exists():
         say(f"{places.environment.name} is incomplete, broken or was moved here; it is made anew.")
         shutil.rmtree(places.environment)

@@ -51,13 +51,13 @@ def describe(
             "max": float(y.max()),
             "transformation": derived.get(response, ""),
         },
-        "columns": [_column(dataset, name, words) for name in used],
+        "columns": [_column(dataset, name, words, name in groups) for name in used],
         "groups": [_group(dataset, name) for name in groups],
         "fingerprint": {"rows": dataset.digests["row_id"], "response": dataset.digests[response], "n": len(y)},
     }
 
 
-def _column(dataset: Dataset, name: str, words: dict[str, dict[str, str]]) -> dict[str, Any]:
+def _column(dataset: Dataset, name: str, words: dict[str, dict[str, str]], is_group: bool) -> dict[str, Any]:
     values, field = dataset.frame[name], dataset.summary["fields"].get(name, {})
     entry: dict[str, Any] = {
         "name": name,
@@ -74,6 +74,8 @@ def _column(dataset: Dataset, name: str, words: dict[str, dict[str, str]]) -> di
             "levels": len(values.cat.categories),
             "reference": str(values.cat.categories[0]),
         }
+    if is_group:
+        return {**entry, "type": "grouping", "levels": len(code_levels(values)[1])}
     numbers = numeric(dataset.frame, name)
     return {
         **entry,

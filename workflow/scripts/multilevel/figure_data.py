@@ -28,8 +28,9 @@ BINS = 20
 
 def worst(found: list[Quantity], summary: pd.DataFrame, count: int = SHOWN) -> list[Quantity]:
     """Return the hyperparameters with the largest R-hat, in their own order."""
-    top = summary[summary["kind"] != "group"].sort_values("r_hat", ascending=False, kind="stable")["parameter"][:count]
-    names = set(top)
+    top = summary[summary["kind"] != "group"]
+    # An R-hat that cannot be computed is the worst of all.
+    names = set(top.sort_values("r_hat", ascending=False, kind="stable", na_position="first")["parameter"][:count])
     return [q for q in found if q.parameter in names]
 
 

@@ -24,6 +24,12 @@ REFUSED = "\\@`#"
 TRANSFORMS = ("C", "I", "bs", "cr", "cc", "cs", "poly", "scale", "center", "log", "log2", "log10", "exp")
 """Functions that may stand in the fixed part and in the effects of a group term."""
 
+BASES = ("bs", "cr", "cc", "cs", "poly")
+"""Functions that make several columns of one."""
+
+MAX_COLUMNS = 200
+"""Most columns that one of `BASES` may make."""
+
 CONTRASTS = ("treatment", "sum", "helmert", "poly", "diff", "backward", "forward")
 """Contrast codings that may stand in `C(x, contr.NAME(...))`."""
 
@@ -347,6 +353,13 @@ def _check_call(node: ast.Call, text: str, depth: int) -> None:
         _check_argument(value, text, depth + 1)
     if any(keyword.arg is None for keyword in node.keywords):
         raise FormulaError(f"'{text}' is not allowed in a formula (**)")
+    if name == "C" and any(keyword.arg == "levels" for keyword in node.keywords):
+        raise FormulaError(
+            f"'{text}': levels that 'levels=' leaves out would silently become the reference; filter or derive instead"
+        )
+    for value in [*node.args, *(keyword.value for keyword in node.keywords)]:
+        if isinstance(value, ast.Constant) and type(value.value) is int and name in BASES and value.value > MAX_COLUMNS:
+            raise FormulaError(f"'{text}': '{name}' makes at most {MAX_COLUMNS} columns, not {value.value}")
 
 
 def _check_argument(node: ast.AST, text: str, depth: int) -> None:

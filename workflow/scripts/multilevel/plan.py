@@ -17,7 +17,7 @@ from multilevel.default_priors import resolve, targets
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
 from multilevel.expressions import names as expression_names
 from multilevel.expressions import parse as parse_expression
-from multilevel.names import NAME_PATTERN
+from multilevel.names import NAME_PATTERN, RESERVED
 
 
 def read_config(path: Path, name: str = "") -> dict[str, Any]:
@@ -71,7 +71,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     data = _without_defaults(study.data.model_dump())
     models, problems = _models(study)
     comparisons, more = _comparisons(study)
-    problems += more + _expressions(data) + _unequal_responses(comparisons, models)
+    problems += more + _expressions(data)
     if problems:
         raise StudyError(problems, source)
     parsed = {name: formula.parse(model["formula"]) for name, model in models.items()}
@@ -85,7 +85,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         more, notes = _against_data(name, model, used[name], study.models[name], dataset)
         problems += more
         warnings += notes
-    problems = problems or _unused_priors(study.defaults.priors, models)
+    problems = problems or _unequal_responses(comparisons, models) + _unused_priors(study.defaults.priors, models)
     if problems:
         raise StudyError(_shared(problems), source)
     missing = dataset.summary["missing"]
@@ -159,6 +159,16 @@ def _models(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[Proble
                 Problem(f"{where}.formula", "names no response", "write 'y ~ ...' or set defaults.response")
             )
             continue
+        explained = formula.Formula(
+            None, parsed.fixed, parsed.offsets, parsed.group_terms
+        ).variables() | _offset_columns(parsed)
+        if response in explained:
+            problems.append(
+                Problem(
+                    f"{where}.formula", f"the response '{response}' cannot explain itself", "take it out on the right"
+                )
+            )
+            continue
         canonical = formula.Formula(response, parsed.fixed, parsed.offsets, parsed.group_terms)
         given = {**_normal(study.defaults.priors), **_normal(model.priors)}
         resolved[name] = {
@@ -184,8 +194,11 @@ def _unknown_family(where: str, name: str) -> Problem:
 def _prior_texts(where: str, given: dict[str, str]) -> list[Problem]:
     """Check priors as texts: the class exists, the distribution exists and has the right support."""
     problems = []
+    spelled: dict[str, str] = {}
     for target, text in given.items():
         place = f"{where}.{target}"
+        if (first := spelled.setdefault(priors.normalise(target), target)) != target:
+            problems.append(Problem(place, f"'{first}' and '{target}' are the same parameter", "keep one of them"))
         kind = priors.class_of(target)
         if kind not in priors.ALLOWED:
             problems.append(Problem(place, f"unknown parameter '{target}'", did_you_mean(kind, priors.ALLOWED)))
@@ -278,6 +291,15 @@ def _against_data(
         return [
             Problem(f"models.{name}.formula", f"unknown column '{column}'", did_you_mean(column, available))
             for column in unknown
+        ], []
+    if taken := sorted(used & RESERVED):
+        return [
+            Problem(
+                f"models.{name}.formula",
+                f"no column can be called '{column}' in a model",
+                "give it another name under data.rename",
+            )
+            for column in taken
         ], []
     design, problems, notes = preflight.check(name, model, dataset)
     if design is None or problems:

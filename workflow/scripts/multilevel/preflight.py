@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from multilevel import families
+from multilevel import families, formula
 from multilevel.dataset import Dataset
 from multilevel.design import INTERCEPT, Design, build
 from multilevel.errors import Problem, StudyError
 
 FEW_LEVELS = 5
+LARGEST = 1e100
+"""Largest value of a response or predictor: squares and their sums must stay finite."""
 
 
 def check(name: str, model: dict[str, Any], dataset: Dataset) -> tuple[Design | None, list[Problem], list[str]]:
@@ -36,9 +39,8 @@ def check(name: str, model: dict[str, Any], dataset: Dataset) -> tuple[Design | 
         design = build(model, dataset)
     except StudyError as error:
         return None, [Problem(where, p.message, p.hint) for p in error.problems], []
-    problems = [
-        Problem(where, message, hint) for message, hint in _response(design, model) + _fixed(design) + _groups(design)
-    ]
+    found = _response(design, model) + _one_level(model, dataset) + _fixed(design) + _groups(design)
+    problems = [Problem(where, message, hint) for message, hint in found]
     return design, problems, [f"Model {name}: {sentence}" for sentence in _warnings(design)]
 
 
@@ -55,9 +57,26 @@ def _response(design: Design, model: dict[str, Any]) -> list[tuple[str, str]]:
                 "",
             )
         ]
+    if np.ptp(y - design.offset) <= 1e-9 * np.ptp(y):
+        return [
+            (f"the response '{design.response}' equals its offset up to a constant, so there is nothing to model", "")
+        ]
+    if max(np.abs(y).max(), np.abs(design.x).max(initial=0.0)) > LARGEST:
+        return [(f"values beyond {LARGEST:g} are too large to compute with", "change the units")]
     if problem := families.get(model["family"]).support_problem(y):
         return [(f"the response '{design.response}' {problem}", "")]
     return []
+
+
+def _one_level(model: dict[str, Any], dataset: Dataset) -> list[tuple[str, str]]:
+    """Name text predictors with one level: they make no column, so the matrix does not show them."""
+    names = sorted(formula.column_names(formula.parse(model["formula"]).fixed))
+    columns = {name: dataset.frame[name] for name in names}
+    return [
+        (f"the predictor '{name}' is constant ('{column.iloc[0]}' in every row)", "leave it out")
+        for name, column in columns.items()
+        if isinstance(column.dtype, pd.CategoricalDtype) and column.nunique() < 2
+    ]
 
 
 def _fixed(design: Design) -> list[tuple[str, str]]:

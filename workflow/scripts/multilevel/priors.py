@@ -51,6 +51,9 @@ ALLOWED: dict[str, tuple[str, ...]] = {
 }
 """Which distributions each class of parameters takes."""
 
+SMALLEST = 1e-100
+"""Smallest size of an argument other than 0; the largest is its inverse."""
+
 _NEEDS_POSITIVE = {"sigma", "rate", "shape", "scale", "nu", "eta"}
 
 
@@ -123,6 +126,8 @@ def _number(node: ast.expr, text: str) -> float:
         node, sign = node.operand, -1.0
     value = node.value if isinstance(node, ast.Constant) else None
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
+        if value != 0 and not SMALLEST <= abs(value) <= 1 / SMALLEST:
+            raise FormulaError(f"'{text}': {value:g} is too extreme to compute with ({SMALLEST:g} to {1 / SMALLEST:g})")
         return sign * float(value)
     raise FormulaError(f"'{text}': '{ast.unparse(node)}' is no finite number")
 

@@ -182,7 +182,7 @@ def _read(root: Path, name: str, where: str) -> tuple[pd.DataFrame, TableRecord,
                 )
             ]
         )
-    fields = {f["name"]: f for f in resource.get("schema", {}).get("fields", [])}
+    fields = _fields(resource, path.parent / "datapackage.json", where)
     text_columns = {n: "str" for n, f in fields.items() if f.get("type") == "string"}
     try:
         header = pd.read_csv(path, nrows=0, encoding="utf-8-sig")
@@ -203,6 +203,11 @@ def _read(root: Path, name: str, where: str) -> tuple[pd.DataFrame, TableRecord,
         raise StudyError([Problem(where, f"'{name}' has no rows")])
     if duplicated := [c for c in header.columns if str(c).endswith(".1") and str(c)[:-2] in header.columns]:
         raise StudyError([Problem(where, f"'{name}' has the column '{duplicated[0][:-2]}' twice")])
+    if len(header.columns) == 1 and (found := next((c for c in ";\t|" if c in str(header.columns[0])), None)):
+        message = (
+            f"'{name}' has one column, '{str(header.columns[0])[:60]}': its values seem to be separated by {found!r}"
+        )
+        raise StudyError([Problem(where, message, "save it with commas")])
     if absent := [n for n in fields if n not in frame.columns]:
         raise StudyError(
             [Problem(where, f"'{name}' lacks the column '{absent[0]}' that its datapackage.json declares")]
@@ -235,6 +240,15 @@ def _package(path: Path, where: str) -> tuple[dict[str, Any], dict[str, Any]]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise StudyError([Problem(where, f"{package_path} is no data package ({error})")]) from None
     return resources.get(path.name, {}), package
+
+
+def _fields(resource: dict[str, Any], package: Path, where: str) -> dict[str, dict[str, Any]]:
+    """Return the fields that a data package declares for one table, by name."""
+    try:
+        fields = {str(f["name"]): dict(f) for f in dict(resource.get("schema") or {}).get("fields") or []}
+    except (TypeError, ValueError, KeyError):
+        raise StudyError([Problem(where, f"{package} declares no list of fields with names for this table")]) from None
+    return fields
 
 
 def _require(column: str, frame: pd.DataFrame, where: str) -> None:

@@ -127,17 +127,28 @@ def _group_sentence(record: Record, entry: Entry, rows: list[dict[str, Any]], *,
     opening = f"Under {strong(entry.model['label'])}{'' if is_best else ', the best that has group effects'}"
     name = ((record["data"] or {}).get("response") or {}).get("name")
     scale = f" of {code(name)}" if name and residual else " on the scale of the linear predictor"
-    spread = sentence_list(_spread(row) for row in rows)
+    spread = sentence_list(_spread(entry, row) for row in rows)
     return Markdown(
         f"{opening}, what the predictors leave unexplained{scale} has a standard deviation of {spread}{against}."
     )
 
 
-def _spread(row: dict[str, Any]) -> Markdown:
-    """Return how much the groups of one grouping differ, in two digits: more would not be plain language."""
+def _slopes(entry: Entry, row: dict[str, Any]) -> list[Markdown]:
+    """Return the effects that vary between the groups of a row's grouping."""
+    found = [r for r in entry.model["summary"] if r.get("kind") == "sd" and r.get("group") == row.get("group")]
+    return [code(r["effect"]) for r in found if not _is_intercept(r) and r.get("effect")]
+
+
+def _spread(entry: Entry, row: dict[str, Any]) -> Markdown:
+    """Return how much the groups of one grouping differ, in two digits: more would not be plain language.
+
+    Where effects vary too, the standard deviation is that of groups where their predictors are zero, and is called so.
+    """
+    slopes = _slopes(entry, row)
+    where = Markdown(f" where {sentence_list(slopes)} {'is' if len(slopes) == 1 else 'are'} 0" if slopes else "")
     group = code(row.get("group") or row.get("parameter"))
     mean, lower, upper = (significant(row.get(key), 2) for key in ("mean", "lower", "upper"))
-    return Markdown(f"{mean} between groups of {group} (95% interval {lower} to {upper})")
+    return Markdown(f"{mean} between groups of {group}{where} (95% interval {lower} to {upper})")
 
 
 def _left_out(record: Record) -> list[Markdown]:
