@@ -9,8 +9,9 @@ from fixtures import small_project
 
 pytestmark = pytest.mark.slow
 
-# Not even one point of this prior has a density of the data that a computer can hold, so the sampler cannot start.
-IMPOSSIBLE = {"sigma": "uniform(0, 1e-200)"}
+# The squared distance of the data from such a mean, in such a unit, is more than a computer can hold: the density is 0
+# everywhere, and the sampler finds no point to start from.
+IMPOSSIBLE = {"Intercept": "normal(1e100, 1)", "sigma": "uniform(0, 1e-100)"}
 COMPARISON = "results/small/comparisons/main.observation.csv"
 
 
