@@ -63,8 +63,20 @@ def wrapper(folder, *words):
     command = [sys.executable, "-m", "multilevel", "run", "--cores", "1", *words]
     environment = os.environ | {"PYTHONPATH": str(LIBRARY)}
     return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=heed_signals,  # noqa: PLW1509 (this process has no other threads)
     )
+
+
+def heed_signals():
+    """Undo what nohup or a shell's background job did to the tests: a child inherits the signals that they ignore."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def finished(process, seconds=30):
