@@ -60,7 +60,7 @@ URANIUM = r"\gamma_{\text{log\_uranium}}\,\text{log\_uranium}_j"
     ],
 )
 def test_the_radon_models_stand_as_a_textbook_writes_them(model: str, level_1: str, level_2: list[str]) -> None:
-    found = equations.describe(radon_design(model), "gaussian")
+    found = equations.describe(radon_design(model))
     first, *rest = found["levels"]
     assert first == {"level": 1, "title": "Level 1: rows (919)", "latex": [ROWS, level_1]}
     assert [entry["title"] for entry in rest] == (["Level 2: county (85)"] if level_2 else [])
@@ -70,7 +70,7 @@ def test_the_radon_models_stand_as_a_textbook_writes_them(model: str, level_1: s
 @pytest.mark.parametrize("model", MODELS)
 def test_every_coefficient_of_a_model_stands_in_its_equations_once(model: str) -> None:
     design = radon_design(model)
-    text = " ".join(line for entry in equations.describe(design, "gaussian")["levels"] for line in entry["latex"])
+    text = " ".join(line for entry in equations.describe(design)["levels"] for line in entry["latex"])
     gammas = re.findall(r"\\gamma_\{(0|\\text\{[^}]*\})", text)
     assert len(gammas) == len(set(gammas)) == len(dict.fromkeys(design.terms_of))
 
@@ -91,9 +91,7 @@ Z = r"\gamma_{\text{z}}\,\text{z}_i"
 
 
 def lines(text: str) -> list[str]:
-    return [
-        line for entry in equations.describe(design_of(text, DATA), "gaussian")["levels"] for line in entry["latex"]
-    ]
+    return [line for entry in equations.describe(design_of(text, DATA))["levels"] for line in entry["latex"]]
 
 
 @pytest.mark.parametrize(
@@ -159,6 +157,6 @@ def test_names_are_text_whatever_they_hold() -> None:
     ],
 )
 def test_a_sentence_says_the_same_in_words(text: str, sentence: str) -> None:
-    plain: Any = equations.describe(design_of(text, DATA), "gaussian")["plain"]
+    plain: Any = equations.describe(design_of(text, DATA))["plain"]
     assert sentence in plain
     assert plain.endswith(".")

@@ -25,8 +25,8 @@ def check_predictions(
     """Write the table of statistics and the densities of observed and replicated data."""
     data = dataset.read(Path(path_to_data))
     built = design.build(model, data)
-    replicates = checks.replicate(built, predictor.read(Path(path_to_posterior), built), model["family"], seed)
-    index = {group: design.code_levels(data.frame[group])[0] for group in groups}
+    replicates = checks.replicate(built, predictor.read(Path(path_to_posterior), built), seed)
+    index = {group: design.code_grouping(data.frame, group)[0] for group in groups}
     for table, path in (
         (checks.statistics(built.y, replicates, index), path_to_statistics),
         (checks.densities(built.y, replicates), path_to_densities),

@@ -38,26 +38,23 @@ STATISTICS: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def replicate(design: Design, draws: Draws, family: str, seed: int) -> Array:
+def replicate(design: Design, draws: Draws, seed: int) -> Array:
     """Return replicated responses, shape (replicates, rows).
 
     Parameters
     ----------
     design, draws
         The design and its posterior draws.
-    family
-        Name of the response distribution.
     seed
         The fit's seed; the replicates have a stream of their own.
     """
     count = min(MAX_REPLICATES, draws.size)
     chosen = draws.select(np.linspace(0, draws.size - 1, count).round().astype(int))
-    module = families.get(family)
+    module = families.get(design.family)
     rng = np.random.default_rng([seed, 1])
     out = np.empty((count, len(design.y)))
-    others = {name: chosen.others[name][:, None] for name in module.PARAMETERS[1:]}
     for rows in predictor.blocks(len(design.y), count):
-        out[:, rows] = module.draws(rng, predictor.linear_predictor(design, chosen, rows), **others)
+        out[:, rows] = module.draws(rng, **predictor.arguments(design, chosen, rows))
     return out
 
 

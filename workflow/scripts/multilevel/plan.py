@@ -11,11 +11,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from multilevel import families, formula, preflight, preparation, priors, schema, strict_yaml
+from multilevel import candidates, formula, preflight, preparation, priors, schema, strict_yaml
 from multilevel.dataset import Dataset
 from multilevel.default_priors import resolve, targets
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
-from multilevel.expressions import names as expression_names
 from multilevel.expressions import parse as parse_expression
 from multilevel.names import NAME_PATTERN, RESERVED
 
@@ -69,13 +68,13 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     if problems:
         raise StudyError(problems, source)
     data = _without_defaults(study.data.model_dump())
-    models, problems = _models(study)
+    models, problems = candidates.resolve(study)
     comparisons, more = _comparisons(study)
     problems += more + _expressions(data)
     if problems:
         raise StudyError(problems, source)
-    parsed = {name: formula.parse(model["formula"]) for name, model in models.items()}
-    used = {name: p.variables() | _offset_columns(p) for name, p in parsed.items()}
+    parsed = {name: formula.of_model(model) for name, model in models.items()}
+    used = {name: set().union(*(part.variables() for part in parts)) for name, parts in parsed.items()}
     try:
         dataset = preparation.prepare(data, set().union(*used.values()), root)
     except StudyError as error:
@@ -90,11 +89,12 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         raise StudyError(_shared(problems), source)
     missing = dataset.summary["missing"]
     for name, model in models.items():
-        model["columns"] = [*dict.fromkeys([parsed[name].response, *sorted(used[name])])]
-        model["groups"] = list(dict.fromkeys(t.group for t in parsed[name].group_terms))
-        model["varying_intercept"] = any(formula.has_intercept(t.effects) for t in parsed[name].group_terms)
+        first = parsed[name][0]
+        model["columns"] = [*dict.fromkeys([first.response, *sorted(used[name])])]
+        model["groups"] = list(dict.fromkeys(t.group for part in parsed[name] for t in part.group_terms))
+        model["varying_intercept"] = any(formula.has_intercept(t.effects) for t in first.group_terms)
         model["fingerprint"] = dataset.fingerprint(used[name])
-        model["response_fingerprint"] = dataset.digests[parsed[name].response or ""]
+        model["response_fingerprint"] = dataset.digests[first.response or ""]
         model["seed"] = seed(study.seed, path.stem, name)
     warnings += _same_models(models)
     sampler = {**config["sampler"], **{k: v for k, v in study.sampler.model_dump().items() if v is not None}}
@@ -126,88 +126,6 @@ def seed(study_seed: int, study: str, model: str) -> int:
     """Return the seed of one fit, a hash of its identity, so that adding a model changes no other's draws."""
     text = f"{study_seed}\x1f{study}\x1f{model}"
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
-
-
-def _models(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
-    """Resolve every model: canonical formula, family, priors with the study's defaults beneath."""
-    resolved: dict[str, dict[str, Any]] = {}
-    problems = _prior_texts("defaults.priors", study.defaults.priors)
-    if study.defaults.family not in families.names():
-        problems.append(_unknown_family("defaults.family", study.defaults.family))
-    for name, model in study.models.items():
-        where = f"models.{name}"
-        family = model.family or study.defaults.family
-        if model.family and model.family not in families.names():
-            problems.append(_unknown_family(f"{where}.family", model.family))
-        problems += _prior_texts(f"{where}.priors", model.priors)
-        try:
-            parsed = formula.parse(model.formula)
-            for offset in parsed.offsets:
-                parse_expression(offset)
-        except FormulaError as error:
-            problems.append(Problem(f"{where}.formula", str(error)))
-            continue
-        default = study.defaults.response
-        if parsed.response and default and parsed.response != default:
-            problems.append(
-                Problem(
-                    f"{where}.formula", f"the response '{parsed.response}' differs from defaults.response ('{default}')"
-                )
-            )
-        if not (response := parsed.response or default):
-            problems.append(
-                Problem(f"{where}.formula", "names no response", "write 'y ~ ...' or set defaults.response")
-            )
-            continue
-        explained = formula.Formula(
-            None, parsed.fixed, parsed.offsets, parsed.group_terms
-        ).variables() | _offset_columns(parsed)
-        if response in explained:
-            problems.append(
-                Problem(
-                    f"{where}.formula", f"the response '{response}' cannot explain itself", "take it out on the right"
-                )
-            )
-            continue
-        canonical = formula.Formula(response, parsed.fixed, parsed.offsets, parsed.group_terms)
-        given = {**_normal(study.defaults.priors), **_normal(model.priors)}
-        resolved[name] = {
-            "formula": str(canonical),
-            "family": family,
-            "priors": dict(sorted(given.items())),
-            "centred": model.centred,
-            "label": model.label or name,
-            "description": model.description or "",
-            "written": model.formula,
-        }
-    return resolved, problems
-
-
-def _normal(given: dict[str, str]) -> dict[str, str]:
-    return {priors.normalise(name): text.strip() for name, text in given.items()}
-
-
-def _unknown_family(where: str, name: str) -> Problem:
-    return Problem(where, f"unknown family '{name}'", did_you_mean(name, families.names()))
-
-
-def _prior_texts(where: str, given: dict[str, str]) -> list[Problem]:
-    """Check priors as texts: the class exists, the distribution exists and has the right support."""
-    problems = []
-    spelled: dict[str, str] = {}
-    for target, text in given.items():
-        place = f"{where}.{target}"
-        if (first := spelled.setdefault(priors.normalise(target), target)) != target:
-            problems.append(Problem(place, f"'{first}' and '{target}' are the same parameter", "keep one of them"))
-        kind = priors.class_of(target)
-        if kind not in priors.ALLOWED:
-            problems.append(Problem(place, f"unknown parameter '{target}'", did_you_mean(kind, priors.ALLOWED)))
-            continue
-        try:
-            priors.check_support(priors.parse(text), target)
-        except FormulaError as error:
-            problems.append(Problem(place, str(error)))
-    return problems
 
 
 def _comparisons(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
@@ -251,7 +169,7 @@ def _unequal_responses(comparisons: dict[str, dict[str, Any]], models: dict[str,
     """Refuse a comparison of models of different responses before anything is fitted."""
     problems = []
     for name, comparison in comparisons.items():
-        responses = {m: models[m]["formula"].split("~")[0].strip() for m in comparison["models"] if m in models}
+        responses = {m: formula.parse(models[m]["formula"]).response for m in comparison["models"] if m in models}
         first = next(iter(responses.items()), None)
         for model, response in responses.items():
             if first and response != first[1]:
@@ -277,10 +195,6 @@ def _expressions(data: dict[str, Any]) -> list[Problem]:
     return problems
 
 
-def _offset_columns(parsed: formula.Formula) -> set[str]:
-    return set().union(*(expression_names(parse_expression(o)) for o in parsed.offsets)) if parsed.offsets else set()
-
-
 def _against_data(
     name: str, model: dict[str, Any], used: set[str], written: schema.Model, dataset: Dataset
 ) -> tuple[list[Problem], list[str]]:
@@ -292,7 +206,7 @@ def _against_data(
             Problem(f"models.{name}.formula", f"unknown column '{column}'", did_you_mean(column, available))
             for column in unknown
         ], []
-    if taken := sorted(used & RESERVED):
+    if taken := sorted(c for c in used if c in RESERVED or c.endswith("_Intercept")):
         return [
             Problem(
                 f"models.{name}.formula",
@@ -304,7 +218,7 @@ def _against_data(
     design, problems, notes = preflight.check(name, model, dataset)
     if design is None or problems:
         return problems, notes
-    addressable = targets(design, model["family"])
+    addressable = targets(design)
     known = {priors.normalise(t) for t in addressable}
     for target in written.priors:
         if priors.normalise(target) not in known:
@@ -317,10 +231,10 @@ def _against_data(
             )
     # A default prior of the study may name a parameter that only some models have; one that none has is refused later.
     model["priors"] = {k: v for k, v in model["priors"].items() if k in known}
-    resolve(design, model["family"], model["priors"])
+    resolve(design, model["priors"])
     model["size"] = {
         "rows": len(design.y),
-        "coefficients": len(design.coefficients),
+        "coefficients": len(design.all_coefficients),
         "effects": int(sum(len(t.levels) * len(t.effects) for t in design.group_terms)),
     }
     return problems, notes
@@ -341,7 +255,7 @@ def _same_models(models: dict[str, dict[str, Any]]) -> list[str]:
     seen: dict[str, str] = {}
     notes = []
     for name, model in models.items():
-        identity = repr([model[key] for key in ("formula", "family", "priors", "centred")])
+        identity = repr([model[key] for key in ("formula", "family", "link", "parameters", "priors", "centred")])
         if identity in seen:
             notes.append(f"Models {seen[identity]} and {name} are the same model under two names.")
         seen.setdefault(identity, name)

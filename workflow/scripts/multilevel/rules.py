@@ -17,7 +17,7 @@ from multilevel.provenance import STACK, identity_digest
 PREVIOUS = "posterior.previous.nc"
 """The draws of a fit that a run is about to make anew, kept until the run went well."""
 
-SPEC = ("formula", "family", "priors", "centred")
+SPEC = ("formula", "family", "link", "parameters", "priors", "centred")
 """Keys of a model that decide its posterior, given the data."""
 
 
@@ -50,7 +50,7 @@ def identity(plan: dict[str, Any], model: str, versions: dict[str, str]) -> dict
 
 def responses(plan: dict[str, Any]) -> list[str]:
     """Return the responses of a study's models, in order of first use."""
-    return list(dict.fromkeys(m["formula"].split("~")[0].strip() for m in plan["models"].values()))
+    return list(dict.fromkeys(m["columns"][0] for m in plan["models"].values()))
 
 
 def groups(plan: dict[str, Any]) -> list[str]:

@@ -112,6 +112,11 @@ class Model(Closed):
 
     formula: Expression = Field(description="Formula as in lme4 and brms: `y ~ x + (1 + x | group)`.")
     family: str | None = Field(None, description="Distribution of the response; the study's default if left out.")
+    link: str | None = Field(None, description="Link of the formula's linear predictor; the family's own if left out.")
+    parameters: dict[Name, Expression] = Field(
+        default_factory=dict,
+        description="Linear predictors of other parameters, such as `sigma: 1 + x + (1 | group)` (on the log scale).",
+    )
     priors: dict[str, PriorText] = Field(
         default_factory=dict,
         description="Priors of this model, by parameter (`sd(county: floor)`), term (`b(county)`) or class (`b`, `sd`).",
