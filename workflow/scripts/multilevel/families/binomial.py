@@ -68,7 +68,8 @@ def _log_probabilities(eta: Array, link: str) -> tuple[Array, Array]:
         case "probit":
             return log_ndtr(eta), log_ndtr(-eta)
         case "cloglog":
-            rate = np.exp(eta)
+            with np.errstate(over="ignore"):  # beyond the largest number the rate is infinite, and log(1 - p) with it
+                rate = np.exp(eta)
             # log(1 - exp(-rate)), by expm1 where rate is small and by log1p where it is large.
             small = rate < np.log(2.0)
             log_p = np.where(
