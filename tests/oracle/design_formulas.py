@@ -1,9 +1,10 @@
-"""The data and the formulas whose design matrices are compared with R's and patsy's, made with the standard library alone."""
+"""Data and formulas that are compared with R and patsy, made with the standard library alone."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import math
 import random
 from pathlib import Path
 from typing import Any
@@ -68,9 +69,29 @@ def columns() -> dict[str, list[Any]]:
     }
 
 
-def write(path: Path) -> str:
-    """Write the data as CSV; return its sha256."""
-    data = columns()
+def response_columns() -> dict[str, list[Any]]:
+    """Return data with what may stand beside a response: weights, kinds of censoring, trials."""
+    source = random.Random(SEED + 1)
+    x = [round(source.gauss(0.0, 1.0), 3) for _ in range(60)]
+    z = [round(source.uniform(-1.0, 1.0), 3) for _ in x]
+    y = [round(1.0 + 0.7 * a + source.gauss(0.0, 0.8) * math.exp(0.5 * b), 3) for a, b in zip(x, z, strict=True)]
+    trials = [source.randint(1, 12) for _ in x]
+    chances = [1.0 / (1.0 + math.exp(0.3 - 0.8 * a)) for a in x]
+    return {
+        "y": y,
+        "x": x,
+        "z": z,
+        "w": [source.randint(1, 3) for _ in x],
+        "kind": [source.choice(["none", "none", "left", "right", "interval"]) for _ in x],
+        "upper": [round(value + source.uniform(0.2, 1.0), 3) for value in y],
+        "trials": trials,
+        "successes": [sum(source.random() < p for _ in range(n)) for n, p in zip(trials, chances, strict=True)],
+    }
+
+
+def write(path: Path, data: dict[str, list[Any]] | None = None) -> str:
+    """Write data, those of `columns` if left out, as CSV; return its sha256."""
+    data = columns() if data is None else data
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(data)

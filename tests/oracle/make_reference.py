@@ -5,6 +5,7 @@
     python tests/oracle/make_reference.py jags                 tests/oracle/reference/radon_jags.json   (15 minutes)
     python tests/oracle/make_reference.py loo                  tests/oracle/reference/psis_loo_r.json   (seconds)
     python tests/oracle/make_reference.py designs              tests/oracle/reference/designs_r.json    (seconds)
+    python tests/oracle/make_reference.py responses            tests/oracle/reference/response_terms.json (seconds)
     python tests/oracle/make_reference.py patsy                tests/oracle/reference/designs_patsy.json (needs patsy)
 
 Needs Rscript and the Debian packages r-cran-lme4, r-cran-jsonlite; for loo r-cran-loo; for JAGS also jags, r-cran-rjags,
@@ -126,6 +127,21 @@ def run_designs() -> dict[str, object]:
     return {"command": "python tests/oracle/make_reference.py designs", "data_sha256": digest} | printed
 
 
+def run_responses() -> dict[str, object]:
+    """Run response_terms.R on `design_formulas.response_columns`: what it printed, headed by the command."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "responses.csv"
+        digest = design_formulas.write(data, design_formulas.response_columns())
+        done = subprocess.run(
+            ["Rscript", "--vanilla", str(HERE / "response_terms.R"), str(data)],
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+    printed: dict[str, object] = json.loads(done.stdout)
+    return {"command": "python tests/oracle/make_reference.py responses", "data_sha256": digest} | printed
+
+
 def run_patsy() -> dict[str, object]:
     """Build the matrices of `design_formulas.IN_PATSY` with patsy."""
     import patsy
@@ -164,14 +180,19 @@ def run_script(program: str) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["prepare", "lme4", "jags", "loo", "designs", "patsy"])
+    parser.add_argument("what", choices=["prepare", "lme4", "jags", "loo", "designs", "patsy", "responses"])
     parser.add_argument("--into", type=Path, default=HERE / "reference", help="folder to write to")
     arguments = parser.parse_args()
     arguments.into.mkdir(parents=True, exist_ok=True)
     if arguments.what == "prepare":
         print(prepare(arguments.into / "radon_prepared.csv"))
         return
-    own = {"loo": ("psis_loo_r", run_loo), "designs": ("designs_r", run_designs), "patsy": ("designs_patsy", run_patsy)}
+    own = {
+        "loo": ("psis_loo_r", run_loo),
+        "designs": ("designs_r", run_designs),
+        "patsy": ("designs_patsy", run_patsy),
+        "responses": ("response_terms", run_responses),
+    }
     if arguments.what in own:
         name, run = own[arguments.what]
         record = run()

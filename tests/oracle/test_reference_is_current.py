@@ -84,3 +84,14 @@ def test_r_builds_the_stored_design_matrices(tmp_path: Path) -> None:
         for one, other in zip(design["x"]["values"], now["designs"][text]["x"]["values"], strict=True):
             assert other == pytest.approx(one, rel=1e-12, abs=1e-12), text
         assert [t["effects"] for t in now["designs"][text]["terms"]] == [t["effects"] for t in design["terms"]]
+
+
+def test_r_gives_the_stored_fits_of_response_terms(tmp_path: Path) -> None:
+    need_r("nlme", "survival", "jsonlite")
+    make_reference("responses", tmp_path)
+    now = json.loads((tmp_path / "response_terms.json").read_text(encoding="utf-8"))
+    before = json.loads((HERE / "reference" / "response_terms.json").read_text(encoding="utf-8"))
+    assert now["data_sha256"] == before["data_sha256"]
+    for name in ("predicted_sigma", "censored", "repeated_rows"):
+        assert now[name]["log_likelihood"] == pytest.approx(before[name]["log_likelihood"], rel=0, abs=1e-6), name
+        assert now[name]["b"] == pytest.approx(before[name]["b"], rel=0, abs=1e-4), name

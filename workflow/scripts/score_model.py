@@ -29,6 +29,7 @@ def score_model(
     fingerprint = {
         "rows": data.digests["row_id"],
         "response": data.digests[built.response],
+        "scored": design.scored(built),
         "n": len(built.y),
         "criterion": criterion,
     }

@@ -8,6 +8,7 @@ Rebuilt from data.nc by every job that needs it, so it is never stored.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
 from collections.abc import Callable
@@ -321,6 +322,18 @@ def _censoring(term: formula.ResponseTerm, response: str, frame: pd.DataFrame) -
             raise StudyError([Problem("", message)])
         found["cens_upper"] = upper
     return found
+
+
+def scored(design: Design) -> str:
+    """Return one digest of what decides how a row is scored besides its response: weights, censoring, trials.
+
+    Models that differ in it cannot be compared: a row of weight 2 counts twice, a censored one by a tail probability.
+    """
+    kept = {name: values for name, values in sorted(design.terms.items()) if name != "se"}
+    if not kept:
+        return "each row once, as observed"
+    parts = [name.encode() + values.astype("<f8").tobytes() for name, values in kept.items()]
+    return f"{', '.join(kept)} {hashlib.sha256(b'|'.join(parts)).hexdigest()[:12]}"
 
 
 def numeric(frame: pd.DataFrame, column: str) -> Array:

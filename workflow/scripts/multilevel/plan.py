@@ -166,20 +166,35 @@ def _comparisons(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[P
 
 
 def _unequal_responses(comparisons: dict[str, dict[str, Any]], models: dict[str, dict[str, Any]]) -> list[Problem]:
-    """Refuse a comparison of models of different responses before anything is fitted."""
+    """Refuse a comparison of models of different responses, or of rows scored differently, before anything is fitted."""
     problems = []
     for name, comparison in comparisons.items():
-        responses = {m: formula.parse(models[m]["formula"]).response for m in comparison["models"] if m in models}
-        first = next(iter(responses.items()), None)
-        for model, response in responses.items():
-            if first and response != first[1]:
+        parsed = {m: formula.parse(models[m]["formula"]) for m in comparison["models"] if m in models}
+        first = next(iter(parsed), "")
+        for model, found in parsed.items():
+            if found.response != parsed[first].response:
                 message = (
-                    f"'{model}' models '{response}' and '{first[0]}' models '{first[1]}': "
+                    f"'{model}' models '{found.response}' and '{first}' models '{parsed[first].response}': "
                     "scores of different responses cannot be compared"
                 )
                 problems.append(Problem(f"comparisons.{name}.models", message, "compare models of one response"))
                 break
+            own, other = (_scored(f) for f in (found, parsed[first]))
+            if own != other:
+                message = (
+                    f"'{model}' counts rows {own or 'once each'} and '{first}' {other or 'once each'}: "
+                    "such scores cannot be compared"
+                )
+                hint = "give all models of a comparison the same weights, trials and censoring"
+                problems.append(Problem(f"comparisons.{name}.models", message, hint))
+                break
     return problems
+
+
+def _scored(parsed: formula.Formula) -> str:
+    """Return what decides how a row is scored besides its response, as written; known standard errors do not."""
+    terms = [str(t) for t in parsed.response_terms if t.name != "se"]
+    return f"by {' and '.join(terms)}" if terms else ""
 
 
 def _expressions(data: dict[str, Any]) -> list[Problem]:

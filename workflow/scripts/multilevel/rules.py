@@ -144,7 +144,7 @@ def report_plan(plan: dict[str, Any]) -> str:
         "warnings",
     )
     models = {
-        name: {key: model[key] for key in ("formula", "family", "priors", "label", "description")}
+        name: {key: model[key] for key in ("formula", "family", "link", "parameters", "priors", "label", "description")}
         for name, model in plan["models"].items()
     }
     return json.dumps({**{key: plan[key] for key in kept}, "models": models})

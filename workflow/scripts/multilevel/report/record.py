@@ -127,8 +127,8 @@ def _read_model(study_dir: Path, name: str, model: Mapping[str, Any], is_missing
         "name": name,
         "label": label_of(name, model.get("label")),
         "description": model.get("description") or "",
-        "formula": model.get("formula") or "",
-        "family": model.get("family") or "",
+        "formula": _formula(model),
+        "family": _family(model),
         "priors": model.get("priors") or {},
         "folder": folder.as_posix(),
         "equations": _read_json(study_dir / folder / "equations.json"),
@@ -149,6 +149,18 @@ def _read_model(study_dir: Path, name: str, model: Mapping[str, Any], is_missing
         "scores": {path.stem: _read_json(path) for path in sorted((study_dir / folder / "scores").glob("*.json"))},
         "figures": _find_figures(study_dir, folder / "figures", MODEL_FIGURES),
     }
+
+
+def _formula(model: Mapping[str, Any]) -> str:
+    """Return the formula of the response and those of other parameters, as one text."""
+    others = (f"{parameter} ~ {text}" for parameter, text in (model.get("parameters") or {}).items())
+    return ", ".join([str(model.get("formula") or ""), *others])
+
+
+def _family(model: Mapping[str, Any]) -> str:
+    """Return the family, with its link where that is not the identity."""
+    family, link = model.get("family") or "", model.get("link") or "identity"
+    return str(family) if link == "identity" else f"{family} ({link} link)"
 
 
 def _nothing_fitted() -> dict[str, Any]:
