@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import re
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from fixtures.r_formulas import FORMULAS, REFERENCE
 from fixtures.small_data import dataset_of, design_of
 
 from multilevel.dataset import Dataset
 
-ORACLE = Path(__file__).resolve().parents[1] / "oracle"
-REFERENCE = ORACLE / "reference"
-
-
-def module() -> Any:
-    spec = importlib.util.spec_from_file_location("design_formulas", ORACLE / "design_formulas.py")
-    assert spec is not None
-    assert spec.loader is not None
-    made = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(made)
-    return made
-
-
-FORMULAS = module()
 R = json.loads((REFERENCE / "designs_r.json").read_text(encoding="utf-8"))
 PATSY = json.loads((REFERENCE / "designs_patsy.json").read_text(encoding="utf-8"))
 

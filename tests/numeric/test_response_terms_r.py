@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixtures.r_formulas import FORMULAS, REFERENCE
 from fixtures.small_data import dataset_of
-from numeric.test_design_matrices_r import FORMULAS, REFERENCE
 
 from multilevel import design, likelihood, predictor
 from multilevel.dataset import Dataset

@@ -134,6 +134,63 @@ def test_problems_of_the_shape_come_with_their_lines(tmp_path: Path) -> None:
             "comparisons: {ys: {models: [a, b]}, all: {models: ['*']}}",
             f"comparisons.all.models: 'c' models 'count_' and 'a' models 'y': {DIFFERENT}",
         ),
+        (
+            "a: {formula: 'y ~ x'}\nb: {formula: 'y | weights(x + 1) ~ 1'}",
+            "",
+            "comparisons.main.models: 'b' counts rows by weights(x + 1) and 'a' once each: such scores cannot be compared; "
+            "give all models of a comparison the same weights, trials and censoring",
+        ),
+        (
+            "a: {formula: y ~ x, parameters: {sgima: 1 + x}}",
+            "",
+            "models.a.parameters.sgima: the family gaussian has no parameter 'sgima' to predict; did you mean 'sigma'?",
+        ),
+        (
+            "a: {formula: y ~ x, parameters: {mu: 1 + x}}",
+            "",
+            "models.a.parameters.mu: the family gaussian has no parameter 'mu' to predict; its linear predictor is the formula's",
+        ),
+        (
+            "a: {formula: y ~ x, parameters: {sigma: y ~ 1 + x}}",
+            "",
+            "models.a.parameters.sigma: 'y ~ 1 + x' names a response; the formula of a parameter has only a right-hand side",
+        ),
+        (
+            "a: {formula: y ~ x, parameters: {sigma: 1 + y}}",
+            "",
+            "models.a.parameters.sigma: the response 'y' cannot explain itself",
+        ),
+        (
+            "a: {formula: y | se(id) ~ x, parameters: {sigma: 1 + x}}",
+            "",
+            "models.a.parameters.sigma: 'sigma' is known here, because the formula gives standard errors; "
+            "write se(s, sigma=true) to estimate it beside them",
+        ),
+        (
+            "a: {formula: count_ | trials(id + 1) ~ x}",
+            "",
+            "models.a.formula: the family gaussian takes no trials(); families that take it: binomial",
+        ),
+        (
+            "a: {formula: y ~ x, link: logit}",
+            "",
+            "models.a.link: the family gaussian has no link 'logit'; did you mean 'log'?",
+        ),
+        (
+            "a: {formula: count_ | trials(x) ~ floor, family: binomial}",
+            "",
+            "models.a.formula: the response 'count_' has more successes than trials (5 of 0 in row 6, 7 rows in all)",
+        ),
+        (
+            "a: {formula: y ~ x, parameters: {sigma: 1 + flor}}",
+            "",
+            "models.a.formula: unknown column 'flor'; did you mean 'floor'?",
+        ),
+        (
+            "a: {formula: y ~ (1 | county:flor)}",
+            "",
+            "models.a.formula: unknown column 'flor'; did you mean 'floor'?",
+        ),
         ("a: {formula: 'y ~ x + offset(lgo(x))'}", "", "models.a.formula: 'lgo(x)': the function 'lgo' is not allowed"),
         ("a: {formula: 'y ~ x + offset(xx)'}", "", "models.a.formula: unknown column 'xx'; did you mean 'x'?"),
         ("a: {formula: county ~ x}", "", "models.a.formula: the column 'county' is text (such as 'A') where numbers are needed"),
