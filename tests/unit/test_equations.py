@@ -160,3 +160,43 @@ def test_a_sentence_says_the_same_in_words(text: str, sentence: str) -> None:
     plain: Any = equations.describe(design_of(text, DATA))["plain"]
     assert sentence in plain
     assert plain.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("text", "family", "parameters", "expected"),
+    [
+        ("y | se(z + 1) ~ x_1", "gaussian", {}, [r"\text{y}_i \sim \operatorname{Normal}(\eta_i,\ s_i^2)"]),
+        ("y | se(z, sigma=true) ~ 1", "gaussian", {}, [r"\operatorname{Normal}(\eta_i,\ \sigma^2 + s_i^2)"]),
+        (
+            "y ~ x_1 + (1 | p | g)",
+            "gaussian",
+            {"sigma": "1 + z + (1 | p | g)"},
+            [
+                r"\text{y}_i \sim \operatorname{Normal}(\eta_i,\ \sigma_i^2)",
+                r"\eta_i = \gamma_{0} + \gamma_{\text{x\_1}}\,\text{x\_1}_i + u^{(1)}_{0,j_{1}[i]}",
+                r"\log \sigma_i = \delta_{0} + \delta_{\text{z}}\,\text{z}_i + u^{(1)}_{1,j_{1}[i]}",
+                r"\rho^{(1)}_{01}\,\tau^{(1)}_0\,\tau^{(1)}_1",
+            ],
+        ),
+        (
+            "y | trials(9) ~ x_1",
+            "binomial",
+            {},
+            [r"\operatorname{Binomial}(n_i,\ p_i)", r"\operatorname{logit}(p_i) = \eta_i = \gamma_{0}"],
+        ),
+    ],
+)
+def test_other_parameters_and_response_terms_are_written_out(
+    text: str, family: str, parameters: dict[str, str], expected: list[str]
+) -> None:
+    design = design_of(text, DATA, family, **parameters)
+    found = [line for entry in equations.describe(design)["levels"] for line in entry["latex"]]
+    for part in expected:
+        assert any(part in line for line in found), (part, found)
+
+
+def test_the_sentence_names_the_parameter_that_an_effect_is_on() -> None:
+    design = design_of("y ~ (1 | p | g)", DATA, sigma="1 + (1 + z | p | g)")
+    assert (
+        "its own level and level of sigma and effect of z on sigma, correlated" in equations.describe(design)["plain"]
+    )
