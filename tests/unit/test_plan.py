@@ -103,7 +103,7 @@ d: {formula: "y ~ x", priors: {b(county): "normal(0, 1)", "sd(county)": exponent
 
 def test_problems_of_the_shape_come_with_their_lines(tmp_path: Path) -> None:
     assert problems(tmp_path, "a: {formula: y ~ x, lable: x}", "seed: -1") == [
-        "seed (line 5): input should be greater than or equal to 0 (found -1)",
+        "seed (line 5): -1 is too small; it must be at least 0",
         "models.a.lable (line 4): unknown key 'lable'; did you mean 'label'?",
     ]
 
@@ -245,7 +245,8 @@ def test_a_default_response_stands_where_a_formula_names_none(tmp_path: Path) ->
 
 def test_one_model_under_two_names_is_noted(tmp_path: Path) -> None:
     planned = made(tmp_path, "a: {formula: y ~ x}\nb: {formula: y ~ 1 + x}")
-    assert "Models a and b are the same model under two names." in planned["warnings"]
+    assert "Models a and b are the same model under two names; it is fitted once, as a." in planned["warnings"]
+    assert (list(planned["models"]), planned["aliases"], planned["comparisons"]) == (["a"], {"b": "a"}, {})
 
 
 def test_sampler_settings_of_a_study_go_before_those_of_config(tmp_path: Path) -> None:
