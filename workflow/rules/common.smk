@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 from multilevel import code, rules, study
 from multilevel.errors import StudyError
-from multilevel.names import NAME_PATTERN
+from multilevel.names import MODEL_PATTERN, NAME_PATTERN
 
 try:
     STUDIES, NOT_FITTED = study.load_all(
@@ -47,7 +47,7 @@ LOCKED = rules.locked(ROOT / "envs" / "requirements.lock")
 
 wildcard_constraints:
     study=NAME_PATTERN,
-    model=NAME_PATTERN,
+    model=MODEL_PATTERN,
     comparison=NAME_PATTERN,
     fingerprint="[0-9a-f]{64}",
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from multilevel import families, formula, priors, schema
 from multilevel.errors import FormulaError, Problem, did_you_mean
 from multilevel.formula import Formula
+from multilevel.grid import Cell
 
 
-def resolve(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
-    """Resolve every model: canonical formulas, family, link, priors with the study's defaults beneath.
+def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
+    """Resolve every cell of the grid: canonical formulas, family, link, priors with the study's defaults beneath.
 
     Returns
     -------
@@ -21,28 +23,32 @@ def resolve(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[Proble
     problems = prior_problems("defaults.priors", study.defaults.priors)
     if study.defaults.family not in families.names():
         problems.append(_unknown_family("defaults.family", study.defaults.family))
-    for name, model in study.models.items():
-        where = f"models.{name}"
+    for name, cell in cells.items():
+        model, where = cell.written, f"models.{cell.model}"
         family = model.family or study.defaults.family
-        if model.family and model.family not in families.names():
-            problems.append(_unknown_family(f"{where}.family", model.family))
-        problems += prior_problems(f"{where}.priors", model.priors)
+        known = family in families.names()
+        if model.family and not known:
+            problems.append(_unknown_family(cell.place("family"), model.family))
+        for place, texts in cell.priors:
+            problems += prior_problems(place, texts)
         parsed, found = _formula(f"{where}.formula", model.formula, study.defaults.response)
         parameters, more = _parameters(where, model, parsed, family)
         problems += found + more
         if parsed is None:
             continue
-        if family in families.names():
-            problems += _fits_family(where, parsed, family, model.link)
-        given = {**_normal(study.defaults.priors), **_normal(model.priors)}
+        if known:
+            problems += _fits_family(cell, parsed, family)
+        given: dict[str, str] = {}
+        for texts in (study.defaults.priors, *(texts for _, texts in cell.priors)):
+            given |= _normal(texts)
         resolved[name] = {
             "formula": str(parsed),
             "family": family,
-            "link": model.link or (families.get(family).LINKS[0] if family in families.names() else ""),
+            "link": model.link or (families.get(family).LINKS[0] if known else ""),
             "parameters": {parameter: part.right_hand_side() for parameter, part in parameters.items()},
             "priors": dict(sorted(given.items())),
             "centred": model.centred,
-            "label": model.label or name,
+            "label": cell.label(model.label or cell.model),
             "description": model.description or "",
             "written": model.formula,
         }
@@ -100,23 +106,24 @@ def _parameters(
     return found, problems
 
 
-def _fits_family(where: str, parsed: Formula, family: str, link: str | None) -> list[Problem]:
+def _fits_family(cell: Cell, parsed: Formula, family: str) -> list[Problem]:
     """Check that the family takes what stands beside the response, and the link."""
-    module = families.get(family)
+    module, link = families.get(family), cell.written.link
     problems = []
     for term in parsed.response_terms:
         if term.name not in module.RESPONSE_TERMS:
             able = [name for name in families.names() if term.name in families.get(name).RESPONSE_TERMS]
             hint = f"families that take it: {', '.join(able)}" if able else ""
-            problems.append(Problem(f"{where}.formula", f"the family {family} takes no {term.name}()", hint))
+            problems.append(
+                Problem(f"models.{cell.model}.formula", f"the family {family} takes no {term.name}()", hint)
+            )
     if link and link not in module.LINKS:
-        problems.append(
-            Problem(f"{where}.link", f"the family {family} has no link '{link}'", did_you_mean(link, module.LINKS))
-        )
+        message = f"the family {family} has no link '{link}'"
+        problems.append(Problem(cell.place("link"), message, did_you_mean(link, module.LINKS)))
     return problems
 
 
-def _normal(given: dict[str, str]) -> dict[str, str]:
+def _normal(given: Mapping[str, str]) -> dict[str, str]:
     return {priors.normalise(name): text.strip() for name, text in given.items()}
 
 
@@ -124,7 +131,7 @@ def _unknown_family(where: str, name: str) -> Problem:
     return Problem(where, f"unknown family '{name}'", did_you_mean(name, families.names()))
 
 
-def prior_problems(where: str, given: dict[str, str]) -> list[Problem]:
+def prior_problems(where: str, given: Mapping[str, str]) -> list[Problem]:
     """Check priors as texts: the class exists, the distribution exists and has the right support."""
     problems = []
     spelled: dict[str, str] = {}

@@ -147,7 +147,8 @@ def report_plan(plan: dict[str, Any]) -> str:
         name: {key: model[key] for key in ("formula", "family", "link", "parameters", "priors", "label", "description")}
         for name, model in plan["models"].items()
     }
-    return json.dumps({**{key: plan[key] for key in kept}, "models": models})
+    aliases = {"aliases": plan["aliases"]} if plan.get("aliases") else {}
+    return json.dumps({**{key: plan[key] for key in kept}, **aliases, "models": models})
 
 
 def without_fit(plans: dict[str, dict[str, Any]], versions: dict[str, str], results: Path) -> list[str]:

@@ -116,7 +116,12 @@ def load_all(
             if len(errors) == 1
             else StudyError([Problem("", str(error)) for error in errors], "several studies")
         )
-    return plans, {name: [m for m in plan["models"] if f"{name}/{m}" in failed] for name, plan in plans.items()}
+    without: dict[str, list[str]] = {}
+    for name, plan in plans.items():
+        named = {m for m in (*plan["models"], *plan.get("aliases", {})) if f"{name}/{m}" in failed}
+        fitted = {plan.get("aliases", {}).get(m, m) for m in named}
+        without[name] = [m for m in plan["models"] if m in fitted]
+    return plans, without
 
 
 def _override(config: dict[str, Any], overrides: dict[str, Any], config_path: Path) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def build_record(study_dir: Path, plan: Mapping[str, Any], missing: Sequence[str
         ``results/<study>``.
     plan
         The resolved study: ``study``, ``title``, ``question``, ``citation``, ``data``, ``models``, ``comparisons``,
-        ``seed``, ``sampler``, ``warnings``.
+        ``seed``, ``sampler``, ``warnings``; ``aliases`` where several names are one model.
     missing
         What the workflow could not make: names of models, or paths relative to `study_dir`.
 
@@ -88,6 +88,7 @@ def build_record(study_dir: Path, plan: Mapping[str, Any], missing: Sequence[str
             for name, comparison in comparisons.items()
             for unit in (comparison or {}).get("leave_out") or ["observation"]
         ],
+        "aliases": {str(name): str(kept) for name, kept in (plan.get("aliases") or {}).items()},
         "figures": {name: _find_figures_about(study_dir, name) for name in STUDY_FIGURES},
         "provenance": _read_json(study_dir / "provenance.json"),
     }
