@@ -301,6 +301,12 @@ def _against_data(
             )
             for column in taken
         ], []
+    if dated := [c for c in sorted(formula.parse(model["formula"]).variables()) if dataset.frame[c].dtype.kind == "M"]:
+        hint = "derive a number from it, such as days_between(start, visit) or year(visit)"
+        return [
+            Problem(f"models.{name}.formula", f"the column '{c}' holds dates, which no model takes", hint)
+            for c in dated
+        ], []
     design, problems, notes = preflight.check(name, model, dataset)
     if design is None or problems:
         return problems, notes
