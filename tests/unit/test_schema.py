@@ -99,7 +99,10 @@ def test_every_problem_of_the_models_is_told(models: str, problems: list[str]) -
         ("{}", ["data.table: the key 'table' is missing"]),
         ("{table: a, join: {table: b}}", ["data.join (line 3): {'table': 'b'} should be a list"]),
         ("{table: a, join: [{table: b}]}", ["data.join[0].by: the key 'by' is missing"]),
-        ("{table: a, join: [{table: b, by: 5}]}", ["data.join[0].by (line 3): 5 should be text or a list; quote it"]),
+        (
+            "{table: a, join: [{table: b, by: 5}]}",
+            ["data.join[0].by (line 3): 5 should be text or a list or a mapping; quote it"],
+        ),
         (
             "{table: a, join: [{table: b, by: k, cardinality: many}]}",
             [

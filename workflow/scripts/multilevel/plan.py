@@ -289,6 +289,12 @@ def _against_data(
             for column in taken
         ]
         return _Checked(problems, [])
+    if dated := sorted(c for c in used if dataset.frame[c].dtype.kind == "M"):
+        hint = "derive a number from it, such as days_between(start, visit) or year(visit)"
+        problems = [
+            Problem(f"{where}.formula", f"the column '{c}' holds dates, which no model takes", hint) for c in dated
+        ]
+        return _Checked(problems, [])
     spec = {key: model[key] for key in rules.SPEC if key != "priors"}
     key = repr({name: value for name, value in spec.items() if name != "centred"})
     if key not in designs:

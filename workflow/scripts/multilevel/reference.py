@@ -103,7 +103,10 @@ def page() -> str:
         "Columns, numbers, text, `+ - * / // % **`, comparisons, `and`, `or`, `not`, `in [...]`, and the functions "
         + ", ".join(f"`{f}`" for f in expressions.FUNCTIONS)
         + ". `where(condition, a, b)` chooses by row; `mean`, `sd` and the like are over all rows; "
-        "`group_mean(x, g)` is the mean of `x` in each row's own group.",
+        "`group_mean(x, g)` is the mean of `x` in each row's own group. Conditions count as 1 and 0. Dates are subtracted from "
+        "each other and counted in days, `days(visit - start)`, which is also `days_between(start, visit)`; "
+        "`days_between(group_min(visit, subject), visit)` counts from each subject's first; they compare with text such as "
+        "`'2020-01-31'`. Columns whose levels are `ordered` compare in that order.",
         "## Families",
         _listing(families.names(), families.get),
         "## Structures over the levels of a group",
@@ -164,7 +167,8 @@ def _words(annotation: Any) -> str:
         return _words(annotation.__origin__)
     if arguments and all(isinstance(a, str) for a in arguments):
         return " or ".join(f"`{a}`" for a in arguments)
-    return " or ".join(dict.fromkeys(_words(a) for a in arguments))
+    words = list(dict.fromkeys(_words(a) for a in arguments))
+    return " or ".join(word for word in words if word != "whole number" or "number" not in words)
 
 
 def _default(info: FieldInfo) -> str:

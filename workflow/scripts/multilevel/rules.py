@@ -75,8 +75,13 @@ def labels(plan: dict[str, Any], models: list[str]) -> str:
     return json.dumps({name: plan["models"][name]["label"] for name in models})
 
 
+def data(plan: dict[str, Any]) -> str:
+    """Return what is done to the data, as JSON; the order of steps is kept, because a derived column may use earlier ones."""
+    return json.dumps(plan["data"])
+
+
 def raw_tables(plan: dict[str, Any], root: Path) -> list[str]:
-    """Return the raw tables of a study and the data packages beside them, relative to the project folder."""
+    """Return every file that the data section reads: raw tables and the data packages beside them, as the study names them."""
     found: list[str] = []
     for name in [plan["data"]["table"], *(join["table"] for join in plan["data"].get("join", []))]:
         package = Path(name).parent / "datapackage.json"

@@ -5,6 +5,7 @@ Everything else that describes the files (the JSON Schema for editors, the refer
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
@@ -20,6 +21,15 @@ Text = Annotated[str, StringConstraints(max_length=5_000)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 PriorText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Named = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+"""A column as a file names it."""
+
+Value = (
+    Annotated[str, StringConstraints(max_length=500)]
+    | Annotated[int, Field(ge=-(2**53), le=2**53)]
+    | Annotated[float, Field(gt=-1e308, allow_inf_nan=False)]
+)
+"""A level, code or occasion as YAML gives it; quoted or not."""
 
 
 class Closed(BaseModel):
@@ -28,11 +38,44 @@ class Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Join(Closed):
-    """One table joined to the base table."""
+class Source(Closed):
+    """One table and how to read it."""
 
-    table: str = Field(description="Path of the table to join, relative to the project folder.")
-    by: Column | list[Column] = Field(description="Column or columns that both tables share and are matched on.")
+    table: str = Field(
+        description="Path of the table, relative to the project folder: `.csv`, `.tsv` or `.parquet`, as it is or followed "
+        "by `.gz`, `.bz2`, `.xz`, `.zst` or `.zip` (one file in it)."
+    )
+    separator: Annotated[str, StringConstraints(min_length=1, max_length=1)] | None = Field(
+        None, description="What separates the fields of a text format; a comma in `.csv`, a tab in `.tsv` if left out."
+    )
+    decimal: Literal[".", ","] | None = Field(
+        None, description="What stands before the decimals of a number in a text format; a full stop if left out."
+    )
+    thousands: Literal[",", ".", " ", "'", "_"] | None = Field(
+        None, description="What groups the digits of large numbers in a text format, as in 1,000; nothing if left out."
+    )
+    encoding: Annotated[str, StringConstraints(min_length=1, max_length=50)] | None = Field(
+        None, description="Encoding of a text format, such as `cp1252`, `latin-1` or `utf-16`; UTF-8 if left out."
+    )
+    missing: list[Value] | dict[Named, list[Value]] | None = Field(
+        None,
+        description='Codes that mean missing, in all columns (`[".", -99]`) or by column (`{age: [999]}`), besides the empty '
+        "field and NA of text formats; taken out before types are guessed.",
+    )
+    text: list[Named] | None = Field(
+        None, description="Columns that are text whatever they look like, such as codes with leading zeros."
+    )
+    rename: dict[Column, str] | None = Field(
+        None, description="New column names: `new_name: name in the table`, for names with dots or blanks."
+    )
+
+
+class Join(Source):
+    """One table joined to the rows so far. Its rows are known by columns of the base table or of a table joined before."""
+
+    by: Column | list[Column] | dict[Column, Column] = Field(
+        description="Column or columns that rows are matched on; `{name here: name in the joined table}` where they differ."
+    )
     cardinality: Literal["many_to_one", "one_to_one"] = Field(
         "many_to_one", description="How rows match; checked. `many_to_one`: the joined table has one row for each key."
     )
@@ -40,6 +83,26 @@ class Join(Closed):
         "error", description="What to do with a row of the base table without a partner: refuse, or fill with missing."
     )
     columns: list[Column] | None = Field(None, description="Columns to take from the joined table; all if left out.")
+
+
+class Reshape(Closed):
+    """Wide to long: a row of the table becomes one row for each occasion, known by its identifier and the occasion (`s1:2`)."""
+
+    id: Column | list[Column] | None = Field(
+        None, description="Column or columns that identify a row of the wide table; checked."
+    )
+    new_id: Column | None = Field(
+        None, description="New column that numbers the rows of the wide table, where no column identifies them."
+    )
+    columns: dict[Column, list[Named | None] | Named] = Field(
+        description="New measured columns, each with the columns of the wide table that it is made of, occasion by occasion "
+        "(`{bdi: [bdi_2m, bdi_3m]}`, `null` where it was not measured), or with a pattern (`{bdi: 'bdi_{month}m'}`)."
+    )
+    into: dict[Column, list[Value]] | None = Field(
+        None,
+        description="New columns that tell the occasions apart, with a value for each (`{month: [2, 3]}`); a pattern says this "
+        "itself, in braces.",
+    )
 
 
 class Centre(Closed):
@@ -60,19 +123,23 @@ class Group(Closed):
     )
 
 
-class Data(Closed):
-    """The data of a study: one base table and what is done to it."""
+class Data(Source):
+    """The data of a study: one base table and what is done to it.
 
-    table: str = Field(
-        description="Path of the base table (CSV), relative to the project folder; one row per observation."
-    )
-    join: list[Join] = Field(default_factory=list, description="Tables joined to the base table, in this order.")
+    It is done in this order: read every table (take out missing codes, guess types, rename), reshape the base table, join the
+    others, read dates, derive, filter, drop incomplete rows, nest groups, centre, order levels.
+    """
+
     id: Column | None = Field(
         None, description="Column that identifies a row of the base table; the row number is used if left out."
     )
-    rename: dict[Column, str] = Field(
-        default_factory=dict,
-        description="New column names: `new_name: name in the table`, for names with dots or blanks.",
+    reshape: Reshape | None = Field(
+        None, description="How a wide base table becomes a long one, before anything is joined to it."
+    )
+    join: list[Join] = Field(default_factory=list, description="Tables joined to the base table, in this order.")
+    dates: dict[Column, Annotated[str, StringConstraints(min_length=1, max_length=100)]] | None = Field(
+        None,
+        description="Columns of dates with their format: `%d.%m.%Y` and the like, or `iso`. Parquet says itself which are dates.",
     )
     derive: dict[Column, Expression] = Field(
         default_factory=dict, description="New columns as expressions of earlier ones, such as `log(expected)`."
@@ -83,9 +150,19 @@ class Data(Closed):
     centre: dict[Column, Centre] = Field(
         default_factory=dict, description="New centred columns, computed on the rows that are used."
     )
+    categorical: list[Column] | None = Field(
+        None,
+        description="Columns whose numbers are codes of levels, such as zones 1, 2 and 3; text is categorical anyway.",
+    )
+    ordered: dict[Column, Annotated[list[Value], Field(min_length=2)]] | None = Field(
+        None,
+        description="Levels of a categorical column in their order, `{severity: [low, medium, high]}`; any other value is an "
+        "error. Contrasts stay those of treatment: each level against the first, or against `reference`.",
+    )
     reference: dict[Column, str] = Field(
         default_factory=dict,
-        description="Reference level of a categorical column; the first in sorted order otherwise.",
+        description="Reference level of a categorical column; the first otherwise: in declared order, in that of a Parquet "
+        "dictionary, or sorted.",
     )
     groups: dict[Column, Group] = Field(default_factory=dict, description="Groupings that are more than a column.")
     units: dict[Column, Text] = Field(
@@ -363,8 +440,10 @@ def _explain(kind: type[Closed], found: _Found, wanted: list[str], lines: dict[s
     if error == "missing":
         return Problem(where, f"the key '{last}' is missing")
     if error == "literal_error":
-        expected = str(context["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
-        return Problem(where, f"'{value}' is not one of the choices", did_you_mean(str(value), expected))
+        expected = [a or b for a, b in re.findall(r"'(.*?)'(?=, | or |$)|\"(.*?)\"", str(context["expected"]))]
+        marks = any(not choice.isidentifier() for choice in expected)
+        hint = f"choose from {' '.join(map(repr, expected))}" if marks else did_you_mean(str(value), expected)
+        return Problem(where, f"'{value}' is not one of the choices", hint)
     if error == "string_pattern_mismatch":
         return Problem(where, *_no_name(str(value), context["pattern"] == NAME_ALONE, "[key]" in found.item["loc"]))
     if error in _BOUNDS:
@@ -407,7 +486,8 @@ def _keys_at(kind: type[BaseModel], parts: list[Any]) -> list[str]:
     here: Any = kind
     for part in parts:
         here = _inside(here, part)
-    return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []
+    shapes = [shape for shape in (here, *get_args(here)) if isinstance(shape, type) and issubclass(shape, BaseModel)]
+    return list(shapes[0].model_fields) if shapes else []
 
 
 def _inside(annotation: Any, part: Any) -> Any:
