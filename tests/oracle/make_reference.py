@@ -21,12 +21,15 @@ import math
 import os
 import random
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
-import design_formulas
-
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))  # this file is run as a script and imported by tests
+
+from oracle import design_formulas  # noqa: E402
+
 DATA = HERE.parents[1] / "data" / "radon"
 COLUMNS = ("log_radon", "floor", "log_uranium", "county")
 
