@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import gaussian_kde, skew
 
-from multilevel import families, predictor
+from multilevel import likelihood, predictor
 from multilevel.design import Design
 from multilevel.predictor import Draws
 
@@ -50,11 +50,10 @@ def replicate(design: Design, draws: Draws, seed: int) -> Array:
     """
     count = min(MAX_REPLICATES, draws.size)
     chosen = draws.select(np.linspace(0, draws.size - 1, count).round().astype(int))
-    module = families.get(design.family)
     rng = np.random.default_rng([seed, 1])
     out = np.empty((count, len(design.y)))
     for rows in predictor.blocks(len(design.y), count):
-        out[:, rows] = module.draws(rng, **predictor.arguments(design, chosen, rows))
+        out[:, rows] = likelihood.draws_of_rows(design, rng, rows, predictor.arguments(design, chosen, rows))
     return out
 
 

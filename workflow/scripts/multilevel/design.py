@@ -102,6 +102,8 @@ class Predictor:
         Standard deviation of each column's numeric part, 1 for the intercept and factor contrasts.
     offset
         Sum of the offsets, shape (rows,).
+    centre
+        Means of the columns of X other than the intercept over all rows, where X holds only some of them (`aggregate`).
     """
 
     parameter: str
@@ -111,6 +113,7 @@ class Predictor:
     terms_of: tuple[str, ...]
     scales: Array
     offset: Array
+    centre: Array | None = None
 
     @property
     def intercept(self) -> str:
@@ -126,6 +129,11 @@ class Predictor:
     def slopes(self) -> list[int]:
         """Positions of the coefficients other than the intercept."""
         return [i for i, name in enumerate(self.coefficients) if name != self.intercept]
+
+    @property
+    def means(self) -> Array:
+        """Means over rows of the columns of X other than the intercept: where an intercept's prior stands."""
+        return self.x[:, self.slopes].mean(axis=0) if self.centre is None else self.centre
 
 
 @dataclass(frozen=True)
@@ -148,7 +156,8 @@ class Design:
         The group terms of all predictors.
     terms
         What stands beside the response, shape (rows,) each: ``trials``, ``weights``, ``se``, ``cens`` (-1 left, 0 not,
-        1 right, 2 interval) and ``cens_upper`` (the upper end of an interval).
+        1 right, 2 interval) and ``cens_upper`` (the upper end of an interval), ``lb`` and ``ub`` (the bounds of a
+        truncated response).
     """
 
     response: str
@@ -272,6 +281,9 @@ def _response_terms(parsed: formula.Formula, frame: pd.DataFrame) -> dict[str, A
         if term.name == "cens":
             found |= _censoring(term, parsed.response or "", frame)
             continue
+        if term.name == "trunc":
+            found |= _bounds(term, parsed.response or "", frame)
+            continue
         values = _row_values(term.arguments[0], frame, str(term))
         if term.name in {"weights", "se"} and (values < 0).any():
             raise StudyError([_negative(term, values)])
@@ -324,8 +336,28 @@ def _censoring(term: formula.ResponseTerm, response: str, frame: pd.DataFrame) -
     return found
 
 
+def _bounds(term: formula.ResponseTerm, response: str, frame: pd.DataFrame) -> dict[str, Array]:
+    """Return the bounds of a truncated response, between which every response lies."""
+    y = numeric(frame, response)
+    found = {name: _row_values(text, frame, str(term)) for name, text in zip(term.names, term.arguments, strict=True)}
+    lower, upper = found.get("lb", np.full(y.shape, -np.inf)), found.get("ub", np.full(y.shape, np.inf))
+    if (empty := lower >= upper).any():
+        row = int(np.argmax(empty))
+        message = f"{term}: the bounds of row {row + 1} leave nothing between {lower[row]:g} and {upper[row]:g}"
+        raise StudyError([Problem("", message, "lb must be below ub")])
+    if (outside := (y < lower) | (y > upper)).any():
+        row = int(np.argmax(outside))
+        side = f"below lb = {lower[row]:g}" if y[row] < lower[row] else f"above ub = {upper[row]:g}"
+        message = (
+            f"the response '{response}' lies outside the bounds of {term} in {int(outside.sum())} rows "
+            f"({y[row]:g} in row {row + 1}, {side})"
+        )
+        raise StudyError([Problem("", message, "truncated values are never observed; filter those rows")])
+    return found
+
+
 def scored(design: Design) -> str:
-    """Return one digest of what decides how a row is scored besides its response: weights, censoring, trials.
+    """Return one digest of what decides how a row is scored besides its response: weights, censoring, bounds, trials.
 
     Models that differ in it cannot be compared: a row of weight 2 counts twice, a censored one by a tail probability.
     """

@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt_untyped
+from pymc.distributions.transforms import Interval
 
-from multilevel import default_priors, families, responses
+from multilevel import default_priors, distributions, families, responses
 from multilevel.design import Design, Predictor, Term
-from multilevel.priors import Prior
+from multilevel.priors import LOWEST, Prior
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
 
@@ -64,7 +65,7 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
         eta = etas.pop(first)
         inverse = families.get(design.family).OTHER_LINKS
         others = {name: responses.INVERSE_LINKS[inverse[name]](value) for name, value in etas.items()}
-        others |= {name: _variable(name, [by_name[name]], None) for name in design.scalars}
+        others |= {name: _scalar(name, by_name[name]) for name in design.scalars}
         responses.get(design.family).add(design, eta, others)
     return model
 
@@ -80,7 +81,7 @@ def _fixed_part(part: Predictor, priors: Mapping[str, Prior]) -> Any:
     columns = part.x[:, part.slopes]
     eta: Any = np.zeros(len(part.x))
     if part.has_intercept:
-        columns = columns - columns.mean(axis=0)
+        columns = columns - part.means
         eta = _variable(variable_name("intercept", part), [priors[part.intercept]], None)
     if names:
         own = [priors[default_priors.coefficient_name(n)] for n in names]
@@ -156,6 +157,16 @@ def _times(column: np.ndarray, effect: Any) -> Any:
     return effect if (column == 1.0).all() else column * effect
 
 
+def _scalar(name: str, prior: Prior) -> Any:
+    """Return a parameter with one value for all rows; its prior is cut off where its values start (`priors.LOWEST`)."""
+    if (lowest := LOWEST.get(name)) is None:
+        return _variable(name, [prior], None)
+    ends = (max(lowest, prior.arguments[0]), prior.arguments[1]) if prior.name == "uniform" else (lowest, None)
+    columns = [np.asarray(value) for value in prior.arguments]
+    pm.Potential(f"{name}_above", np.asarray(-distributions.log_survival(prior, lowest)))
+    return _DISTRIBUTIONS[prior.name](name, columns, {"default_transform": Interval(*ends)})
+
+
 def _variable(name: str, priors: Sequence[Prior], dims: str | None) -> Any:
     """Return a scalar (dims None) or a vector of parameters; one vector variable for each distribution among the priors."""
     kinds = sorted({p.name for p in priors})
@@ -193,5 +204,6 @@ _DISTRIBUTIONS: dict[str, Any] = {
     "gamma": lambda n, a, s: pm.Gamma(n, alpha=a[0], beta=a[1], **s),
     "inverse_gamma": lambda n, a, s: pm.InverseGamma(n, alpha=a[0], beta=a[1], **s),
     "lognormal": lambda n, a, s: pm.LogNormal(n, a[0], a[1], **s),
+    "beta": lambda n, a, s: pm.Beta(n, alpha=a[0], beta=a[1], **s),
     "uniform": lambda n, a, s: pm.Uniform(n, a[0], a[1], **s),
 }

@@ -16,8 +16,9 @@ Array = NDArray[np.float64]
 PARAMETERS = ("mu", "sigma")
 LINKS = ("identity", "log")
 OTHER_LINKS = {"sigma": "log"}
-RESPONSE_TERMS = ("weights", "se", "cens")
+RESPONSE_TERMS = ("weights", "se", "cens", "trunc")
 KIND = "continuous"
+SYMBOL = "Normal"
 
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -30,6 +31,11 @@ def location_and_scale(y: Array, terms: Mapping[str, Array], link: str) -> tuple
     if link == "log":
         return float(np.log(max(float(np.mean(y)), np.finfo(float).tiny))), 1.0
     return float(np.mean(y)), float(np.std(y, ddof=1))
+
+
+def unit_of(y: Array) -> float:
+    """Return what the prior of sigma is scaled by: the sd of the response (ddof 1)."""
+    return float(np.std(y, ddof=1))
 
 
 def default_priors(scale: float) -> dict[str, tuple[str, tuple[float, ...]]]:

@@ -1,0 +1,32 @@
+"""Zero-inflated binomial likelihood: 0 with probability zi, else binomial."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from multilevel.design import Design
+from multilevel.responses import _zeros, binomial, observe
+from multilevel.responses._special import number
+
+ONE = number(1.0)
+
+
+def add(design: Design, eta: Any, others: Mapping[str, Any]) -> None:
+    """Add the response to the model that is being built."""
+    observe(design, eta, others, log_density, log_cdf, log_survival)
+
+
+def log_density(y: Any, eta: Any, link: str, zi: Any, trials: Any = ONE) -> Any:
+    """Return log P(Y = y)."""
+    return _zeros.inflated_log_density(y, zi, binomial.log_density(y, eta, link, trials))
+
+
+def log_cdf(y: Any, eta: Any, link: str, zi: Any, trials: Any = ONE) -> Any:
+    """Return log P(Y <= y)."""
+    return _zeros.inflated_log_cdf(y, zi, binomial.log_cdf(y, eta, link, trials))
+
+
+def log_survival(y: Any, eta: Any, link: str, zi: Any, trials: Any = ONE) -> Any:
+    """Return log P(Y > y)."""
+    return _zeros.inflated_log_survival(y, zi, binomial.log_survival(y, eta, link, trials))
