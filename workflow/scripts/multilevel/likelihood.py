@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from multilevel import families, intervals, predictor, truncation
 from multilevel.design import Design
+from multilevel.families._special import log_between
 from multilevel.predictor import Draws
 
 Array = NDArray[np.float64]
@@ -110,12 +111,8 @@ def _of_columns(arguments: Mapping[str, Any], chosen: NDArray[np.bool_]) -> dict
 
 
 def _log_interval(module: ModuleType, lower: Array, upper: Array, arguments: Mapping[str, Any]) -> Array:
-    """Return log P(lower < Y <= upper), from the tail in which it loses no digits."""
-    below = module.log_cdf(lower, **arguments), module.log_cdf(upper, **arguments)
-    above = module.log_survival(upper, **arguments), module.log_survival(lower, **arguments)
-    small, large = (np.where(below[1] < above[1], a, b) for a, b in zip(below, above, strict=True))
-    with np.errstate(
-        divide="ignore", invalid="ignore"
-    ):  # an empty interval, or one in no tail's reach, has probability 0
-        difference = np.minimum(np.where(np.isneginf(small), -np.inf, small - large), 0.0)
-        return np.asarray(large + np.log(-np.expm1(difference)))
+    """Return log P(lower < Y <= upper): of a mixture by its own function, of others by differences of tails."""
+    if hasattr(module, "log_interval"):
+        return np.asarray(module.log_interval(lower, upper, **arguments))
+    below, above = ([f(end, **arguments) for end in (lower, upper)] for f in (module.log_cdf, module.log_survival))
+    return log_between((below[0], below[1]), (above[0], above[1]))

@@ -163,7 +163,7 @@ def _scalar(name: str, prior: Prior) -> Any:
         return _variable(name, [prior], None)
     ends = (max(lowest, prior.arguments[0]), prior.arguments[1]) if prior.name == "uniform" else (lowest, None)
     columns = [np.asarray(value) for value in prior.arguments]
-    pm.Potential(f"{name}_above", np.asarray(-distributions.log_survival(prior, lowest)))
+    pm.Potential(f"{name}_above", pt.as_tensor(np.asarray(-distributions.log_survival(prior, lowest))))
     return _DISTRIBUTIONS[prior.name](name, columns, {"default_transform": Interval(*ends)})
 
 

@@ -30,6 +30,8 @@ A family module defines
     ``log_density`` keeps every constant.
 ``log_cdf(y, eta, ...)``, ``log_survival(y, eta, ...)``
     Log probabilities of a value up to y and above it, for censored and truncated responses.
+``log_interval(lower, upper, eta, ...)``
+    log P(lower < Y <= upper), where a family has more than a difference of these: a mixture, in which neither tail is small.
 
 Moments, densities and probabilities are those of the whole distribution; `likelihood` makes truncated ones of them.
 Files whose names start with an underscore hold what several families share.

@@ -110,6 +110,21 @@ def log1mexp(x: Array) -> Array:
         )
 
 
+def log_between(below: tuple[Array, Array], above: tuple[Array, Array]) -> Array:
+    """Return log P(lower < Y <= upper), from the tail in which it loses no digits.
+
+    Parameters
+    ----------
+    below, above
+        log P(Y <= .) and log P(Y > .), each at the lower and at the upper end.
+    """
+    lower_tail = below[1] < above[0]
+    small, large = np.where(lower_tail, below[0], above[1]), np.where(lower_tail, below[1], above[0])
+    with np.errstate(divide="ignore", invalid="ignore"):  # an empty interval has probability 0
+        difference = np.minimum(np.where(np.isneginf(small), -np.inf, small - large), 0.0)
+        return np.asarray(large + np.log(-np.expm1(difference)))
+
+
 def log_share(p: Array | float) -> tuple[Array, Array]:
     """Return log p and log(1 - p) of a probability; one that rounds to 0 or 1 counts as the number next to it."""
     p = np.clip(np.asarray(p, dtype=np.float64), 1e-300, 1.0 - 2.0**-53)
@@ -185,9 +200,9 @@ def _beta_tail(deep: Mask, a: Array, b: Array, x: Array, log_x: Array, log_y: Ar
     for m in range(FRACTION_TERMS, -1, -1):
         value = 1.0 - (u + m) * (u + v + m) * z / ((u + 2.0 * m) * (u + (2.0 * m + 1.0))) / value
         if m:
-            value = 1.0 + m * (v - m) * z / ((u + (2.0 * m - 1.0)) * (u + 2.0 * m)) / value
+            value = 1.0 + m * (v - m) * z / ((u + (2.0 * m - 1.0)) * (u + 2.0 * m)) / np.maximum(value, SMALLEST)
     log_b = log_beta(u, np.log(u), v, np.log(v))
-    return np.asarray(u * log_z + v * log_1mz - np.log(u) - log_b - np.log(value))
+    return np.asarray(u * log_z + v * log_1mz - np.log(u) - log_b - np.log(np.maximum(value, SMALLEST)))
 
 
 def _log_pair(p: Array, q: Array, low: Mask, log_p: Array, high: Mask, log_q: Array) -> tuple[Array, Array]:

@@ -32,6 +32,11 @@ def inflated_log_survival(y: Array, zi: Array | float, base: Array) -> Array:
     return np.asarray(np.where(y >= 0, log_share(zi)[1] + base, 0.0))
 
 
+def inflated_log_interval(lower: Array, zi: Array | float, between: Array, up_to: Array) -> Array:
+    """Return log P(lower < Y <= upper): that of the base `between`, or all `up_to` the upper end where 0 is part of it."""
+    return np.asarray(np.where(lower >= 0, log_share(zi)[1] + between, up_to))
+
+
 def inflated_draws(rng: np.random.Generator, zi: Array | float, base: Array) -> Array:
     """Return draws of the base, some of them replaced by 0."""
     return np.where(rng.random(base.shape) < zi, 0.0, base)
@@ -39,13 +44,15 @@ def inflated_draws(rng: np.random.Generator, zi: Array | float, base: Array) -> 
 
 def inflated_mean(zi: Array | float, mean: Array) -> Array:
     """Return the mean of a mixture of 0 and a base with that mean."""
-    return np.asarray((1.0 - np.asarray(zi)) * mean)
+    with np.errstate(invalid="ignore"):
+        return np.where(np.asarray(zi) < 1.0, (1.0 - np.asarray(zi)) * mean, 0.0)
 
 
 def inflated_variance(zi: Array | float, mean: Array, variance: Array) -> Array:
     """Return the variance of a mixture of 0 and a base with that mean and variance."""
     zi = np.asarray(zi)
-    return np.asarray((1.0 - zi) * (variance + zi * np.square(mean)))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where(zi < 1.0, (1.0 - zi) * (variance + (zi * mean) * mean), 0.0)
 
 
 def hurdle_log_density(y: Array, hu: Array | float, base: Array, log_not_zero: Array) -> Array:
@@ -72,6 +79,11 @@ def hurdle_log_survival(y: Array, hu: Array | float, above: Array, log_not_zero:
     return np.asarray(np.where(y >= 0, log_share(hu)[1] + np.minimum(above - log_not_zero, 0.0), 0.0))
 
 
+def hurdle_log_interval(lower: Array, hu: Array | float, between: Array, up_to: Array, log_not_zero: Array) -> Array:
+    """Return log P(lower < Y <= upper): that of the base `between`, or all `up_to` the upper end where 0 is part of it."""
+    return np.asarray(np.where(lower >= 0, log_share(hu)[1] + np.minimum(between - log_not_zero, 0.0), up_to))
+
+
 def hurdle_draws(rng: np.random.Generator, hu: Array | float, positive: Array) -> Array:
     """Return draws of the base without 0, some of them replaced by 0."""
     return np.where(rng.random(positive.shape) < hu, 0.0, positive)
@@ -79,8 +91,8 @@ def hurdle_draws(rng: np.random.Generator, hu: Array | float, positive: Array) -
 
 def hurdle_mean(hu: Array | float, log_mean: Array, log_not_zero: Array) -> Array:
     """Return the mean of 0 or else of a base without 0, from the log of the base's mean."""
-    with np.errstate(over="ignore"):
-        return np.asarray((1.0 - np.asarray(hu)) * np.exp(log_mean - log_not_zero))
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.where(np.asarray(hu) < 1.0, (1.0 - np.asarray(hu)) * np.exp(log_mean - log_not_zero), 0.0)
 
 
 def hurdle_variance(hu: Array | float, log_mean: Array, ratio: Array, log_not_zero: Array) -> Array:

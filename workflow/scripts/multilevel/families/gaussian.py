@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 from multilevel import links
+from multilevel.families._special import LARGEST
 
 Array = NDArray[np.float64]
 
@@ -63,20 +64,23 @@ def log_density(
 ) -> Array:
     """Return log N(y | mu, sigma^2 + se^2), constants included."""
     scale = scale_of(sigma, se)
-    z = (y - links.inverse(link, eta)) / scale
-    return np.asarray(-0.5 * z * z - np.log(scale) - _LOG_SQRT_2PI)
+    with np.errstate(over="ignore"):  # far from the mean the density is 0
+        z = (y - links.inverse(link, eta)) / scale
+        return np.asarray(-0.5 * z * z - np.log(scale) - _LOG_SQRT_2PI)
 
 
 def log_cdf(y: Array, eta: Array, sigma: Array | float = 0.0, se: Array | float = 0.0, link: str = "identity") -> Array:
     """Return log P(Y <= y)."""
-    return np.asarray(log_ndtr((y - links.inverse(link, eta)) / scale_of(sigma, se)))
+    with np.errstate(over="ignore"):
+        return np.asarray(log_ndtr((y - links.inverse(link, eta)) / scale_of(sigma, se)))
 
 
 def log_survival(
     y: Array, eta: Array, sigma: Array | float = 0.0, se: Array | float = 0.0, link: str = "identity"
 ) -> Array:
     """Return log P(Y > y)."""
-    return np.asarray(log_ndtr((links.inverse(link, eta) - y) / scale_of(sigma, se)))
+    with np.errstate(over="ignore"):
+        return np.asarray(log_ndtr((links.inverse(link, eta) - y) / scale_of(sigma, se)))
 
 
 def draws(
@@ -88,7 +92,7 @@ def draws(
 ) -> Array:
     """Return draws of y given the parameters."""
     mu, scale = links.inverse(link, eta), scale_of(sigma, se)
-    return np.asarray(mu + scale * rng.standard_normal(np.broadcast(mu, scale).shape))
+    return np.clip(mu + scale * rng.standard_normal(np.broadcast(mu, scale).shape), -LARGEST, LARGEST)
 
 
 def mean(eta: Array, sigma: Array | float = 0.0, se: Array | float = 0.0, link: str = "identity") -> Array:

@@ -10,6 +10,7 @@ from scipy.special import expit
 
 from multilevel import links
 from multilevel.families import _scales, _support, _zeros, negative_binomial
+from multilevel.families._special import log_between
 
 Array = NDArray[np.float64]
 
@@ -60,6 +61,20 @@ def log_survival(y: Array, eta: Array, shape: Array | float, hu: Array | float, 
     return _zeros.hurdle_log_survival(y, hu, above, negative_binomial.log_not_zero(eta, shape, link))
 
 
+def log_interval(
+    lower: Array, upper: Array, eta: Array, shape: Array | float, hu: Array | float, link: str = "log"
+) -> Array:
+    """Return log P(lower < Y <= upper)."""
+    below, above = (
+        (f(lower, eta, shape, link), f(upper, eta, shape, link))
+        for f in (negative_binomial.log_cdf, negative_binomial.log_survival)
+    )
+    up_to = log_cdf(upper, eta, shape, hu, link)
+    return _zeros.hurdle_log_interval(
+        lower, hu, log_between(below, above), up_to, negative_binomial.log_not_zero(eta, shape, link)
+    )
+
+
 def draws(rng: np.random.Generator, eta: Array, shape: Array | float, hu: Array | float, link: str = "log") -> Array:
     """Return draws of y given the parameters."""
     size = np.broadcast(eta, shape, hu).shape
@@ -97,6 +112,7 @@ def mean(eta: Array, shape: Array | float, hu: Array | float, link: str = "log")
 
 def variance(eta: Array, shape: Array | float, hu: Array | float, link: str = "log") -> Array:
     """Return Var[y]."""
-    ratio = 1.0 + links.inverse(link, eta) * (1.0 + 1.0 / np.asarray(shape))
+    with np.errstate(over="ignore"):
+        ratio = 1.0 + links.inverse(link, eta) * (1.0 + 1.0 / np.asarray(shape))
     log_not_zero = negative_binomial.log_not_zero(eta, shape, link)
     return _zeros.hurdle_variance(hu, links.log_inverse(link, eta), ratio, log_not_zero)

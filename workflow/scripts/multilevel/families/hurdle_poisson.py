@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from multilevel import links
 from multilevel.families import _scales, _support, _zeros, poisson
+from multilevel.families._special import log_between
 
 Array = NDArray[np.float64]
 
@@ -54,6 +55,13 @@ def log_cdf(y: Array, eta: Array, hu: Array | float, link: str = "log") -> Array
 def log_survival(y: Array, eta: Array, hu: Array | float, link: str = "log") -> Array:
     """Return log P(Y > y)."""
     return _zeros.hurdle_log_survival(y, hu, poisson.log_survival(y, eta, link), poisson.log_not_zero(eta, link))
+
+
+def log_interval(lower: Array, upper: Array, eta: Array, hu: Array | float, link: str = "log") -> Array:
+    """Return log P(lower < Y <= upper)."""
+    below, above = ((f(lower, eta, link), f(upper, eta, link)) for f in (poisson.log_cdf, poisson.log_survival))
+    up_to = log_cdf(upper, eta, hu, link)
+    return _zeros.hurdle_log_interval(lower, hu, log_between(below, above), up_to, poisson.log_not_zero(eta, link))
 
 
 def draws(rng: np.random.Generator, eta: Array, hu: Array | float, link: str = "log") -> Array:

@@ -22,6 +22,8 @@ RESPONSE_TERMS = ("weights", "cens", "trunc")
 KIND = "continuous"
 SYMBOL = "InverseGaussian"
 
+_LOG_2_ROOT_2_OVER_PI = math.log(2.0) + 0.5 * math.log(2.0 / math.pi)
+
 
 def location_and_scale(y: Array, terms: Mapping[str, Array], link: str) -> tuple[float, float]:  # noqa: ARG001 (one shape)
     """Return the predictor of the mean response, and its spread."""
@@ -77,9 +79,11 @@ def _tails(y: Array, eta: Array, shape: Array | float, link: str) -> tuple[Array
     below = np.minimum(np.logaddexp(log_ndtr(a), second), 0.0)
     # Above the mean P(Y > y) = exp(-a^2 / 2) [erfcx(a / sqrt 2) - erfcx(b / sqrt 2)] / 2.
     upper = a > 0.0
-    with np.errstate(divide="ignore"):
-        difference = erfcx(np.where(upper, a, 0.0) * root_half) - erfcx(b * root_half)
-        above = kernel + half + np.log(np.maximum(difference, 0.0))
+    difference = erfcx(np.where(upper, a, 0.0) * root_half) - erfcx(b * root_half)
+    # Far out that is sqrt(2 / pi) (1 / a - 1 / b), whose b - a is 2 sqrt(shape / y).
+    far, safe = a > 1e3, np.maximum(a, 1.0)
+    log_far = _LOG_2_ROOT_2_OVER_PI + np.log(root) - np.log(safe) - np.log(np.maximum(b, 1.0))
+    above = kernel + half + np.where(far, log_far, np.log(np.maximum(difference, 1e-300)))
     above = np.where(upper, above, log1mexp(np.where(upper, -1.0, below)))
     below = np.where(upper, log1mexp(np.where(upper, above, -1.0)), below)
     return np.where(y > 0, below, -np.inf), np.where(y > 0, above, 0.0)

@@ -94,6 +94,8 @@ def mean(eta: Array, shape: Array | float, link: str = "log") -> Array:
 def variance(eta: Array, shape: Array | float, link: str = "log") -> Array:
     """Return Var[y] = mu^2 [Gamma(1 + 2 / shape) / Gamma(1 + 1 / shape)^2 - 1]."""
     shape = np.asarray(shape, dtype=np.float64)
-    with np.errstate(over="ignore"):
-        ratio = np.expm1(gammaln(1.0 + 2.0 / shape) - 2.0 * gammaln(1.0 + 1.0 / shape))
-        return np.asarray(np.square(links.inverse(link, eta)) * ratio)
+    log_ratio = gammaln(1.0 + 2.0 / shape) - 2.0 * gammaln(1.0 + 1.0 / shape)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        log_excess = np.where(log_ratio > 37.0, log_ratio, np.log(np.expm1(np.clip(log_ratio, 0.0, 37.0))))
+        value = np.exp(2.0 * links.log_inverse(link, eta) + log_excess)
+        return np.asarray(np.nan_to_num(value, nan=np.inf, posinf=np.inf))  # an infinite mean, with a spread of 0 even

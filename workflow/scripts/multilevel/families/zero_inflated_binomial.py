@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multilevel.families import _scales, _zeros, binomial
+from multilevel.families._special import log_between
 
 Array = NDArray[np.float64]
 
@@ -52,6 +53,17 @@ def log_cdf(y: Array, eta: Array, zi: Array | float, trials: Array | float = 1.0
 def log_survival(y: Array, eta: Array, zi: Array | float, trials: Array | float = 1.0, link: str = "logit") -> Array:
     """Return log P(Y > y)."""
     return _zeros.inflated_log_survival(y, zi, binomial.log_survival(y, eta, trials, link))
+
+
+def log_interval(
+    lower: Array, upper: Array, eta: Array, zi: Array | float, trials: Array | float = 1.0, link: str = "logit"
+) -> Array:
+    """Return log P(lower < Y <= upper)."""
+    below, above = (
+        (f(lower, eta, trials, link), f(upper, eta, trials, link)) for f in (binomial.log_cdf, binomial.log_survival)
+    )
+    up_to = log_cdf(upper, eta, zi, trials, link)
+    return _zeros.inflated_log_interval(lower, zi, log_between(below, above), up_to)
 
 
 def draws(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multilevel.families import _scales, _support, _zeros, negative_binomial
+from multilevel.families._special import log_between
 
 Array = NDArray[np.float64]
 
@@ -52,6 +53,18 @@ def log_cdf(y: Array, eta: Array, shape: Array | float, zi: Array | float, link:
 def log_survival(y: Array, eta: Array, shape: Array | float, zi: Array | float, link: str = "log") -> Array:
     """Return log P(Y > y)."""
     return _zeros.inflated_log_survival(y, zi, negative_binomial.log_survival(y, eta, shape, link))
+
+
+def log_interval(
+    lower: Array, upper: Array, eta: Array, shape: Array | float, zi: Array | float, link: str = "log"
+) -> Array:
+    """Return log P(lower < Y <= upper)."""
+    below, above = (
+        (f(lower, eta, shape, link), f(upper, eta, shape, link))
+        for f in (negative_binomial.log_cdf, negative_binomial.log_survival)
+    )
+    up_to = log_cdf(upper, eta, shape, zi, link)
+    return _zeros.inflated_log_interval(lower, zi, log_between(below, above), up_to)
 
 
 def draws(rng: np.random.Generator, eta: Array, shape: Array | float, zi: Array | float, link: str = "log") -> Array:

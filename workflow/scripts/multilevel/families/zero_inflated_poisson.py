@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multilevel.families import _scales, _support, _zeros, poisson
+from multilevel.families._special import log_between
 
 Array = NDArray[np.float64]
 
@@ -52,6 +53,13 @@ def log_cdf(y: Array, eta: Array, zi: Array | float, link: str = "log") -> Array
 def log_survival(y: Array, eta: Array, zi: Array | float, link: str = "log") -> Array:
     """Return log P(Y > y)."""
     return _zeros.inflated_log_survival(y, zi, poisson.log_survival(y, eta, link))
+
+
+def log_interval(lower: Array, upper: Array, eta: Array, zi: Array | float, link: str = "log") -> Array:
+    """Return log P(lower < Y <= upper)."""
+    below, above = ((f(lower, eta, link), f(upper, eta, link)) for f in (poisson.log_cdf, poisson.log_survival))
+    up_to = log_cdf(upper, eta, zi, link)
+    return _zeros.inflated_log_interval(lower, zi, log_between(below, above), up_to)
 
 
 def draws(rng: np.random.Generator, eta: Array, zi: Array | float, link: str = "log") -> Array:

@@ -20,7 +20,7 @@ import pytensor.tensor as pt_untyped
 
 from multilevel import intervals
 from multilevel.design import Design
-from multilevel.responses._special import log1mexp, number
+from multilevel.responses._special import log1mexp, log_between, number
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
 
@@ -105,6 +105,7 @@ def observe(
     log_density: Callable[..., Any],
     log_cdf: Callable[..., Any] | None = None,
     log_survival: Callable[..., Any] | None = None,
+    log_interval: Callable[..., Any] | None = None,
 ) -> None:
     """Add the response: each row by its density or, where it is censored, by the probability of what is known of it.
 
@@ -119,6 +120,8 @@ def observe(
     log_density, log_cdf, log_survival
         Functions of y, eta, link, the other parameters and those response terms that the family takes (`FUNCTION_TERMS`):
         log density, log P(Y <= y) and log P(Y > y). The last two only where the response may be censored or truncated.
+    log_interval
+        The same of the two ends of an interval: log P(lower < Y <= upper), where it is more than a difference of tails.
     """
     terms = {name: design.terms[name] for name in FUNCTION_TERMS if name in design.terms}
     weights = design.terms.get("weights")
@@ -141,12 +144,12 @@ def observe(
         if (chosen := rows[below[rows] & ~above[rows]]).size:
             add(chosen, sign * log_survival(lower[chosen], **at(chosen)))
         if (chosen := rows[below[rows] & above[rows]]).size:
-            low, high, here = lower[chosen], upper[chosen], at(chosen)
-            up_to = log_cdf(low, **here), log_cdf(high, **here)
-            beyond = log_survival(high, **here), log_survival(low, **here)
-            lower_tail = pt.lt(up_to[1], beyond[1])
-            small, large = (pt.switch(lower_tail, a, b) for a, b in zip(up_to, beyond, strict=True))
-            add(chosen, sign * (large + log1mexp(pt.minimum(small - large, number(-1e-300)))))
+            ends, here = (lower[chosen], upper[chosen]), at(chosen)
+            if log_interval is not None:
+                add(chosen, sign * log_interval(*ends, **here))
+            else:
+                below_ends, above_ends = ([f(end, **here) for end in ends] for f in (log_cdf, log_survival))
+                add(chosen, sign * log_between((below_ends[0], below_ends[1]), (above_ends[0], above_ends[1])))
 
     every = np.arange(len(next(iter(design.terms.values())))) if design.terms else None
     if found := intervals.censoring(design):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytensor.tensor as pt_untyped
 
-from multilevel.families._special import DEEP, FRACTION_TERMS, LOG_HALF, STIRLING, STIRLING_FROM
+from multilevel.families._special import DEEP, FRACTION_TERMS, LOG_HALF, SMALLEST, STIRLING, STIRLING_FROM
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
 
@@ -89,6 +89,13 @@ def log1mexp(x: Any) -> Any:
     )
 
 
+def log_between(below: tuple[Any, Any], above: tuple[Any, Any]) -> Any:
+    """Return log P(lower < Y <= upper) from log P(Y <= .) and log P(Y > .), each at the lower and at the upper end."""
+    lower_tail = pt.lt(below[1], above[0])
+    small, large = pt.switch(lower_tail, below[0], above[1]), pt.switch(lower_tail, below[1], above[0])
+    return large + log1mexp(pt.minimum(small - large, number(-1e-300)))
+
+
 def log_share(p: Any) -> tuple[Any, Any]:
     """Return log p and log(1 - p) of a probability; one that rounds to 0 or 1 counts as the number next to it."""
     p = pt.clip(p, number(1e-300), number(1.0 - 2.0**-53))
@@ -124,14 +131,19 @@ def _upper_fraction(a: Any, x: Any) -> Any:
 
 def log_betainc(a: Any, b: Any, x: Any, log_x: Any, y: Any, log_y: Any) -> tuple[Any, Any]:
     """Return log I_x(a, b) and log I_y(b, a), the regularised incomplete beta function and its complement, y = 1 - x."""
-    near = pt.le(x, y)
-    first, second = pt.betainc(a, b, x), pt.betainc(b, a, y)
-    # Of the two, the one whose argument is the smaller holds the digits of both, but for a small difference from 1.
-    p = pt.switch(near | pt.ge(second, number(0.5)), first, 1 - second)
-    q = pt.switch(near & pt.lt(first, number(0.5)), 1 - first, second)
+    # PyTensor has no complement of its own. Of the two the one whose argument is the smaller holds the digits of both; the
+    # other is its difference from 1 where that is no small one, or where its own argument is 1 but for rounding.
+    near, first, second = pt.le(x, y), pt.betainc(a, b, x), pt.betainc(b, a, y)
+    p = pt.switch(near | ~_from_complement(second, y), first, 1 - second)
+    q = pt.switch(near & _from_complement(first, x), 1 - first, second)
     mean = a / (a + b)
     low, high = pt.lt(p, number(DEEP)) & pt.lt(x, mean), pt.lt(q, number(DEEP)) & pt.gt(x, mean)
     return _log_pair(p, q, low, _beta_tail(low, a, b, x, log_x, log_y), high, _beta_tail(high, b, a, y, log_y, log_x))
+
+
+def _from_complement(other: Any, argument: Any) -> Any:
+    large, tiny, small = number(0.5), number(1e-14), number(1e-8)
+    return pt.lt(other, large) | pt.le(argument, tiny) | (pt.le(argument, small) & pt.gt(1 - other, small))
 
 
 def _beta_tail(deep: Any, a: Any, b: Any, x: Any, log_x: Any, log_y: Any) -> Any:
@@ -141,9 +153,9 @@ def _beta_tail(deep: Any, a: Any, b: Any, x: Any, log_x: Any, log_y: Any) -> Any
     for m in range(FRACTION_TERMS, -1, -1):
         value = 1 - (u + m) * (u + v + m) * z / ((u + 2 * m) * (u + (2 * m + 1))) / value
         if m:
-            value = 1 + m * (v - m) * z / ((u + (2 * m - 1)) * (u + 2 * m)) / value
+            value = 1 + m * (v - m) * z / ((u + (2 * m - 1)) * (u + 2 * m)) / pt.maximum(value, number(SMALLEST))
     log_b = log_beta(u, pt.log(u), v, pt.log(v))
-    return u * log_z + v * log_1mz - pt.log(u) - log_b - pt.log(value)
+    return u * log_z + v * log_1mz - pt.log(u) - log_b - pt.log(pt.maximum(value, number(SMALLEST)))
 
 
 def _log_pair(p: Any, q: Any, low: Any, log_p: Any, high: Any, log_q: Any) -> tuple[Any, Any]:

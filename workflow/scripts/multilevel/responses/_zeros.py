@@ -33,6 +33,11 @@ def inflated_log_survival(y: Any, zi: Any, base: Any) -> Any:
     return pt.switch(pt.ge(y, 0), log_share(zi)[1] + base, number(0.0))
 
 
+def inflated_log_interval(lower: Any, zi: Any, between: Any, up_to: Any) -> Any:
+    """Return log P(lower < Y <= upper): that of the base `between`, or all `up_to` the upper end where 0 is part of it."""
+    return pt.switch(pt.ge(lower, 0), log_share(zi)[1] + between, up_to)
+
+
 def hurdle_log_density(y: Any, hu: Any, base: Any, log_not_zero: Any) -> Any:
     """Return the log density of 0 or else of a base without 0, whose log P(Y > 0) is `log_not_zero`."""
     log_hu, log_rest = log_share(hu)
@@ -55,3 +60,9 @@ def hurdle_log_survival(y: Any, hu: Any, above: Any, log_not_zero: Any) -> Any:
     """Return log P(Y > y), from log P(Y > y) of the base."""
     value = log_share(hu)[1] + pt.minimum(above - log_not_zero, number(0.0))
     return pt.switch(pt.ge(y, 0), value, number(0.0))
+
+
+def hurdle_log_interval(lower: Any, hu: Any, between: Any, up_to: Any, log_not_zero: Any) -> Any:
+    """Return log P(lower < Y <= upper): that of the base `between`, or all `up_to` the upper end where 0 is part of it."""
+    value = log_share(hu)[1] + pt.minimum(between - log_not_zero, number(0.0))
+    return pt.switch(pt.ge(lower, 0), value, up_to)

@@ -20,6 +20,7 @@ def add(design: Design, eta: Any, others: Mapping[str, Any]) -> None:
     observe(design, eta, others, log_density, log_cdf, log_survival)
 
 
+LOG_2_ROOT_2_OVER_PI = number(np.log(2.0) + 0.5 * np.log(2.0 / np.pi))
 LOG_2PI, LOG_HALF = number(np.log(2.0 * np.pi)), number(np.log(0.5))
 
 
@@ -42,7 +43,9 @@ def _tails(y: Any, eta: Any, link: str, shape: Any) -> tuple[Any, Any]:
     below = pt.minimum(log_add_exp(log_normal_cdf(a), kernel + pt.log(outer)), number(0.0))
     upper = pt.gt(a, 0)
     difference = pt.erfcx(pt.switch(upper, a, number(0.0)) * ROOT_HALF) - outer
-    above = kernel + pt.log(pt.maximum(difference, number(1e-300)))
+    far, one = pt.gt(a, 1000), number(1.0)
+    log_far = LOG_2_ROOT_2_OVER_PI + pt.log(root) - pt.log(pt.maximum(a, one)) - pt.log(pt.maximum(b, one))
+    above = kernel + pt.switch(far, log_far, pt.log(pt.maximum(difference, number(1e-300))))
     above = pt.switch(upper, above, log1mexp(pt.switch(upper, number(-1.0), below)))
     below = pt.switch(upper, log1mexp(pt.switch(upper, above, number(-1.0))), below)
     return pt.switch(pt.gt(y, 0), below, number(-np.inf)), pt.switch(pt.gt(y, 0), above, number(0.0))
