@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import decimal
 import math
 from typing import Any
@@ -113,10 +113,10 @@ NONE = ("", "")
 @pytest.mark.parametrize(
     ("texts", "options", "sentence", "hint"),
     [
-        (["1", "2", "x"], {}, "is read as text because 1 of its 3 values is no number, the first 'x' in row 3", "list it under miss"),
+        (["1", "2", "x"], {}, "because 1 of its 3 values is no number, the first 'x' in row 3", "list it under missing"),
         (["1"] * 30 + ["", "?", "?"], {}, "2 of its 32 values are no number, the first '?' in row 32", "if that means missing"),
         (["1", "nan", "2", ""], {}, "1 of its 3 values is no number, the first 'nan' in row 2", "list it under missing"),
-        (["1,234", "5"], {}, "because of values like '1,234'", "set thousands: ',', or decimal: ',' if it stands before decimals"),
+        (["1,234", "5"], {}, "because of values like '1,234'", "set thousands: ',', or decimal: ',' if it stands"),
         (["1,5", "2"], {}, "because of values like '1,5'", "if ',' stands before decimals, set decimal: ','"),
         (["1.234,5", "2"], {}, "because of values like '1.234,5'", "set thousands: '.' and decimal: ','"),
         (["1 234", "5"], {}, "because of values like '1 234'", "set thousands: ' '"),
@@ -136,7 +136,7 @@ def test_text_that_was_probably_meant_otherwise_is_doubted(
 
 @pytest.mark.parametrize(
     "texts",
-    [["a", "b"], ["1", "a"], ["1", "2", "a", "b"], ["12", "12b", "13", "13b"], ["", "NA"], ["9007199254740993"], ["2020-01-31", "x"]],
+    [["a", "b"], ["1", "a"], ["1", "2", "a", "b"], ["12", "12b", "13", "13b"], ["", "NA"], [str(2**53 + 1)], ["2020-01-31", "x"]],
 )  # fmt: skip
 def test_text_is_not_doubted_without_reason(texts: list[str]) -> None:
     assert guessed(*texts).doubt == NONE
@@ -146,7 +146,7 @@ def test_text_that_was_declared_is_not_doubted() -> None:
     assert guessed("1", "2", "x", as_text=True).doubt == NONE
 
 
-DAY = datetime.date(2020, 1, 31)
+DAY = dt.date(2020, 1, 31)
 
 
 @pytest.mark.parametrize(
@@ -161,15 +161,15 @@ DAY = datetime.date(2020, 1, 31)
         (pa.array([True, False]), "bool", [True, False]),
         (pa.array([decimal.Decimal("0.10"), None]), "float64", [0.1, None]),
         (pa.array([decimal.Decimal("0.0000001")]), "float64", [1e-7]),
-        (pa.array([decimal.Decimal("5"), decimal.Decimal("6")]), "int64", [5, 6]),
+        (pa.array([decimal.Decimal(5), decimal.Decimal(6)]), "int64", [5, 6]),
         (pa.array([DAY, None]), "datetime64[us]", [pd.Timestamp(DAY), None]),
         (pa.array([DAY], pa.date64()), "datetime64[us]", [pd.Timestamp(DAY)]),
         (
-            pa.array([datetime.datetime(2020, 1, 1, 5)], pa.timestamp("ns", "Europe/Berlin")),
+            pa.array([dt.datetime(2020, 1, 1, 5)], pa.timestamp("ns", "Europe/Berlin")),
             "datetime64[us]",
             [pd.Timestamp("2020-01-01 06:00")],
         ),
-        (pa.array([datetime.timedelta(hours=36)]), "float64", [1.5]),
+        (pa.array([dt.timedelta(hours=36)]), "float64", [1.5]),
         (pa.array([" a", None, ""], pa.large_string()), "str", ["a", None, ""]),
         (pa.array(["NA"], pa.string_view()), "str", ["NA"]),
         (pa.nulls(2), "float64", [None, None]),
@@ -181,9 +181,7 @@ def test_parquet_keeps_its_types(values: pa.Array, dtype: str, listed_values: li
     assert listed(made) == listed_values
 
 
-@pytest.mark.parametrize(
-    "values", [pa.array([[1]]), pa.array([b"x"]), pa.array([datetime.time(1)]), pa.array([{"a": 1}])]
-)
+@pytest.mark.parametrize("values", [pa.array([[1]]), pa.array([b"x"]), pa.array([dt.time(1)]), pa.array([{"a": 1}])])
 def test_what_is_no_column_of_values_is_none(values: pa.Array) -> None:
     assert from_arrow(pa.chunked_array([values]), []) is None
 
@@ -232,7 +230,7 @@ def test_a_dictionary_that_is_not_of_levels_is_what_its_values_are(values: pa.Ar
         (pa.array([-99.0, 1.5]), "-99", [None, 1.5]),
         (pa.array(["x", "."]), ".", ["x", None]),
         (dictionary([0, 1], ["lo", "hi"]), "lo", [None, "hi"]),
-        (pa.array([datetime.date(1900, 1, 1), DAY]), "1900-01-01", [None, pd.Timestamp(DAY)]),
+        (pa.array([dt.date(1900, 1, 1), DAY]), "1900-01-01", [None, pd.Timestamp(DAY)]),
     ],
 )
 def test_missing_codes_count_in_parquet_too(values: pa.Array, code: str, listed_values: list[Any]) -> None:
