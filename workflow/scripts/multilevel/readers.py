@@ -284,7 +284,9 @@ def _fields(text: str, failure: str, name: str, separator: str, place: str) -> t
 def _width(text: str, separator: str) -> int:
     """Return at least the number of fields of the header, which may hold separators and line breaks in quotation marks."""
     try:
-        return 2 * len(next((row for row in csv.reader(io.StringIO(text), delimiter=separator) if row), [])) + 8
+        return (
+            2 * len(next((row for row in csv.reader(io.StringIO(text[: 2**20]), delimiter=separator) if row), [])) + 8
+        )
     except csv.Error:
         return 1000
 
