@@ -141,6 +141,11 @@ def build(model: dict[str, Any], dataset: Dataset) -> Design:
     )
 
 
+def planes(design: Design) -> list[str]:
+    """Return the groupings with an intercept and slopes that are correlated: each level is a point in a plane of two."""
+    return list(dict.fromkeys(t.group for t in design.group_terms if t.correlated and INTERCEPT in t.effects))
+
+
 def numeric(frame: pd.DataFrame, column: str) -> Array:
     """Return a column as numbers.
 
@@ -246,6 +251,22 @@ def _terms(parsed: tuple[GroupTerm, ...], frame: pd.DataFrame) -> list[Term]:
             )
         )
     return terms
+
+
+def code_grouping(frame: pd.DataFrame, group: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """Code a grouping: the levels of a column, or for ``school:class`` the combinations that occur, as ``A:1``."""
+    coded = [code_levels(frame[column]) for column in group.split(":")]
+    if len(coded) == 1:
+        return coded[0]
+    found, index = np.unique(np.column_stack([codes for codes, _ in coded]), axis=0, return_inverse=True)
+    labels = (":".join(levels[code] for code, (_, levels) in zip(row, coded, strict=True)) for row in found)
+    return np.asarray(index, dtype=np.int64).ravel(), tuple(labels)
+
+
+def grouping(frame: pd.DataFrame, group: str) -> pd.Series:
+    """Return the level of each row as text; `group` is a column, or several as in ``school:class``."""
+    index, levels = code_grouping(frame, group)
+    return pd.Series(np.asarray(levels, dtype=object)[index], index=frame.index, name=group)
 
 
 def code_levels(column: pd.Series) -> tuple[NDArray[np.int64], tuple[str, ...]]:

@@ -14,6 +14,7 @@ from typing import Any
 from multilevel import families, formula, preflight, preparation, priors, schema, strict_yaml
 from multilevel.dataset import Dataset
 from multilevel.default_priors import resolve, targets
+from multilevel.design import planes
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
 from multilevel.expressions import names as expression_names
 from multilevel.expressions import parse as parse_expression
@@ -92,7 +93,6 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     for name, model in models.items():
         model["columns"] = [*dict.fromkeys([parsed[name].response, *sorted(used[name])])]
         model["groups"] = list(dict.fromkeys(t.group for t in parsed[name].group_terms))
-        model["varying_intercept"] = any(formula.has_intercept(t.effects) for t in parsed[name].group_terms)
         model["fingerprint"] = dataset.fingerprint(used[name])
         model["response_fingerprint"] = dataset.digests[parsed[name].response or ""]
         model["seed"] = seed(study.seed, path.stem, name)
@@ -323,6 +323,7 @@ def _against_data(
         "coefficients": len(design.coefficients),
         "effects": int(sum(len(t.levels) * len(t.effects) for t in design.group_terms)),
     }
+    model["planes"] = planes(design)
     return problems, notes
 
 

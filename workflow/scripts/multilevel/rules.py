@@ -58,6 +58,25 @@ def groups(plan: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(g for m in plan["models"].values() for g in m["groups"]))
 
 
+def in_path(group: str) -> str:
+    """Return how a grouping stands in the name of a file: ``school.class`` for ``school:class``."""
+    return group.replace(":", ".")
+
+
+def grouping(plan: dict[str, Any], name: str) -> str:
+    """Return the grouping of a study that stands in the name of a file.
+
+    Raises
+    ------
+    KeyError
+        When the study has none of that name.
+    """
+    for group in groups(plan):
+        if in_path(group) == name:
+            return group
+    raise KeyError(name)
+
+
 def used(plan: dict[str, Any]) -> list[str]:
     """Return every column that some model uses, in order of first use."""
     return list(dict.fromkeys(c for m in plan["models"].values() for c in m["columns"]))
@@ -124,9 +143,27 @@ def words(plan: dict[str, Any]) -> str:
     return as_json({"units": plan["units"], "labels": plan["labels"]})
 
 
-def shrinking(plan: dict[str, Any], models: list[str]) -> list[str]:
-    """Return those of some models that have a varying intercept, whose shrinkage can be drawn."""
-    return [m for m in models if plan["models"][m]["varying_intercept"]]
+def study_figures(plan: dict[str, Any], fitted: list[str]) -> list[str]:
+    """Return the figures of a study, without suffix, relative to its folder."""
+    names = ["missingness"]
+    for group in map(in_path, groups(plan)):
+        names += [f"data_response_by_group.{group}", f"group_sizes.{group}"]
+        names += [f"group_statistics.{group}"] if fitted else []
+    for comparison in plan["comparisons"]:
+        names += [f"elpd_differences.{comparison}", f"pointwise.{comparison}"]
+    if fitted:
+        names += ["forest", "predictive_density", "predictive_statistics", "predictive_quantiles"]
+    return [f"figures/{name}" for name in names]
+
+
+def model_figures(plan: dict[str, Any], model: str) -> list[str]:
+    """Return the figures of a fit, without suffix, relative to the study's folder."""
+    entry = plan["models"][model]
+    names = ["trace", "ranks", "pairs", "energy", "pareto_k", "predictive_by_group"]
+    for group in entry["groups"]:
+        names += [f"caterpillar.{in_path(group)}", f"shrinkage.{in_path(group)}"]
+    names += [f"shrinkage_plane.{in_path(group)}" for group in entry["planes"]]
+    return [f"models/{model}/figures/{name}" for name in names]
 
 
 def report_plan(plan: dict[str, Any]) -> str:

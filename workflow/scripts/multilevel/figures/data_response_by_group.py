@@ -11,7 +11,7 @@ from multilevel.figures.labels import plain
 from multilevel.figures.layout import LABELLED_ROWS, ONE_COLUMN_ROWS, arrange, row_panels
 from multilevel.figures.marks import beside_rows, dots, number_axis, sample, span, stripe
 from multilevel.figures.table import checked
-from multilevel.figures.theme import BLUE, INK, ORANGE, RASTER_ABOVE, SMALL, TINY, themed
+from multilevel.figures.theme import BLUE, DOTS_ABOVE, INK, ORANGE, SMALL, TINY, themed
 
 
 @themed
@@ -42,7 +42,7 @@ def draw_data_response_by_group(data: pd.DataFrame, *, quantity: str = "Response
         rows = groups.iloc[positions]
         axes.set_xlim(span(table["value"]))
         number_axis(axes, "x", ticks=7 if one_column else 5)
-        _draw_rows(axes, rows, table[table["group"].isin(rows.index)], mark, len(table) > RASTER_ABOVE // 10)
+        _draw_rows(axes, rows, table[table["group"].isin(rows.index)], mark, len(table) > DOTS_ABOVE)
         if labelled:
             stripe(axes, range(len(rows)))
             beside_rows(axes, [str(n) for n in rows["n"]], SMALL if one_column else TINY, heading="n")
