@@ -45,8 +45,8 @@ def fits(
     found = {}
     for name, spec in radon_plan["models"].items():
         built = design.build(spec, radon)
-        priors = default_priors.resolve(built, spec["family"], spec["priors"])
-        compiled = model.build(built, priors, spec["family"], spec["centred"])
+        priors = default_priors.resolve(built, spec["priors"])
+        compiled = model.build(built, priors, spec["centred"])
         trace, _ = sampling.sample(compiled, DRAWS, spec["seed"], 2)
         posterior, encoding = sampling.posterior(trace, built, spec["centred"])
         path = folder / f"{name}.nc"

@@ -133,8 +133,8 @@ def design_for(example: str) -> Design:
 def scored(example: str, seed: int, size: int) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any]]:
     """Return the leave-one-out record and table, and the DIC record, of fresh draws."""
     draws = EXAMPLES[example][1](np.random.default_rng(seed), size)
-    record, table = loo.score(design_for(example), draws, "gaussian")
-    return record, table, dic.score(design_for(example), draws, "gaussian")[0]
+    record, table = loo.score(design_for(example), draws)
+    return record, table, dic.score(design_for(example), draws)[0]
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -259,9 +259,9 @@ def test_the_threshold_of_k_grows_with_the_draws_up_to_0_7(size: int, threshold:
 def test_scores_of_blocks_of_rows_are_those_of_all_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     draws = grouped_draws(np.random.default_rng(7), 2000)
     design = design_for("groups, variances known")
-    whole = loo.score(design, draws, "gaussian")[1], dic.score(design, draws, "gaussian")[0]
+    whole = loo.score(design, draws)[1], dic.score(design, draws)[0]
     monkeypatch.setattr(predictor, "BLOCK_VALUES", 2000 * 5)
-    parts = loo.score(design, draws, "gaussian")[1], dic.score(design, draws, "gaussian")[0]
+    parts = loo.score(design, draws)[1], dic.score(design, draws)[0]
     pd.testing.assert_frame_equal(parts[0], whole[0])
     assert {k: v for k, v in parts[1].items() if isinstance(v, float)} == pytest.approx(
         {k: v for k, v in whole[1].items() if isinstance(v, float)}, rel=1e-12

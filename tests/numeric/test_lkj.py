@@ -21,8 +21,8 @@ def correlations(effects: int, eta: float) -> np.ndarray:
     rng = np.random.default_rng([effects, int(10 * eta)])
     data = dataset_of(y=rng.normal(size=12), g=list("abcd") * 3, **{name: rng.normal(size=12) for name in NAMES})
     design = design_of(f"y ~ 1 + (1 + {' + '.join(NAMES[: effects - 1])} | g)", data)
-    priors = default_priors.resolve(design, "gaussian", {"cor": f"lkj({eta})"})
-    built = model.build(design, priors, "gaussian", centred=False)
+    priors = default_priors.resolve(design, {"cor": f"lkj({eta})"})
+    built = model.build(design, priors, centred=False)
     # The shapes of the model's own Beta variables, drawn from by NumPy.
     first, second = (
         np.asarray(p.eval(), dtype=float) for p in built["partial_g"].owner.op.dist_params(built["partial_g"].owner)

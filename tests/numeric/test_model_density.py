@@ -17,8 +17,8 @@ from fixtures.small_data import dataset_of, design_of
 from scipy import stats
 from scipy.special import betaln, expit
 
-from multilevel import default_priors, families, predictor
-from multilevel.default_priors import Resolved, coefficient_name, sd_name
+from multilevel import default_priors, likelihood, predictor
+from multilevel.default_priors import Resolved, coefficient_name, cor_name, sd_name
 from multilevel.design import INTERCEPT, Design, Term
 from multilevel.predictor import Draws
 from multilevel.priors import Prior
@@ -35,6 +35,12 @@ DATA = dataset_of(
     g=list("abcdef") * 4,
     h=list("uuuvvvwww") * 2 + list("uvwuvw"),
     k=list("pqr") * 8,
+    w=RNG.integers(0, 4, 24).astype(float),
+    s=RNG.uniform(0.5, 2.0, 24),
+    c=["none", "left", "right", "interval"] * 6,
+    u=RNG.uniform(8.0, 9.0, 24),
+    n=RNG.integers(3, 9, 24).astype(float),
+    successes=RNG.integers(0, 4, 24).astype(float),
 )
 
 FREEZE: dict[str, Any] = {
@@ -134,29 +140,34 @@ def expected(design: Design, priors: list[Resolved], point: Point, centred: bool
     """Return the log density of a point, from the statements of the documents."""
     by_name = {p.parameter: p.prior for p in priors}
     total = point.log_jacobian
-    names = [name for name in design.coefficients if name != INTERCEPT]
-    columns = [design.coefficients.index(name) for name in names]
-    b = np.zeros((1, len(design.coefficients)))
-    if names:
-        own = [by_name[coefficient_name(name)] for name in names]
-        b[0, columns] = point.vector("slopes", own)
-        total += sum(log_prior(prior, value) for prior, value in zip(own, b[0, columns], strict=True))
-    if design.has_intercept:
-        at_means = float(point.values["intercept"])
-        total += log_prior(by_name[INTERCEPT], at_means)
-        b[0, design.coefficients.index(INTERCEPT)] = at_means - design.x[:, columns].mean(axis=0) @ b[0, columns]
+    b = np.zeros((1, len(design.all_coefficients)))
+    for part in design.predictors:
+        own_b = b[0, design.columns_of(part.parameter)]  # a view
+        behind = f"_{part.parameter}" if part.prefix else ""
+        if part.slopes:
+            own = [by_name[coefficient_name(part.coefficients[i])] for i in part.slopes]
+            own_b[part.slopes] = point.vector(f"slopes{behind}", own)
+            total += sum(log_prior(prior, value) for prior, value in zip(own, own_b[part.slopes], strict=True))
+        if part.has_intercept:
+            at_means = float(point.values[f"intercept{behind}"])
+            total += log_prior(by_name[part.intercept], at_means)
+            own_b[part.coefficients.index(part.intercept)] = (
+                at_means - part.x[:, part.slopes].mean(axis=0) @ own_b[part.slopes]
+            )
     effects = {}
     for term in design.group_terms:
-        effects[term.key], density = effects_of(term, by_name, point, centred)
+        effects[term.key], density = effects_of(term, by_name, point, centred, design.parameters[0])
         total += density
-    sigma = float(point.values["sigma"])
-    total += log_prior(by_name["sigma"], sigma)
-    draws = Draws(1, 1, b, effects, {"sigma": np.array([sigma])})
-    eta = predictor.linear_predictor(design, draws, slice(0, len(design.y)))[0]
-    return total + float(families.get("gaussian").log_density(design.y, eta, np.array(sigma)).sum())
+    others = {name: np.array([float(point.values[name])]) for name in design.scalars}
+    total += sum(log_prior(by_name[name], value[0]) for name, value in others.items())
+    draws = Draws(1, 1, b, effects, others)
+    rows = slice(0, len(design.y))
+    return total + float(likelihood.of_rows(design, rows, predictor.arguments(design, draws, rows)).sum())
 
 
-def effects_of(term: Term, priors: Mapping[str, Prior], point: Point, centred: bool) -> tuple[np.ndarray, float]:
+def effects_of(
+    term: Term, priors: Mapping[str, Prior], point: Point, centred: bool, first: str = "mu"
+) -> tuple[np.ndarray, float]:
     """Return a term's effects, shape (1, levels, effects), and the log density of all its variables."""
     size = len(term.effects)
     own = [priors[sd_name(term, effect)] for effect in term.effects]
@@ -168,7 +179,7 @@ def effects_of(term: Term, priors: Mapping[str, Prior], point: Point, centred: b
         correlation, log_jacobian = correlation_from(partial, size)
         # What is sampled is (p + 1) / 2.
         total += (
-            log_lkj(correlation, priors[f"cor({term.label})"].arguments[0]) + log_jacobian + len(partial) * np.log(2)
+            log_lkj(correlation, priors[cor_name(term, first)].arguments[0]) + log_jacobian + len(partial) * np.log(2)
         )
     covariance = correlation * np.outer(sd, sd)
     factor = np.linalg.cholesky(covariance)
@@ -224,14 +235,69 @@ def test_the_joint_density_is_the_one_stated(text: str, given: dict[str, str], c
     from multilevel import model
 
     design = design_of(text, DATA)
-    priors = default_priors.resolve(design, "gaussian", given)
-    built = model.build(design, priors, "gaussian", centred)
+    priors = default_priors.resolve(design, given)
+    built = model.build(design, priors, centred)
     density = log_density_of(built)
     for seed in range(3):
         point = Point(built, seed)
         assert float(density(point.sampled)) == pytest.approx(
             expected(design, priors, point, centred), rel=0, abs=TOLERANCE
         )
+
+
+BEYOND = [
+    # Linear predictors of several parameters, effects shared between them.
+    ("y ~ x", "gaussian", {"sigma": "1 + z"}),
+    ("y ~ x + (1 | g)", "gaussian", {"sigma": "0 + k + offset(z / 10)"}),
+    ("y ~ x + (1 | g)", "gaussian", {"sigma": "1 + (1 | g)"}),
+    ("y ~ x + (1 | p | g)", "gaussian", {"sigma": "1 + z + (1 | p | g)"}),
+    ("y ~ x + (1 | p | g) + (1 + x | h)", "gaussian", {"sigma": "1 + (1 + x | p | g) + (1 + x | h)"}),
+    ("y ~ (1 | g/h)", "gaussian", {}),
+    ("y ~ (1 | p | g) + (0 + z | p | g)", "gaussian", {}),
+    # What stands beside the response.
+    ("y | se(s) ~ x + (1 | g)", "gaussian", {}),
+    ("y | se(s, sigma=true) ~ x", "gaussian", {}),
+    ("y | se(s, sigma=true) ~ x", "gaussian", {"sigma": "1 + z"}),
+    ("y | weights(w) ~ x + (1 | g)", "gaussian", {}),
+    ("y | cens(c, u) ~ x", "gaussian", {}),
+    ("y | weights(w) + cens(c, u) ~ x", "gaussian", {"sigma": "1 + z"}),
+    ("successes | trials(n) ~ x + (1 | g)", "binomial", {}),
+    ("successes | trials(n) + weights(w) ~ x", "binomial", {}),
+    ("cbind(successes, n) ~ x + offset(z)", "binomial", {}),
+]
+
+
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize(("text", "family", "parameters"), BEYOND)
+def test_the_joint_density_of_several_predictors_and_response_terms_is_the_one_stated(
+    text: str, family: str, parameters: dict[str, str], centred: bool
+) -> None:
+    from multilevel import model
+
+    design = design_of(text, DATA, family, **parameters)
+    priors = default_priors.resolve(design, {})
+    built = model.build(design, priors, centred)
+    density = log_density_of(built)
+    for seed in range(3):
+        point = Point(built, seed)
+        assert float(density(point.sampled)) == pytest.approx(
+            expected(design, priors, point, centred), rel=1e-12, abs=TOLERANCE
+        )
+
+
+@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
+def test_every_link_of_the_binomial_is_the_one_of_its_name(link: str) -> None:
+    from multilevel import design as designs
+    from multilevel import model
+
+    spec = {"formula": "successes | trials(n) ~ 1 + x", "family": "binomial", "link": link}
+    design = designs.build(spec, DATA)
+    priors = default_priors.resolve(design, {"Intercept": "normal(0, 0.5)", "b": "normal(0, 0.1)"})
+    built = model.build(design, priors, centred=False)
+    point = Point(built, 1)
+    assert float(log_density_of(built)(point.sampled)) == pytest.approx(
+        expected(design, priors, point, centred=False), rel=1e-12, abs=TOLERANCE
+    )
 
 
 REAL = ["normal(1, 2)", "student_t(3, 1, 2)", "cauchy(1, 2)", "uniform(-3, 5)"]
@@ -250,8 +316,8 @@ def test_every_prior_is_the_distribution_of_its_name(given: dict[str, str]) -> N
     from multilevel import model
 
     design = design_of("y ~ x + (1 | g)", DATA)
-    priors = default_priors.resolve(design, "gaussian", given)
-    built = model.build(design, priors, "gaussian", centred=False)
+    priors = default_priors.resolve(design, given)
+    built = model.build(design, priors, centred=False)
     point = Point(built, 5)
     assert float(log_density_of(built)(point.sampled)) == pytest.approx(
         expected(design, priors, point, centred=False), rel=0, abs=TOLERANCE
@@ -267,9 +333,9 @@ def test_what_is_stored_are_the_parameters_of_the_statement(text: str, centred: 
     from multilevel import model, sampling
 
     design = design_of(text, DATA)
-    priors = default_priors.resolve(design, "gaussian", {})
+    priors = default_priors.resolve(design, {})
     by_name = {p.parameter: p.prior for p in priors}
-    points = [Point(model.build(design, priors, "gaussian", centred), seed) for seed in range(6)]
+    points = [Point(model.build(design, priors, centred), seed) for seed in range(6)]
     stored, encoding = sampling.posterior(as_trace(points), design, centred)
     posterior = stored["posterior"].to_dataset()
     assert encoding["/posterior"].keys() == set(posterior.data_vars)

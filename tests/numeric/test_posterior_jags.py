@@ -42,7 +42,7 @@ def test_every_stored_parameter_has_the_same_posterior(name: str, fits: dict[str
 @pytest.mark.parametrize("name", MODELS)
 def test_the_deviance_and_its_penalties_are_the_same(name: str, fits: dict[str, Any]) -> None:
     fit, stored = fits[name], REFERENCE["models"][name]["dic"]
-    record, _ = dic.score(fit.built, predictor.read(fit.path, fit.built), "gaussian")
+    record, _ = dic.score(fit.built, predictor.read(fit.path, fit.built))
     assert abs(record["dbar"] - stored["dbar"]) < 4 * np.hypot(record["mcse_dbar"], stored["mcse_dbar"])
     assert abs(record["p_v"] - stored["p_v"]) < 4 * np.hypot(record["mcse_p_v"], stored["mcse_p_v"])
     # Both p_D take the same plug-in; the error of a p_D is at most that of its Dbar plus that of its plug-in, which is smaller.
@@ -52,7 +52,7 @@ def test_the_deviance_and_its_penalties_are_the_same(name: str, fits: dict[str, 
 @pytest.mark.parametrize("name", MODELS)
 def test_the_leave_one_out_score_is_the_same(name: str, fits: dict[str, Any]) -> None:
     fit, stored = fits[name], REFERENCE["models"][name]["loo"]
-    record, table = loo.score(fit.built, predictor.read(fit.path, fit.built), "gaussian")
+    record, table = loo.score(fit.built, predictor.read(fit.path, fit.built))
     # JAGS' own error is not known where R's loo found a high k: it has five times our draws, so ours is a bound for it.
     error = np.hypot(record["mcse"], stored["mcse"] if stored["mcse"] is not None else record["mcse"])
     # Where k is high the delta method understates the error of those rows: half a unit of log density is allowed for each.

@@ -66,17 +66,17 @@ def test_more_variables_in_the_posterior_change_no_score(built: Design, tmp_path
     plain = draws_of(posterior(), built, tmp_path / "plain.nc")
     more = draws_of(posterior() | deterministics(), built, tmp_path / "more.nc")
     assert set(more.others) - set(plain.others) == {"variance_share", "contrasts"}
-    record, table = loo.score(built, plain, "gaussian")
-    record_of_more, table_of_more = loo.score(built, more, "gaussian")
+    record, table = loo.score(built, plain)
+    record_of_more, table_of_more = loo.score(built, more)
     assert record == record_of_more
     assert table.equals(table_of_more)
-    assert dic.score(built, plain, "gaussian") == dic.score(built, more, "gaussian")
+    assert dic.score(built, plain) == dic.score(built, more)
 
 
 def test_relative_efficiency_is_that_of_each_rows_likelihood(built: Design, tmp_path: Path) -> None:
     draws = draws_of(posterior() | deterministics(), built, tmp_path / "posterior.nc")
-    _, table = loo.score(built, draws, "gaussian")
-    ((_, log_density),) = likelihood.conditional(built, draws, "gaussian")
+    _, table = loo.score(built, draws)
+    ((_, log_density),) = likelihood.conditional(built, draws)
     by_row = [mcmc.ess(np.exp(row).reshape(CHAINS, DRAWS), "mean") / (CHAINS * DRAWS) for row in log_density.T]
     assert table["r_eff"].to_numpy() == pytest.approx(np.minimum(by_row, 1.0), rel=1e-9)
     assert table["r_eff"].nunique() == len(table)

@@ -4,6 +4,9 @@
     python tests/oracle/make_reference.py lme4                 tests/oracle/reference/radon_lme4.json   (seconds)
     python tests/oracle/make_reference.py jags                 tests/oracle/reference/radon_jags.json   (15 minutes)
     python tests/oracle/make_reference.py loo                  tests/oracle/reference/psis_loo_r.json   (seconds)
+    python tests/oracle/make_reference.py designs              tests/oracle/reference/designs_r.json    (seconds)
+    python tests/oracle/make_reference.py responses            tests/oracle/reference/response_terms.json (seconds)
+    python tests/oracle/make_reference.py patsy                tests/oracle/reference/designs_patsy.json (needs patsy)
 
 Needs Rscript and the Debian packages r-cran-lme4, r-cran-jsonlite; for loo r-cran-loo; for JAGS also jags, r-cran-rjags,
 r-cran-loo, r-cran-posterior. What R reads is made with the standard library alone, from data/radon/ or from a seed, so that
@@ -18,10 +21,15 @@ import math
 import os
 import random
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))  # this file is run as a script and imported by tests
+
+from oracle import design_formulas  # noqa: E402
+
 DATA = HERE.parents[1] / "data" / "radon"
 COLUMNS = ("log_radon", "floor", "log_uranium", "county")
 
@@ -106,6 +114,56 @@ def run_loo() -> dict[str, object]:
     } | printed
 
 
+def run_designs() -> dict[str, object]:
+    """Run design_matrices.R on the formulas of design_formulas.py: what it printed, headed by the command."""
+    with tempfile.TemporaryDirectory() as folder:
+        data, formulas = Path(folder) / "designs.csv", Path(folder) / "formulas.txt"
+        digest = design_formulas.write(data)
+        formulas.write_text("\n".join(design_formulas.IN_R.values()) + "\n", encoding="utf-8")
+        done = subprocess.run(
+            ["Rscript", "--vanilla", str(HERE / "design_matrices.R"), str(data), str(formulas)],
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+    printed: dict[str, object] = json.loads(done.stdout)
+    return {"command": "python tests/oracle/make_reference.py designs", "data_sha256": digest} | printed
+
+
+def run_responses() -> dict[str, object]:
+    """Run response_terms.R on `design_formulas.response_columns`: what it printed, headed by the command."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "responses.csv"
+        digest = design_formulas.write(data, design_formulas.response_columns())
+        done = subprocess.run(
+            ["Rscript", "--vanilla", str(HERE / "response_terms.R"), str(data)],
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+    printed: dict[str, object] = json.loads(done.stdout)
+    return {"command": "python tests/oracle/make_reference.py responses", "data_sha256": digest} | printed
+
+
+def run_patsy() -> dict[str, object]:
+    """Build the matrices of `design_formulas.IN_PATSY` with patsy."""
+    import patsy
+
+    with tempfile.TemporaryDirectory() as folder:
+        digest = design_formulas.write(Path(folder) / "designs.csv")
+    columns = design_formulas.columns()
+    found = {text: patsy.dmatrix(text, columns) for text in design_formulas.IN_PATSY}
+    return {
+        "command": "python tests/oracle/make_reference.py patsy",
+        "data_sha256": digest,
+        "versions": {"patsy": patsy.__version__},
+        "designs": {
+            text: {"names": m.design_info.column_names, "values": [[float(v) for v in row] for row in m]}
+            for text, m in found.items()
+        },
+    }
+
+
 def run_script(program: str) -> dict[str, object]:
     """Run radon_<program>.R on freshly prepared data: what it printed, headed by the command and the data's sha256."""
     one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -125,18 +183,26 @@ def run_script(program: str) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["prepare", "lme4", "jags", "loo"])
+    parser.add_argument("what", choices=["prepare", "lme4", "jags", "loo", "designs", "patsy", "responses"])
     parser.add_argument("--into", type=Path, default=HERE / "reference", help="folder to write to")
     arguments = parser.parse_args()
     arguments.into.mkdir(parents=True, exist_ok=True)
     if arguments.what == "prepare":
         print(prepare(arguments.into / "radon_prepared.csv"))
         return
-    if arguments.what == "loo":
-        name, record = "psis_loo_r", run_loo()
+    own = {
+        "loo": ("psis_loo_r", run_loo),
+        "designs": ("designs_r", run_designs),
+        "patsy": ("designs_patsy", run_patsy),
+        "responses": ("response_terms", run_responses),
+    }
+    if arguments.what in own:
+        name, run = own[arguments.what]
+        record = run()
     else:
         name, record = f"radon_{arguments.what}", run_script(arguments.what)
-    text = json.dumps(record, indent=2, ensure_ascii=False) + "\n"
+    # Matrices of numbers stand on few lines.
+    text = json.dumps(record, indent=None if "designs" in record else 2, ensure_ascii=False) + "\n"
     (arguments.into / f"{name}.json").write_text(text, encoding="utf-8")
 
 

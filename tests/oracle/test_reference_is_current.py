@@ -71,3 +71,27 @@ def test_jags_gives_the_stored_posterior(tmp_path: Path) -> None:
             if abs(new["mean"] - was["mean"]) > 4 * math.hypot(new["mcse_mean"], was["mcse_mean"]):
                 far.append((name, parameter, was["mean"], new["mean"]))
     assert not far, "means further apart than 4 combined Monte Carlo standard errors"
+
+
+def test_r_builds_the_stored_design_matrices(tmp_path: Path) -> None:
+    need_r("lme4", "jsonlite")
+    make_reference("designs", tmp_path)
+    now = json.loads((tmp_path / "designs_r.json").read_text(encoding="utf-8"))
+    before = json.loads((HERE / "reference" / "designs_r.json").read_text(encoding="utf-8"))
+    assert now["data_sha256"] == before["data_sha256"]
+    assert now["designs"].keys() == before["designs"].keys()
+    for text, design in before["designs"].items():
+        for one, other in zip(design["x"]["values"], now["designs"][text]["x"]["values"], strict=True):
+            assert other == pytest.approx(one, rel=1e-12, abs=1e-12), text
+        assert [t["effects"] for t in now["designs"][text]["terms"]] == [t["effects"] for t in design["terms"]]
+
+
+def test_r_gives_the_stored_fits_of_response_terms(tmp_path: Path) -> None:
+    need_r("nlme", "survival", "jsonlite")
+    make_reference("responses", tmp_path)
+    now = json.loads((tmp_path / "response_terms.json").read_text(encoding="utf-8"))
+    before = json.loads((HERE / "reference" / "response_terms.json").read_text(encoding="utf-8"))
+    assert now["data_sha256"] == before["data_sha256"]
+    for name in ("predicted_sigma", "censored", "repeated_rows"):
+        assert now[name]["log_likelihood"] == pytest.approx(before[name]["log_likelihood"], rel=0, abs=1e-6), name
+        assert now[name]["b"] == pytest.approx(before[name]["b"], rel=0, abs=1e-4), name

@@ -63,7 +63,7 @@ def draws_of(count: int, sigma: float = 1.0) -> Draws:
 
 
 def test_replicates_are_of_the_same_rows_in_the_same_groups() -> None:
-    found = checks.replicate(DESIGN, draws_of(4000), "gaussian", seed=1)
+    found = checks.replicate(DESIGN, draws_of(4000), seed=1)
     assert found.shape == (checks.MAX_REPLICATES, 4)
     # Means 11, 13, -9, -7; a mean of 1000 replicates has an error of 0.03.
     np.testing.assert_allclose(found.mean(axis=0), [11, 13, -9, -7], atol=0.13)
@@ -75,20 +75,20 @@ def test_replicates_come_from_draws_spread_over_all_chains() -> None:
     numbered = replace(
         numbered, b=np.column_stack([np.arange(4000.0), np.zeros(4000)]), effects={"g": numbered.effects["g"] * 0}
     )
-    first = checks.replicate(DESIGN, numbered, "gaussian", seed=1)[:, 0]
+    first = checks.replicate(DESIGN, numbered, seed=1)[:, 0]
     assert (first.min(), first.max()) == (pytest.approx(0, abs=1e-6), pytest.approx(3999, abs=1e-6))
     assert np.all(np.abs(np.diff(first) - 4) < 1.1)
 
 
 def test_the_seed_decides_the_replicates() -> None:
-    one, same, other = (checks.replicate(DESIGN, draws_of(400), "gaussian", seed) for seed in (1, 1, 2))
+    one, same, other = (checks.replicate(DESIGN, draws_of(400), seed) for seed in (1, 1, 2))
     assert one.shape == (400, 4)  # as many as there are draws
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)
 
 
 def test_densities_share_one_grid_that_holds_the_data() -> None:
-    replicates = checks.replicate(DESIGN, draws_of(400), "gaussian", seed=1)
+    replicates = checks.replicate(DESIGN, draws_of(400), seed=1)
     table = checks.densities(Y, replicates)
     assert set(table["replicate"]) == set(range(checks.SHOWN_REPLICATES + 1))
     assert list(table.loc[table["replicate"] == 0, "source"].unique()) == ["observed"]

@@ -98,6 +98,10 @@ def test_unreliable_scores_are_counted() -> None:
         (scored("b", B[:3]), "models a and b cannot be compared: they were scored on 4 and 3 rows"),
         (scored("b", B, rows=["1", "2", "3", "5"]), "they were scored on different rows (only the first has 4)"),
         # As many rows, with the same identifiers, of another response or of other data.
+        (
+            scored("b", B, scored="weights 1a2b3c4d5e6f"),
+            "models a and b cannot be compared: rows are weighted or censored differently (None and weights 1a2b3c4d5e6f)",
+        ),
         (scored("b", B, response="log_y"), "models a and b cannot be compared: the response differs (y and log_y)"),
         (scored("b", B, criterion="logo"), "the criteria differ (loo and logo)"),
         (scored("b", [-1.0, -math.inf, -1.0, -1.0]), "model b has no finite score for row 2, so its sum means nothing"),

@@ -286,3 +286,103 @@ def test_the_radon_responses_count_a_measured_zero_as_a_tenth() -> None:
     assert zero.sum() == 3
     assert np.allclose(frame["log_radon"], np.log(frame["activity"].where(~zero, 0.1)), rtol=0, atol=0)
     assert np.allclose(frame["log_uranium"], np.log(frame["uranium_ppm"]), rtol=0, atol=0)
+
+
+# Groupings of several columns, shared ids, other parameters, what stands beside the response.
+
+
+def test_the_levels_of_a_crossed_grouping_are_the_combinations_that_occur() -> None:
+    data = dataset_of(y=[1.0, 2.0, 3.0, 4.0, 5.0], g=["b", "a", "b", "a", "b"], n=[10, 2, 2, 2, 10])
+    [term] = design_of("y ~ (1 | g:n)", data).group_terms
+    assert term.levels == ("a:2", "b:2", "b:10")  # in the order of the columns' own levels
+    assert [term.levels[i] for i in term.index] == ["b:10", "a:2", "b:2", "a:2", "b:10"]
+    assert (term.key, term.label) == ("g__n", "g:n")
+
+
+def test_a_nested_grouping_is_the_outer_one_and_the_crossed_one() -> None:
+    nested, written_out = design_of("y ~ (x | g/k)", DATA), design_of("y ~ (x | g) + (x | g:k)", DATA)
+    assert [t.label for t in nested.group_terms] == ["g", "g:k"]
+    for one, other in zip(nested.group_terms, written_out.group_terms, strict=True):
+        np.testing.assert_array_equal(one.index, other.index)
+        np.testing.assert_array_equal(one.z, other.z)
+        assert (one.levels, one.effects, one.correlated) == (other.levels, other.effects, other.correlated)
+
+
+def test_terms_that_share_an_id_are_one_term_across_parameters() -> None:
+    design = design_of("y ~ x + (1 + x | p | g)", DATA, sigma="1 + z + (1 | p | g) + (1 | k)")
+    joint, other = design.group_terms
+    assert joint.effects == ("Intercept", "x", "sigma_Intercept")
+    assert joint.parameters == ("mu", "mu", "sigma")
+    assert joint.correlated
+    np.testing.assert_array_equal(joint.z, np.column_stack([ONE, X, ONE]))
+    assert (other.key, other.label, other.effects) == ("k__sigma", "k", ("sigma_Intercept",))
+    assert design.all_coefficients == ("Intercept", "x", "sigma_Intercept", "sigma_z")
+    assert design.coefficients == ("Intercept", "x")
+    assert design.columns_of("sigma") == slice(2, 4)
+    assert design.parameters == ("mu", "sigma")
+    assert design.scalars == ()
+
+
+def test_terms_that_share_an_id_within_one_formula_are_correlated() -> None:
+    [term] = design_of("y ~ (1 | p | g) + (0 + x | p | g)", DATA).group_terms
+    [plain] = design_of("y ~ (1 + x | g)", DATA).group_terms
+    assert (term.effects, term.correlated) == (plain.effects, plain.correlated)
+    np.testing.assert_array_equal(term.z, plain.z)
+
+
+def test_an_effect_that_two_terms_of_one_id_hold_is_refused() -> None:
+    with pytest.raises(StudyError, match="terms that share an id both hold the effect 'Intercept' of 'g'"):
+        design_of("y ~ (1 | p | g) + (1 + x | p | g)", DATA)
+
+
+def test_known_standard_errors_take_the_place_of_sigma() -> None:
+    assert design_of("y | se(x) ~ 1", DATA).parameters == ("mu",)
+    assert design_of("y | se(x, sigma=true) ~ 1", DATA).parameters == ("mu", "sigma")
+    np.testing.assert_array_equal(design_of("y | se(2 * x) ~ 1", DATA).terms["se"], 2 * np.array(X))
+
+
+def test_within_and_between_split_a_predictor() -> None:
+    data = dataset_of(y=[1.0, 2.0, 3.0, 4.0], x=[1.0, 3.0, 10.0, 20.0], g=["a", "a", "b", "b"])
+    design = design_of("y ~ within(x, g) + between(x, g)", data)
+    assert design.coefficients == ("Intercept", "within(x, g)", "between(x, g)")
+    np.testing.assert_allclose(design.x[:, 1], [-1, 1, -5, 5])
+    np.testing.assert_allclose(design.x[:, 2], [-6.5, -6.5, 6.5, 6.5])
+    np.testing.assert_allclose(design_of("y ~ group_mean(x, g)", data).x[:, 1], [2, 2, 15, 15])
+
+
+KINDS = ["none", "left", "right", "interval", "none", "none"]
+
+
+def test_censoring_is_read_by_name_and_by_code() -> None:
+    data = dataset_of(y=X, k=KINDS, c=[0, -1, 1, 2, 0, 0], u=[0.0, 0.0, 0.0, 9.0, 0.0, 0.0])
+    by_name, by_code = (design_of(f"y | cens({c}, u) ~ 1", data) for c in "kc")
+    np.testing.assert_array_equal(by_name.terms["cens"], [0, -1, 1, 2, 0, 0])
+    np.testing.assert_array_equal(by_code.terms["cens"], by_name.terms["cens"])
+    assert by_name.terms["cens_upper"][3] == 9.0
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("y | weights(z) ~ x", "weights(z) is negative in 1 rows (-1 in row 4); a weight counts how often a row stands"),
+        ("y | se(z) ~ x", "se(z) is negative in 1 rows (-1 in row 4); a standard error cannot be negative"),
+        ("y | se(z + 1) ~ x", "se(z + 1) is 0 in row 4, which leaves its response without any error"),
+        ("y | weights(0 * x) ~ x", "weights(0 * x) is 0 in every row, so no row counts"),
+        ("y | weights(k) ~ x", "weights(k) is text where numbers are needed"),
+        ("y | cens(k) ~ x", "cens(k): 'low' is no kind of censoring; choose from none (0), left (-1), right (1), interval (2)"),
+        ("y | cens(n) ~ x", "cens(n): '10' is no kind of censoring; choose from none (0), left (-1), right (1), interval (2)"),
+        ("y ~ within(k, g)", "the column 'k' is text, so it has no mean"),
+    ],
+)  # fmt: skip
+def test_what_cannot_stand_beside_the_response_is_refused(text: str, sentence: str) -> None:
+    with pytest.raises(StudyError) as caught:
+        design_of(text, DATA)
+    assert sentence in str(caught.value)
+
+
+def test_an_interval_needs_an_upper_end_above_its_start() -> None:
+    data = dataset_of(y=X, k=KINDS, u=[9.0, 9.0, 9.0, 7.0, 9.0, 9.0])
+    with pytest.raises(StudyError, match=r"cens\(k\) has intervals in 1 rows and no upper end; write cens\(k, upper\)"):
+        design_of("y | cens(k) ~ 1", data)
+    with pytest.raises(StudyError, match=r"the interval of row 4 ends at 7, not above its start 7"):
+        design_of("y | cens(k, u) ~ 1", data)

@@ -60,7 +60,7 @@ URANIUM = r"\gamma_{\text{log\_uranium}}\,\text{log\_uranium}_j"
     ],
 )
 def test_the_radon_models_stand_as_a_textbook_writes_them(model: str, level_1: str, level_2: list[str]) -> None:
-    found = equations.describe(radon_design(model), "gaussian")
+    found = equations.describe(radon_design(model))
     first, *rest = found["levels"]
     assert first == {"level": 1, "title": "Level 1: rows (919)", "latex": [ROWS, level_1]}
     assert [entry["title"] for entry in rest] == (["Level 2: county (85)"] if level_2 else [])
@@ -70,7 +70,7 @@ def test_the_radon_models_stand_as_a_textbook_writes_them(model: str, level_1: s
 @pytest.mark.parametrize("model", MODELS)
 def test_every_coefficient_of_a_model_stands_in_its_equations_once(model: str) -> None:
     design = radon_design(model)
-    text = " ".join(line for entry in equations.describe(design, "gaussian")["levels"] for line in entry["latex"])
+    text = " ".join(line for entry in equations.describe(design)["levels"] for line in entry["latex"])
     gammas = re.findall(r"\\gamma_\{(0|\\text\{[^}]*\})", text)
     assert len(gammas) == len(set(gammas)) == len(dict.fromkeys(design.terms_of))
 
@@ -91,9 +91,7 @@ Z = r"\gamma_{\text{z}}\,\text{z}_i"
 
 
 def lines(text: str) -> list[str]:
-    return [
-        line for entry in equations.describe(design_of(text, DATA), "gaussian")["levels"] for line in entry["latex"]
-    ]
+    return [line for entry in equations.describe(design_of(text, DATA))["levels"] for line in entry["latex"]]
 
 
 @pytest.mark.parametrize(
@@ -159,6 +157,46 @@ def test_names_are_text_whatever_they_hold() -> None:
     ],
 )
 def test_a_sentence_says_the_same_in_words(text: str, sentence: str) -> None:
-    plain: Any = equations.describe(design_of(text, DATA), "gaussian")["plain"]
+    plain: Any = equations.describe(design_of(text, DATA))["plain"]
     assert sentence in plain
     assert plain.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("text", "family", "parameters", "expected"),
+    [
+        ("y | se(z + 1) ~ x_1", "gaussian", {}, [r"\text{y}_i \sim \operatorname{Normal}(\eta_i,\ s_i^2)"]),
+        ("y | se(z, sigma=true) ~ 1", "gaussian", {}, [r"\operatorname{Normal}(\eta_i,\ \sigma^2 + s_i^2)"]),
+        (
+            "y ~ x_1 + (1 | p | g)",
+            "gaussian",
+            {"sigma": "1 + z + (1 | p | g)"},
+            [
+                r"\text{y}_i \sim \operatorname{Normal}(\eta_i,\ \sigma_i^2)",
+                r"\eta_i = \gamma_{0} + \gamma_{\text{x\_1}}\,\text{x\_1}_i + u^{(1)}_{0,j_{1}[i]}",
+                r"\log \sigma_i = \delta_{0} + \delta_{\text{z}}\,\text{z}_i + u^{(1)}_{1,j_{1}[i]}",
+                r"\rho^{(1)}_{01}\,\tau^{(1)}_0\,\tau^{(1)}_1",
+            ],
+        ),
+        (
+            "y | trials(9) ~ x_1",
+            "binomial",
+            {},
+            [r"\operatorname{Binomial}(n_i,\ p_i)", r"\operatorname{logit}(p_i) = \eta_i = \gamma_{0}"],
+        ),
+    ],
+)
+def test_other_parameters_and_response_terms_are_written_out(
+    text: str, family: str, parameters: dict[str, str], expected: list[str]
+) -> None:
+    design = design_of(text, DATA, family, **parameters)
+    found = [line for entry in equations.describe(design)["levels"] for line in entry["latex"]]
+    for part in expected:
+        assert any(part in line for line in found), (part, found)
+
+
+def test_the_sentence_names_the_parameter_that_an_effect_is_on() -> None:
+    design = design_of("y ~ (1 | p | g)", DATA, sigma="1 + (1 + z | p | g)")
+    assert (
+        "its own level and level of sigma and effect of z on sigma, correlated" in equations.describe(design)["plain"]
+    )

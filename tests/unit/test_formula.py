@@ -55,6 +55,18 @@ from multilevel.formula import Formula, GroupTerm
         ("y ~ x + (0 + x | g)", "y", "1 + x", (), (GroupTerm("g", "0 + x", True),)),
         ("y ~ x + (x - 1 | g)", "y", "1 + x", (), (GroupTerm("g", "0 + x", True),)),
         ("y ~ (1 + x*z | g)", "y", "1", (), (GroupTerm("g", "1 + x * z", True),)),
+        ("y ~ (1 | g:h)", "y", "1", (), (GroupTerm("g:h", "1", True),)),
+        ("y ~ (x || g / h)", "y", "1", (), (GroupTerm("g", "1 + x", False), GroupTerm("g:h", "1 + x", False))),
+        (
+            "y ~ (1 | a/b/c)",
+            "y",
+            "1",
+            (),
+            (GroupTerm("a", "1", True), GroupTerm("a:b", "1", True), GroupTerm("a:b:c", "1", True)),
+        ),
+        ("y ~ (1 | a:b/c)", "y", "1", (), (GroupTerm("a:b", "1", True), GroupTerm("a:b:c", "1", True))),
+        ("y ~ x + (x | p | g)", "y", "1 + x", (), (GroupTerm("g", "1 + x", True, "p"),)),
+        ("y ~ (1 |1| g/h)", "y", "1", (), (GroupTerm("g", "1", True, "1"), GroupTerm("g:h", "1", True, "1"))),
         (
             "y ~ (1 | g) + x + (0 + x | g) + (1 | h)",
             "y",
@@ -98,10 +110,28 @@ def test_an_intercept_is_there_unless_taken_out(text: str, keeps: bool) -> None:
         ("y ~ x + 1 | g", "a group term stands in parentheses of its own, as in (1 + x | group)"),
         ("y ~ (1 | g) * x", "a group term stands in parentheses of its own"),
         ("y ~ ( | g)", "'( | g)' names no effects; write (1 | g)"),
-        ("y ~ (1 | )", "the group '' must be one column"),
-        ("y ~ (1 | g/h)", "the group 'g/h' must be one column"),
-        ("y ~ (1 | g | h)", "must be (effects | group) or (effects || group)"),
-        ("y ~ (1 ||| g)", "must be (effects | group) or (effects || group)"),
+        ("y ~ (1 | )", "the group '' must be a column, several crossed (a:b) or nested (a/b)"),
+        ("y ~ (1 | g/(h))", "the group 'g/(h)' must be a column, several crossed (a:b) or nested (a/b)"),
+        ("y ~ (1 | g + h)", "the group 'g + h' must be a column, several crossed (a:b) or nested (a/b)"),
+        ("y ~ (1 | g:h:g)", "the group 'g:h:g' names a column twice"),
+        ("y ~ (1 ||| g)", "must be (effects | group), (effects || group) or (effects | id | group)"),
+        ("y ~ (1 | p | q | g)", "must be (effects | group), (effects || group) or (effects | id | group)"),
+        ("y ~ (1 | p-q | g)", "must be (effects | group), (effects || group) or (effects | id | group)"),
+        ("y ~ (1 | g/h) + (1 | g)", "holds the same group term twice"),
+        ("y | wights(w) ~ x", "'wights(w)' cannot stand beside the response; did you mean 'weights'?"),
+        ("y | w ~ x", "'w' cannot stand beside the response; choose from trials(...), weights(...), se(...), cens(...)"),
+        ("y | se() ~ x", "'se()' lacks a column; write se(s)"),
+        ("y | se(s) - weights(w) ~ x", "'-weights(w)': nothing can be subtracted beside the response"),
+        ("y | se(s) | weights(w) ~ x", "holds more than one bar; write 'y | trials(n) + weights(w) ~ ...'"),
+        ("y | weights(w, v) ~ x", "'weights(w, v)' has 2 arguments; weights takes one column or number"),
+        ("y | weights(w, sigma=true) ~ x", "only se takes sigma="),
+        ("y | weights(w) + weights(v) ~ x", "gives weights twice"),
+        ("cbind(s, f) | trials(n) ~ x", "gives trials twice"),
+        ("y | weights(__import__('os').getcwd()) ~ x", "is not allowed: only columns, numbers and listed functions are"),
+        (" | weights(w) ~ x", "names no response before the bar"),
+        ("cbind(s) ~ x", "cbind takes two columns, successes and failures: cbind(success, failure)"),
+        ("y ~ within(x)", "within takes a predictor and a group, both columns: within(x, group)"),
+        ("y ~ between(x + z, g)", "between takes a predictor and a group, both columns: between(x, group)"),
         ("y ~ x - (1 | g)", "'-(1 | g)': a group term cannot be subtracted"),
         ("y ~ x - offset(e)", "an offset cannot be subtracted; write offset(-(...))"),
         ("y ~ (1 | g) + (1 || g)", "holds the same group term twice"),
@@ -197,7 +227,9 @@ NAMES = st.sampled_from(["a", "b", "c", "x_1", "Ab"])
 
 
 def pieces() -> st.SearchStrategy[str]:
-    atoms = NAMES | NAMES.map("log({})".format) | NAMES.map("I({} ** 2)".format) | NAMES.map("poly({}, 2)".format)
+    atoms = NAMES | st.sampled_from(["log({})", "I({} ** 2)", "poly({}, 2)", "within({}, g)", "C({})"]).flatmap(
+        lambda shape: NAMES.map(shape.format)
+    )
     return st.recursive(
         atoms,
         lambda inner: st.one_of(
@@ -212,9 +244,17 @@ def pieces() -> st.SearchStrategy[str]:
 def formulas() -> st.SearchStrategy[str]:
     offset = NAMES.map("offset(2 * {})".format)
     terms = st.lists(pieces() | st.sampled_from(["0", "1"]) | offset, min_size=1, max_size=4)
-    bars = st.sampled_from(["|", " | ", "||", " || "])
-    groups = [st.none() | st.tuples(pieces(), bars).map(lambda pair, g=g: f"({''.join(pair)}{g})") for g in "gh"]
-    return st.tuples(terms, *groups).map(lambda made: "y ~ " + " + ".join([*made[0], *filter(None, made[1:])]))
+    bars = st.sampled_from(["|", " | ", "||", " || ", " | p | ", "|2|"])
+    groups = [
+        st.none() | st.tuples(pieces(), bars).map(lambda pair, g=g: f"({''.join(pair)}{g})")
+        for g in ("g", "h:g", "k/l", "m : n / o")
+    ]
+    responses = st.sampled_from(
+        ["y", "cbind(s, f)", "y | trials(n)", "y|weights(2*w)+se(s, sigma=TRUE)", "y | cens(k, y2) + weights(w)", ""]
+    )
+    return st.tuples(responses, terms, *groups).map(
+        lambda made: f"{made[0]} ~ " + " + ".join([*made[1], *filter(None, made[2:])])
+    )
 
 
 @given(formulas())

@@ -103,7 +103,7 @@ d: {formula: "y ~ x", priors: {b(county): "normal(0, 1)", "sd(county)": exponent
 
 def test_problems_of_the_shape_come_with_their_lines(tmp_path: Path) -> None:
     assert problems(tmp_path, "a: {formula: y ~ x, lable: x}", "seed: -1") == [
-        "seed (line 5): input should be greater than or equal to 0 (found -1)",
+        "seed (line 5): -1 is too small; it must be at least 0",
         "models.a.lable (line 4): unknown key 'lable'; did you mean 'label'?",
     ]
 
@@ -133,6 +133,61 @@ def test_problems_of_the_shape_come_with_their_lines(tmp_path: Path) -> None:
             "a: {formula: y ~ x}\nb: {formula: y ~ 1}\nc: {formula: count_ ~ x}",
             "comparisons: {ys: {models: [a, b]}, all: {models: ['*']}}",
             f"comparisons.all.models: 'c' models 'count_' and 'a' models 'y': {DIFFERENT}",
+        ),
+        (
+            "a: {formula: 'y ~ x'}\nb: {formula: 'y | weights(x + 1) ~ 1'}",
+            "",
+            "comparisons.main.models: 'b' counts rows by weights(x + 1) and 'a' once each: such scores cannot be compared",
+        ),
+        (
+            "a: {formula: y ~ x, parameters: {sgima: 1 + x}}",
+            "",
+            "models.a.parameters.sgima: the family gaussian has no parameter 'sgima' to predict; did you mean 'sigma'?",
+        ),
+        (
+            "a: {formula: y ~ x, parameters: {mu: 1 + x}}",
+            "",
+            "models.a.parameters.mu: the family gaussian has no parameter 'mu' to predict; its linear predictor is the formula's",
+        ),
+        (
+            "a: {formula: y ~ x, parameters: {sigma: y ~ 1 + x}}",
+            "",
+            "models.a.parameters.sigma: 'y ~ 1 + x' names a response; the formula of a parameter has only a right-hand side",
+        ),
+        (
+            "a: {formula: y ~ x, parameters: {sigma: 1 + y}}",
+            "",
+            "models.a.parameters.sigma: the response 'y' cannot explain itself",
+        ),
+        (
+            "a: {formula: y | se(id) ~ x, parameters: {sigma: 1 + x}}",
+            "",
+            "models.a.parameters.sigma: 'sigma' is known here, because the formula gives standard errors",
+        ),
+        (
+            "a: {formula: count_ | trials(id + 1) ~ x}",
+            "",
+            "models.a.formula: the family gaussian takes no trials(); families that take it: binomial",
+        ),
+        (
+            "a: {formula: y ~ x, link: logit}",
+            "",
+            "models.a.link: the family gaussian has no link 'logit'; did you mean 'log'?",
+        ),
+        (
+            "a: {formula: count_ | trials(x) ~ floor, family: binomial}",
+            "",
+            "models.a.formula: the response 'count_' has more successes than trials (5 of 0 in row 6, 7 rows in all)",
+        ),
+        (
+            "a: {formula: y ~ x, parameters: {sigma: 1 + flor}}",
+            "",
+            "models.a.formula: unknown column 'flor'; did you mean 'floor'?",
+        ),
+        (
+            "a: {formula: y ~ (1 | county:flor)}",
+            "",
+            "models.a.formula: unknown column 'flor'; did you mean 'floor'?",
         ),
         ("a: {formula: 'y ~ x + offset(lgo(x))'}", "", "models.a.formula: 'lgo(x)': the function 'lgo' is not allowed"),
         ("a: {formula: 'y ~ x + offset(xx)'}", "", "models.a.formula: unknown column 'xx'; did you mean 'x'?"),
@@ -245,7 +300,8 @@ def test_a_default_response_stands_where_a_formula_names_none(tmp_path: Path) ->
 
 def test_one_model_under_two_names_is_noted(tmp_path: Path) -> None:
     planned = made(tmp_path, "a: {formula: y ~ x}\nb: {formula: y ~ 1 + x}")
-    assert "Models a and b are the same model under two names." in planned["warnings"]
+    assert "Models a and b are the same model under two names; it is fitted once, as a." in planned["warnings"]
+    assert (list(planned["models"]), planned["aliases"], planned["comparisons"]) == (["a"], {"b": "a"}, {})
 
 
 def test_sampler_settings_of_a_study_go_before_those_of_config(tmp_path: Path) -> None:

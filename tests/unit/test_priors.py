@@ -120,7 +120,7 @@ def small(shift: float = 0.0) -> Dataset:
 
 
 def resolved(text: str, data: Dataset, given: dict[str, str] | None = None) -> dict[str, str]:
-    return {p.parameter: str(p.prior) for p in default_priors.resolve(design_of(text, data), "gaussian", given or {})}
+    return {p.parameter: str(p.prior) for p in default_priors.resolve(design_of(text, data), given or {})}
 
 
 @pytest.mark.parametrize(
@@ -239,7 +239,7 @@ def test_a_study_sets_priors_by_parameter_by_term_and_by_class(
     given: dict[str, str], parameter: str, expected: tuple[str, str]
 ) -> None:
     design = design_of("y ~ x * k + (1 + x | g)", small())
-    found = {p.parameter: (str(p.prior), p.source) for p in default_priors.resolve(design, "gaussian", given)}
+    found = {p.parameter: (str(p.prior), p.source) for p in default_priors.resolve(design, given)}
     assert found[parameter] == expected
 
 
@@ -259,7 +259,7 @@ def test_a_prior_of_the_wrong_support_is_refused_when_priors_are_resolved() -> N
 
 
 def test_every_name_that_a_prior_may_be_given_to_is_listed() -> None:
-    targets = default_priors.targets(design_of("y ~ x + k + (1 + x | g)", small()), "gaussian")
+    targets = default_priors.targets(design_of("y ~ x + k + (1 + x | g)", small()))
     assert set(targets) == {
         "Intercept", "b(x)", "b(k[m])", "b(k)", "b", "sd(g: Intercept)", "sd(g: x)", "sd(g)", "sd", "cor(g)", "cor", "sigma",
     }  # fmt: skip

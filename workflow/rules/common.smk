@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
 
 from multilevel import code, rules, study
 from multilevel.errors import StudyError
-from multilevel.names import NAME_PATTERN
+from multilevel.names import MODEL_PATTERN, NAME_PATTERN
 
 try:
     STUDIES, NOT_FITTED = study.load_all(
@@ -47,7 +47,7 @@ LOCKED = rules.locked(ROOT / "envs" / "requirements.lock")
 
 wildcard_constraints:
     study=NAME_PATTERN,
-    model=NAME_PATTERN,
+    model=MODEL_PATTERN,
     comparison=NAME_PATTERN,
     fingerprint="[0-9a-f]{64}",
 
@@ -98,13 +98,18 @@ def group_of(wildcards):
 
 
 def quantity_of(wildcards):
-    """Return how the response of a study is named on an axis."""
-    return rules.quantity(plan_of(wildcards))
+    """Return how the response of a model is named on an axis."""
+    return rules.quantity(plan_of(wildcards), wildcards.model)
 
 
 def labels_of_fitted(wildcards):
     """Return the labels of the fitted models of a study, as JSON."""
     return rules.labels(plan_of(wildcards), fitted(wildcards.study))
+
+
+def quantities_of_fitted(wildcards):
+    """Return how the response of each fitted model of a study is named on an axis, as JSON."""
+    return rules.quantities(plan_of(wildcards), fitted(wildcards.study))
 
 
 def fitted(study_name):

@@ -114,8 +114,7 @@ rule draw_data:
         mem_mb=1000,
         runtime=10,
     params:
-        response=lambda wildcards: rules.responses(plan_of(wildcards))[0],
-        quantity=quantity_of,
+        responses=lambda wildcards: rules.named_responses(plan_of(wildcards)),
         group=group_of,
         code=code.digest("draw_data.py"),
         stack=rules.pins(LOCKED, "matplotlib", "pillow"),
@@ -170,7 +169,7 @@ rule draw_models:
         runtime=10,
     params:
         models=labels_of_fitted,
-        quantity=quantity_of,
+        quantities=quantities_of_fitted,
         folder=lambda wildcards: f"results/{wildcards.study}/models",
         code=code.digest("draw_models.py"),
         stack=rules.pins(LOCKED, "matplotlib", "pillow"),
@@ -204,7 +203,7 @@ rule draw_groups:
     params:
         models=labels_of_fitted,
         group=group_of,
-        quantity=quantity_of,
+        quantities=quantities_of_fitted,
         folder=lambda wildcards: f"results/{wildcards.study}/models",
         code=code.digest("draw_groups.py"),
         stack=rules.pins(LOCKED, "matplotlib", "pillow"),

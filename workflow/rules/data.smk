@@ -2,12 +2,12 @@
 #
 # needs   the tables of the study file and the data packages beside them
 # makes   results/<study>/data.nc (every column), data/<fingerprint>.nc (what some model uses), data_summary.json, figures/missingness, study.yaml
-# steps   verify, join, derive, filter, drop incomplete rows, centre; hand each model its columns; describe the result
+# steps   verify, reshape, join, derive, filter, drop incomplete rows, centre; hand each model its columns; describe the result
 
 
 rule prepare_data:
     """
-    Prepare the data of {wildcards.study}: verify the raw tables, join them, derive columns and keep the rows that are
+    Prepare the data of {wildcards.study}: verify the raw tables, reshape and join them, derive columns and keep the rows that are
     complete for every candidate.
     """
     input:
@@ -25,7 +25,7 @@ rule prepare_data:
         mem_mb=1000,
         runtime=10,
     params:
-        data=lambda wildcards: rules.as_json(plan_of(wildcards)["data"]),
+        data=lambda wildcards: rules.data(plan_of(wildcards)),
         drop_missing_in=lambda wildcards: plan_of(wildcards)["drop_missing_in"],
         code=code.digest("prepare_data.py"),
     script:

@@ -21,10 +21,10 @@ def check_predictions(
     draws = predictor.read(Path(paths_in["posterior"]), built)
     found = checks.check(
         built.y,
-        checks.replicate_blocks(built, draws, model["family"], seed),
+        checks.replicate_blocks(built, draws, seed),
         {group: checks.Grouping(*design.code_grouping(data.frame, group)) for group in groups},
         count=min(checks.MAX_REPLICATES, draws.size),
-        discrete=families.get(model["family"]).KIND == "discrete",
+        discrete=families.get(built.family).KIND == "discrete",
     )
     for part in ("statistics", "by_group", "quantiles"):
         table = getattr(found, part)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from multilevel import convergence, dataset, design, figure_data, joblog, storage
 from multilevel.figures.caterpillar import draw_caterpillar
+from multilevel.figures.layout import words_only
 from multilevel.figures.shrinkage import draw_shrinkage
 from multilevel.figures.theme import save
 
@@ -24,8 +25,12 @@ def draw_effects(
     drawn = figure_data.caterpillar(built, summary, group)
     save(draw_caterpillar(drawn, group=group), paths_out["caterpillar"], drawn)
     drawn = figure_data.shrinkage(built, summary, group)
-    words = f"Difference from the average {group} in {quantity}"
-    save(draw_shrinkage(drawn, quantity=words, group=group), paths_out["shrinkage"], drawn)
+    if drawn.empty:
+        figure = words_only(f"The effects of {group} are not on the mean, so a level alone has no estimate of them.")
+    else:
+        scale = quantity if built.link == "identity" else f"{quantity} on the {built.link} scale"
+        figure = draw_shrinkage(drawn, quantity=f"Difference from the average {group} in {scale}", group=group)
+    save(figure, paths_out["shrinkage"], drawn)
 
 
 if __name__ == "__main__":

@@ -14,18 +14,22 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 
-def draw_groups(models: dict[str, str], group: str, quantity: str, folder: str, path_to_figure: str) -> None:
-    """Draw statistics by level across the fitted models; `models` gives the label of each."""
-    drawn, note = figure_data.group_statistics({name: Path(folder) / name for name in models}, models, group)
-    save(draw_group_statistics(drawn, group=group, quantity=quantity, note=note), path_to_figure, drawn, digits=6)
+def draw_groups(
+    models: dict[str, str], quantities: dict[str, str], group: str, folder: str, path_to_figure: str
+) -> None:
+    """Draw statistics by level across the fitted models; `models` gives the label of each, `quantities` its response."""
+    here = {name: Path(folder) / name for name in models}
+    labels, words = figure_data.with_responses(models, quantities)
+    drawn, note = figure_data.group_statistics(here, labels, group)
+    save(draw_group_statistics(drawn, group=group, note=note, **words), path_to_figure, drawn, digits=6)
 
 
 if __name__ == "__main__":
     joblog.begin(snakemake.log[0])
     draw_groups(
         models=json.loads(snakemake.params.models),
+        quantities=json.loads(snakemake.params.quantities),
         group=snakemake.params.group,
-        quantity=snakemake.params.quantity,
         folder=snakemake.params.folder,
         path_to_figure=snakemake.output.figure,
     )

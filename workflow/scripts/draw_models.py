@@ -17,27 +17,28 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 
-def draw_models(models: dict[str, str], quantity: str, folder: str, paths_out: dict[str, str]) -> None:
-    """Draw estimates and predictive checks across the fitted models; `models` gives the label of each."""
+def draw_models(models: dict[str, str], quantities: dict[str, str], folder: str, paths_out: dict[str, str]) -> None:
+    """Draw estimates and checks across the fitted models; `models` gives the label of each, `quantities` its response."""
     here = {name: Path(folder) / name for name in models}
     passed = {name: storage.read_json(path / "diagnostics.json")["passed"] for name, path in here.items()}
     status = {name: "ok" if ok else "failed checks" for name, ok in passed.items()}
     summaries = {name: storage.read_csv(path / "summary.csv", convergence.TEXT) for name, path in here.items()}
     drawn, note = figure_data.forest(summaries, models, status)
     save(draw_forest(drawn, note=note), paths_out["forest"], drawn)
-    drawn, scale = figure_data.of_all_rows(here, models)
-    save(draw_predictive_density(drawn, quantity=quantity, y=scale), paths_out["predictive_density"], drawn, digits=4)
-    drawn = figure_data.of_models(here, "checks.csv", models)
+    labels, words = figure_data.with_responses(models, quantities)
+    drawn, scale = figure_data.of_all_rows(here, labels)
+    save(draw_predictive_density(drawn, y=scale, **words), paths_out["predictive_density"], drawn, digits=4)
+    drawn = figure_data.of_models(here, "checks.csv", labels)
     save(draw_predictive_statistics(drawn), paths_out["predictive_statistics"], drawn)
-    drawn = figure_data.of_models(here, "checks_quantiles.csv", models)
-    save(draw_predictive_quantiles(drawn, quantity=quantity), paths_out["predictive_quantiles"], drawn)
+    drawn = figure_data.of_models(here, "checks_quantiles.csv", labels)
+    save(draw_predictive_quantiles(drawn, **words), paths_out["predictive_quantiles"], drawn)
 
 
 if __name__ == "__main__":
     joblog.begin(snakemake.log[0])
     draw_models(
         models=json.loads(snakemake.params.models),
-        quantity=snakemake.params.quantity,
+        quantities=json.loads(snakemake.params.quantities),
         folder=snakemake.params.folder,
         paths_out=figure_data.pictures(snakemake.output.items()),
     )

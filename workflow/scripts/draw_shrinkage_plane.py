@@ -21,7 +21,8 @@ def draw_shrinkage_plane(
     built = design.build(model, dataset.read(Path(path_to_data)))
     summary = storage.read_csv(Path(path_to_summary), convergence.TEXT)
     drawn = figure_data.shrinkage_plane(built, summary, group)
-    save(shrinkage_plane.draw_shrinkage_plane(drawn, group=group, quantity=quantity), path_to_figure, drawn)
+    scale = quantity if built.link == "identity" else f"{quantity} on the {built.link} scale"
+    save(shrinkage_plane.draw_shrinkage_plane(drawn, group=group, quantity=scale), path_to_figure, drawn)
 
 
 if __name__ == "__main__":

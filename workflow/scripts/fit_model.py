@@ -39,11 +39,12 @@ def fit_model(
     spec = identity["model"]
     data = dataset.read(Path(path_to_data))
     built = design.build(spec, data)
-    if data.fingerprint(formula.parse(spec["formula"]).variables()) != identity["fingerprint"]:
+    used = set().union(*(part.variables() for part in formula.of_model(spec)))
+    if data.fingerprint(used) != identity["fingerprint"]:
         raise ValueError(f"{path_to_data} does not hold the data that the plan was made from; run the workflow again")
-    priors = default_priors.resolve(built, spec["family"], spec["priors"])
+    priors = default_priors.resolve(built, spec["priors"])
     logging.getLogger("multilevel").info("%s: %d rows", spec["formula"], len(built.y))
-    compiled = model.build(built, priors, spec["family"], spec["centred"])
+    compiled = model.build(built, priors, spec["centred"])
     trace, timings = sampling.sample(compiled, identity["sampler"], identity["seed"], cores)
     posterior, encoding = sampling.posterior(trace, built, spec["centred"])
     record = provenance.of_fit(identity, [p.as_dict() for p in priors])

@@ -25,10 +25,11 @@ def score_model(
     data = dataset.read(Path(path_to_data))
     built = design.build(model, data)
     draws = predictor.read(Path(path_to_posterior), built)
-    record, units = scores.get(criterion).score(built, draws, model["family"])
+    record, units = scores.get(criterion).score(built, draws)
     fingerprint = {
         "rows": data.digests["row_id"],
         "response": data.digests[built.response],
+        "scored": design.scored(built),
         "n": len(built.y),
         "criterion": criterion,
     }

@@ -113,32 +113,29 @@ class Checks:
     densities: pd.DataFrame
 
 
-def replicate(design: Design, draws: Draws, family: str, seed: int) -> Array:
+def replicate(design: Design, draws: Draws, seed: int) -> Array:
     """Return replicated responses, shape (replicates, rows).
 
     Parameters
     ----------
     design, draws
         The design and its posterior draws.
-    family
-        Name of the response distribution.
     seed
         The fit's seed; the replicates have a stream of their own.
     """
-    return np.concatenate(list(replicate_blocks(design, draws, family, seed)))
+    return np.concatenate(list(replicate_blocks(design, draws, seed)))
 
 
-def replicate_blocks(design: Design, draws: Draws, family: str, seed: int) -> Iterator[Array]:
+def replicate_blocks(design: Design, draws: Draws, seed: int) -> Iterator[Array]:
     """Yield the replicates of `replicate` some at a time, so that memory does not grow with their number."""
     count = min(MAX_REPLICATES, draws.size)
     chosen = np.linspace(0, draws.size - 1, count).round().astype(int)
-    module = families.get(family)
+    module = families.get(design.family)
     rng = np.random.default_rng([seed, 1])
     rows = len(design.y)
     for block in predictor.blocks(count, rows):
         part = draws.select(chosen[block])
-        others = {name: part.others[name][:, None] for name in module.PARAMETERS[1:]}
-        yield module.draws(rng, predictor.linear_predictor(design, part, slice(0, rows)), **others)
+        yield module.draws(rng, **predictor.arguments(design, part, slice(0, rows)))
 
 
 def check(y: Array, replicates: Iterable[Array], groups: Mapping[str, Grouping], count: int, discrete: bool) -> Checks:

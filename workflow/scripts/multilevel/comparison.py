@@ -10,6 +10,7 @@ is poorly calibrated when N < 100 or |difference| < 4.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -135,6 +136,7 @@ def refuse_unequal(scored: list[Candidate]) -> None:
         for key, words in (
             ("response", "the response differs"),
             ("rows", "the rows differ"),
+            ("scored", "rows are weighted or censored differently"),
             ("criterion", "the criteria differ"),
         ):
             mine, theirs = record["fingerprint"].get(key), other_record["fingerprint"].get(key)
@@ -260,4 +262,4 @@ def _difference(diff: Array, same: bool) -> dict[str, Any]:
 
 def _short(value: Any) -> str:
     text = str(value)
-    return text[:12] if len(text) > 12 else text
+    return text[:12] if re.fullmatch("[0-9a-f]{13,}", text) else text

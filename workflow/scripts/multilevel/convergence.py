@@ -56,7 +56,7 @@ def quantities(posterior: xr.Dataset, design: Design) -> list[Quantity]:
     def add(parameter: str, kind: str, values: Any, group: str = "", level: str = "", effect: str = "") -> None:
         out.append(Quantity(parameter, kind, group, level, effect, np.asarray(values, dtype=np.float64)))
 
-    for position, name in enumerate(design.coefficients):
+    for position, name in enumerate(design.all_coefficients):
         add(coefficient_name(name), "population", posterior["b"][..., position], effect=name)
     for term in design.group_terms:
         for position, effect in enumerate(term.effects):
@@ -64,8 +64,7 @@ def quantities(posterior: xr.Dataset, design: Design) -> list[Quantity]:
         if term.correlated:
             for position, name in enumerate(cor_names(term)):
                 add(name, "cor", posterior[f"cor_{term.key}"][..., position], term.label)
-    special = {"b", *(f"{kind}_{t.key}" for t in design.group_terms for kind in ("sd", "cor", "r"))}
-    for name in sorted(str(n) for n in posterior.data_vars if n not in special):
+    for name in design.scalars:
         add(name, "residual", posterior[name])
     for term in design.group_terms:
         effects = posterior[f"r_{term.key}"].to_numpy().astype(np.float64)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from multilevel.dataset import Dataset
-from multilevel.design import code_levels, numeric
+from multilevel.design import code_grouping, code_levels, numeric
 
 
 def describe(
@@ -32,6 +32,7 @@ def describe(
     summary = dataset.summary
     y = numeric(dataset.frame, response)
     derived = summary["steps"].get("derive", {})
+    grouping_columns = {column for group in groups for column in group.split(":")}
     return {
         "tables": [
             {key: table[key] for key in ("name", "path", "rows", "sha256", "source", "licence", "citation")}
@@ -51,7 +52,7 @@ def describe(
             "max": float(y.max()),
             "transformation": derived.get(response, ""),
         },
-        "columns": [_column(dataset, name, words, name in groups) for name in used],
+        "columns": [_column(dataset, name, words, name in grouping_columns) for name in used],
         "groups": [_group(dataset, name) for name in groups],
         "fingerprint": {"rows": dataset.digests["row_id"], "response": dataset.digests[response], "n": len(y)},
     }
@@ -87,7 +88,7 @@ def _column(dataset: Dataset, name: str, words: dict[str, dict[str, str]], is_gr
 
 
 def _group(dataset: Dataset, name: str) -> dict[str, Any]:
-    index, levels = code_levels(dataset.frame[name])
+    index, levels = code_grouping(dataset.frame, name)
     counts = np.bincount(index, minlength=len(levels))
     return {
         "name": name,

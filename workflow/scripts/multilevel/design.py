@@ -1,12 +1,17 @@
-"""Design of one model: response, fixed matrix X and, for each group term, Z, the level index and the level labels.
+"""Design of one model: response, fixed matrix X of each linear predictor and, for each group term, Z, the level index and labels.
+
+The first parameter of the family has the linear predictor of the formula; others may have one of their own, whose
+coefficients and effects are prefixed as in brms: ``sigma_Intercept``, ``sigma_floor``.
 
 Rebuilt from data.nc by every job that needs it, so it is never stored.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +21,7 @@ import pandas as pd
 from formulaic.errors import FormulaicError
 from numpy.typing import NDArray
 
-from multilevel import expressions, formula
+from multilevel import expressions, families, formula
 from multilevel.dataset import Dataset, level_text
 from multilevel.errors import FormulaError, Problem, StudyError
 from multilevel.formula import GroupTerm
@@ -26,6 +31,10 @@ Array = NDArray[np.float64]
 INTERCEPT = "Intercept"
 
 
+CENSORED = {"none": 0, "left": -1, "right": 1, "interval": 2}
+"""Kinds of censoring by name, as brms codes them."""
+
+
 @dataclass(frozen=True)
 class Term:
     """One group term, built.
@@ -33,11 +42,15 @@ class Term:
     Parameters
     ----------
     key
-        Name in files and variables; unique in the model (``county``, ``county_2``).
+        Name in files and variables; unique in the model (``county``, ``county_2``, ``school__class``).
+    label
+        How its parameters are written: the grouping, with a number where a parameter has several terms of it.
     group
-        The grouping column.
+        The grouping: a column, or several (``school:class``).
     effects
-        Names of what varies: ``("Intercept", "floor")``.
+        Names of what varies: ``("Intercept", "floor", "sigma_Intercept")``.
+    parameters
+        Parameter whose linear predictor each effect belongs to.
     z
         Columns of the effects, shape (rows, effects).
     index
@@ -53,8 +66,10 @@ class Term:
     """
 
     key: str
+    label: str
     group: str
     effects: tuple[str, ...]
+    parameters: tuple[str, ...]
     z: Array
     index: NDArray[np.int64]
     levels: tuple[str, ...]
@@ -62,10 +77,55 @@ class Term:
     scales: Array
     structure: str = "independent"
 
+    def positions(self, parameter: str) -> list[int]:
+        """Return the positions of the effects on one parameter."""
+        return [i for i, p in enumerate(self.parameters) if p == parameter]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """The fixed part of the linear predictor of one parameter.
+
+    Parameters
+    ----------
+    parameter
+        The parameter of the family.
+    prefix
+        What its coefficients' names start with: nothing for the first parameter, else ``sigma_``.
+    x
+        Fixed matrix, shape (rows, coefficients); the intercept, where there is one, is column 0.
+    coefficients
+        Names of the columns of X as people write them: ``Intercept``, ``floor``, ``county[AITKIN]``, ``sigma_floor``.
+    terms_of
+        Term that each column belongs to: ``county`` for ``county[AITKIN]``.
+    scales
+        Standard deviation of each column's numeric part, 1 for the intercept and factor contrasts.
+    offset
+        Sum of the offsets, shape (rows,).
+    """
+
+    parameter: str
+    prefix: str
+    x: Array
+    coefficients: tuple[str, ...]
+    terms_of: tuple[str, ...]
+    scales: Array
+    offset: Array
+
     @property
-    def label(self) -> str:
-        """How parameters of this term are written: the group, with a number where a group has several terms."""
-        return self.key
+    def intercept(self) -> str:
+        """The name of its intercept."""
+        return f"{self.prefix}{INTERCEPT}"
+
+    @property
+    def has_intercept(self) -> bool:
+        """Whether X has an intercept."""
+        return self.intercept in self.coefficients
+
+    @property
+    def slopes(self) -> list[int]:
+        """Positions of the coefficients other than the intercept."""
+        return [i for i, name in enumerate(self.coefficients) if name != self.intercept]
 
 
 @dataclass(frozen=True)
@@ -78,33 +138,78 @@ class Design:
         Name of the response.
     y
         Its values, shape (rows,).
-    x
-        Fixed matrix, shape (rows, coefficients); the intercept, where there is one, is column 0.
-    coefficients
-        Names of the columns of X as people write them: ``Intercept``, ``floor``, ``county[AITKIN]``.
-    terms_of
-        Term that each column belongs to: ``county`` for ``county[AITKIN]``.
-    scales
-        Standard deviation of each column's numeric part, 1 for the intercept and factor contrasts.
-    offset
-        Sum of the offsets, shape (rows,).
+    family, link
+        Distribution of the response and the link of its first parameter.
+    parameters
+        The parameters that are estimated, the first one first.
+    predictors
+        The linear predictors: that of the first parameter, then those of others that have one.
     group_terms
-        The group terms.
+        The group terms of all predictors.
+    terms
+        What stands beside the response, shape (rows,) each: ``trials``, ``weights``, ``se``, ``cens`` (-1 left, 0 not,
+        1 right, 2 interval) and ``cens_upper`` (the upper end of an interval).
     """
 
     response: str
     y: Array
-    x: Array
-    coefficients: tuple[str, ...]
-    terms_of: tuple[str, ...]
-    scales: Array
-    offset: Array
-    group_terms: tuple[Term, ...] = field(default=())
+    family: str
+    link: str
+    parameters: tuple[str, ...]
+    predictors: tuple[Predictor, ...]
+    group_terms: tuple[Term, ...] = ()
+    terms: dict[str, Array] = field(default_factory=dict)
+
+    @property
+    def x(self) -> Array:
+        """Fixed matrix of the first parameter."""
+        return self.predictors[0].x
+
+    @property
+    def coefficients(self) -> tuple[str, ...]:
+        """Coefficients of the first parameter."""
+        return self.predictors[0].coefficients
+
+    @property
+    def terms_of(self) -> tuple[str, ...]:
+        """Terms of the coefficients of the first parameter."""
+        return self.predictors[0].terms_of
+
+    @property
+    def scales(self) -> Array:
+        """Scales of the columns of the first parameter."""
+        return self.predictors[0].scales
+
+    @property
+    def offset(self) -> Array:
+        """Offset of the first parameter."""
+        return self.predictors[0].offset
 
     @property
     def has_intercept(self) -> bool:
-        """Whether X has an intercept."""
-        return INTERCEPT in self.coefficients
+        """Whether the first parameter has an intercept."""
+        return self.predictors[0].has_intercept
+
+    @property
+    def all_coefficients(self) -> tuple[str, ...]:
+        """Coefficients of all predictors, one after another: the order in which they are stored."""
+        return tuple(name for p in self.predictors for name in p.coefficients)
+
+    @property
+    def scalars(self) -> tuple[str, ...]:
+        """Parameters with one value for all rows: those without a linear predictor."""
+        with_predictor = {p.parameter for p in self.predictors}
+        return tuple(p for p in self.parameters if p not in with_predictor)
+
+    def columns_of(self, parameter: str) -> slice:
+        """Return where a parameter's coefficients stand among those of all predictors."""
+        start = 0
+        for predictor in self.predictors:
+            end = start + len(predictor.coefficients)
+            if predictor.parameter == parameter:
+                return slice(start, end)
+            start = end
+        raise KeyError(parameter)
 
 
 def build(model: dict[str, Any], dataset: Dataset) -> Design:
@@ -113,7 +218,7 @@ def build(model: dict[str, Any], dataset: Dataset) -> Design:
     Parameters
     ----------
     model
-        A model of the plan: its ``formula`` is canonical.
+        A model of the plan: its ``formula`` and the formulas of its ``parameters`` are canonical.
     dataset
         The prepared dataset.
 
@@ -125,25 +230,121 @@ def build(model: dict[str, Any], dataset: Dataset) -> Design:
     parsed = formula.parse(model["formula"])
     frame = dataset.frame
     assert parsed.response is not None  # the plan fills it in
-    x, names, terms_of, scales = _matrix(parsed.fixed, frame)
-    offset = np.zeros(len(frame))
-    for text in parsed.offsets:
-        offset = offset + _offset(text, frame)
+    family = model["family"]
+    known = formula.known_parameters(parsed)
+    parameters = families.parameters(family, known)
+    parts = {parameters[0]: parsed}
+    parts |= {name: formula.parse_parameter(text) for name, text in model.get("parameters", {}).items()}
+    predictors = tuple(_predictor(name, part, frame, first=name == parameters[0]) for name, part in parts.items())
     return Design(
         response=parsed.response,
         y=numeric(frame, parsed.response),
+        family=family,
+        link=model.get("link") or families.get(family).LINKS[0],
+        parameters=parameters,
+        predictors=predictors,
+        group_terms=tuple(_terms(parts, frame)),
+        terms=_response_terms(parsed, frame),
+    )
+
+
+def _predictor(parameter: str, parsed: formula.Formula, frame: pd.DataFrame, first: bool) -> Predictor:
+    prefix = "" if first else f"{parameter}_"
+    x, names, terms_of, scales = _matrix(parsed.fixed, frame)
+    offset = np.zeros(len(frame))
+    for text in parsed.offsets:
+        offset = offset + _row_values(text, frame, f"offset({text})")
+    return Predictor(
+        parameter=parameter,
+        prefix=prefix,
         x=x,
-        coefficients=names,
-        terms_of=terms_of,
+        coefficients=tuple(f"{prefix}{name}" for name in names),
+        terms_of=tuple(f"{prefix}{name}" for name in terms_of),
         scales=scales,
         offset=offset,
-        group_terms=tuple(_terms(parsed.group_terms, frame)),
     )
 
 
 def planes(design: Design) -> list[str]:
     """Return the groupings with an intercept and slopes that are correlated: each level is a point in a plane of two."""
-    return list(dict.fromkeys(t.group for t in design.group_terms if t.correlated and INTERCEPT in t.effects))
+    first = design.parameters[0]
+    found = [
+        term.group
+        for term in design.group_terms
+        if term.correlated and INTERCEPT in term.effects and len(term.positions(first)) > 1
+    ]
+    return list(dict.fromkeys(found))
+
+
+def _response_terms(parsed: formula.Formula, frame: pd.DataFrame) -> dict[str, Array]:
+    """Return what stands beside the response, checked."""
+    found: dict[str, Array] = {}
+    for term in parsed.response_terms:
+        if term.name == "cens":
+            found |= _censoring(term, parsed.response or "", frame)
+            continue
+        values = _row_values(term.arguments[0], frame, str(term))
+        if term.name in {"weights", "se"} and (values < 0).any():
+            raise StudyError([_negative(term, values)])
+        if term.name == "se" and not term.sigma and (values == 0).any():
+            row = int(np.argmax(values == 0)) + 1
+            raise StudyError([Problem("", f"{term} is 0 in row {row}, which leaves its response without any error")])
+        if term.name == "weights" and not (values > 0).any():
+            raise StudyError([Problem("", f"{term} is 0 in every row, so no row counts")])
+        found[term.name] = values
+    return found
+
+
+def _negative(term: formula.ResponseTerm, values: Array) -> Problem:
+    row = int(np.argmax(values < 0))
+    return Problem(
+        "",
+        f"{term} is negative in {int((values < 0).sum())} rows ({values[row]:g} in row {row + 1})",
+        "a weight counts how often a row stands" if term.name == "weights" else "a standard error cannot be negative",
+    )
+
+
+def _censoring(term: formula.ResponseTerm, response: str, frame: pd.DataFrame) -> dict[str, Array]:
+    """Return the kind of censoring of each row, and the upper ends of intervals."""
+    column = term.arguments[0]
+    if column not in frame.columns:
+        raise StudyError([Problem("", f"{term}: cens takes a column of kinds", f"kinds are {', '.join(CENSORED)}")])
+    values = frame[column]
+    if isinstance(values.dtype, pd.CategoricalDtype):
+        kinds = values.astype(str).map(CENSORED).astype(float)
+    else:
+        numbers = values.astype(float)
+        kinds = numbers.where(numbers.isin(list(CENSORED.values())))
+    if kinds.isna().any():
+        bad = values[kinds.isna()].iloc[0]
+        choices = ", ".join(f"{name} ({code})" for name, code in CENSORED.items())
+        raise StudyError([Problem("", f"{term}: '{bad}' is no kind of censoring", f"choose from {choices}")])
+    found: dict[str, Array] = {"cens": np.asarray(kinds, dtype=np.float64)}
+    interval = found["cens"] == CENSORED["interval"]
+    if interval.any() and len(term.arguments) < 2:
+        message = f"{term} has intervals in {int(interval.sum())} rows and no upper end"
+        raise StudyError([Problem("", message, f"write cens({column}, upper)")])
+    if len(term.arguments) == 2:
+        upper = _row_values(term.arguments[1], frame, str(term))
+        y = numeric(frame, response)
+        if (bad_rows := interval & ~(upper > y)).any():
+            row = int(np.argmax(bad_rows))
+            message = f"{term}: the interval of row {row + 1} ends at {upper[row]:g}, not above its start {y[row]:g}"
+            raise StudyError([Problem("", message)])
+        found["cens_upper"] = upper
+    return found
+
+
+def scored(design: Design) -> str:
+    """Return one digest of what decides how a row is scored besides its response: weights, censoring, trials.
+
+    Models that differ in it cannot be compared: a row of weight 2 counts twice, a censored one by a tail probability.
+    """
+    kept = {name: values for name, values in sorted(design.terms.items()) if name != "se"}
+    if not kept:
+        return "each row once, as observed"
+    parts = [name.encode() + values.astype("<f8").tobytes() for name, values in kept.items()]
+    return f"{', '.join(kept)} {hashlib.sha256(b'|'.join(parts)).hexdigest()[:12]}"
 
 
 def numeric(frame: pd.DataFrame, column: str) -> Array:
@@ -168,10 +369,12 @@ def _matrix(text: str, frame: pd.DataFrame) -> tuple[Array, tuple[str, ...], tup
         return np.zeros((len(frame), 0)), (), (), np.zeros(0)
     part = frame[sorted(columns)] if columns else pd.DataFrame(index=frame.index)
     try:
-        matrix = formulaic.model_matrix(text, part, context={}, na_action="raise")
+        matrix = formulaic.model_matrix(text, part, context=BY_GROUP, na_action="raise")
         values = np.asarray(matrix, dtype=np.float64)
     except FormulaicError as error:
-        raise StudyError([Problem("", f"'{text}' cannot be built ({error})")]) from None
+        ours = isinstance(error.__cause__, FormulaError)
+        message = str(error.__cause__) if ours else f"'{text}' cannot be built ({error})"
+        raise StudyError([Problem("", message)]) from None
     except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         raise StudyError([Problem("", f"'{text}' cannot be built ({type(error).__name__}: {error})")]) from None
     names: list[str] = []
@@ -198,7 +401,7 @@ def _factor_scales(spec: Any, frame: pd.DataFrame) -> dict[str, dict[str, float]
     for expression in {factor.expr for term in spec.terms for factor in term.factors if factor.expr != "1"}:
         if expression.startswith("C(") or _is_categorical(frame, expression):
             continue
-        values = formulaic.model_matrix(f"0 + {expression}", frame, context={}, na_action="raise")
+        values = formulaic.model_matrix(f"0 + {expression}", frame, context=BY_GROUP, na_action="raise")
         scales[expression] = {str(c): float(np.std(np.asarray(values[c], dtype=float), ddof=1)) for c in values.columns}
     return scales
 
@@ -219,38 +422,80 @@ def _human(column: str) -> str:
     return re.sub(r"\[T\.", "[", column)
 
 
-def _offset(text: str, frame: pd.DataFrame) -> Array:
+def _row_values(text: str, frame: pd.DataFrame, whole: str) -> Array:
+    """Evaluate an expression of columns, shape (rows,)."""
     try:
         value = expressions.evaluate(expressions.parse(text), {str(c): frame[c] for c in frame.columns})
+        array = np.broadcast_to(np.asarray(value, dtype=np.float64), (len(frame),))
     except FormulaError as error:
-        raise StudyError([Problem("", f"offset({text}): {error}")]) from None
-    array = np.broadcast_to(np.asarray(value, dtype=np.float64), (len(frame),))
+        raise StudyError([Problem("", f"{whole}: {error}")]) from None
+    except (TypeError, ValueError):
+        raise StudyError([Problem("", f"{whole} is text where numbers are needed")]) from None
     if not np.isfinite(array).all():
-        raise StudyError([Problem("", f"offset({text}) is not finite in {int((~np.isfinite(array)).sum())} rows")])
+        raise StudyError([Problem("", f"{whole} is not finite in {int((~np.isfinite(array)).sum())} rows")])
     return array
 
 
-def _terms(parsed: tuple[GroupTerm, ...], frame: pd.DataFrame) -> list[Term]:
+def _group_means(x: pd.Series, group: pd.Series) -> pd.Series:
+    if isinstance(x.dtype, pd.CategoricalDtype):
+        raise FormulaError(f"the column '{x.name}' is text, so it has no mean")
+    return x.astype(float).groupby(group, observed=True, sort=False).transform("mean")
+
+
+BY_GROUP: dict[str, Callable[[pd.Series, pd.Series], pd.Series]] = {
+    "within": lambda x, group: x - _group_means(x, group),
+    "between": lambda x, group: (means := _group_means(x, group)) - means.mean(),
+    "group_mean": _group_means,
+}
+"""Functions of a predictor and a grouping that formulas take (`formula.BY_GROUP`)."""
+
+
+def _terms(parts: dict[str, formula.Formula], frame: pd.DataFrame) -> list[Term]:
+    """Build the group terms of all parameters; those that share an id and a grouping are one term."""
+    joined: dict[Any, list[tuple[str, GroupTerm]]] = {}
+    for parameter, parsed in parts.items():
+        for term in parsed.group_terms:
+            name = (term.id, term.group) if term.id else (parameter, term)
+            joined.setdefault(name, []).append((parameter, term))
+    first = next(iter(parts))
+    groups = {members[0][1].group for members in joined.values()}
+    seen: set[tuple[str, str]] = set()
+    keys: set[str] = set()
     terms: list[Term] = []
-    for term in parsed:
-        repeated = any(t.group == term.group for t in terms)
-        taken = {t.key for t in terms} | {t.group for t in parsed}
-        numbered = (f"{term.group}_{number}" for number in itertools.count(2))
-        z, effects, _, scales = _matrix(term.effects, frame)
-        index, levels = code_levels(frame[term.group])
-        terms.append(
-            Term(
-                key=next(name for name in numbered if name not in taken) if repeated else term.group,
-                group=term.group,
-                effects=effects,
-                z=z,
-                index=index,
-                levels=levels,
-                correlated=term.correlated and len(effects) > 1,
-                scales=scales,
-            )
-        )
+    for members in joined.values():
+        owner, group = members[0][0], members[0][1].group
+        # A number behind a grouping that a parameter has several terms of, but never one that makes it another grouping.
+        labels = itertools.chain([group], (n for i in itertools.count(2) if (n := f"{group}_{i}") not in groups))
+        label = next(name for name in labels if (owner, name) not in seen)
+        base = label.replace(":", "__") + ("" if owner == first else f"__{owner}")
+        numbered = itertools.chain([base], (f"{base}_{i}" for i in itertools.count(2)))
+        key = next(name for name in numbered if name not in keys and name not in groups - {group})
+        seen.add((owner, label))
+        keys.add(key)
+        terms.append(_term(key, label, members, first, frame))
     return terms
+
+
+def _term(key: str, label: str, members: list[tuple[str, GroupTerm]], first: str, frame: pd.DataFrame) -> Term:
+    """Build one group term from its members: one, or several that share an id."""
+    built = [(parameter, _matrix(term.effects, frame)) for parameter, term in members]
+    prefixes = ["" if parameter == first else f"{parameter}_" for parameter, _ in built]
+    effects = [f"{prefix}{name}" for prefix, (_, m) in zip(prefixes, built, strict=True) for name in m[1]]
+    if repeated := next((e for i, e in enumerate(effects) if e in effects[:i]), None):
+        raise StudyError([Problem("", f"terms that share an id both hold the effect '{repeated}' of '{label}'")])
+    index, levels = code_grouping(frame, members[0][1].group)
+    return Term(
+        key=key,
+        label=label,
+        group=members[0][1].group,
+        effects=tuple(effects),
+        parameters=tuple(parameter for parameter, m in built for _ in m[1]),
+        z=np.column_stack([m[0] for _, m in built]),
+        index=index,
+        levels=levels,
+        correlated=members[0][1].correlated and len(effects) > 1,
+        scales=np.concatenate([m[3] for _, m in built]),
+    )
 
 
 def code_grouping(frame: pd.DataFrame, group: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:

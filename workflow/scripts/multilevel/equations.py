@@ -8,18 +8,16 @@ from typing import Any
 import numpy as np
 
 from multilevel import structures
-from multilevel.design import INTERCEPT, Design, Term
+from multilevel.design import INTERCEPT, Design, Predictor, Term
 
 
-def describe(design: Design, family: str) -> dict[str, Any]:
+def describe(design: Design) -> dict[str, Any]:
     """Return the equations of a design.
 
     Parameters
     ----------
     design
         The design.
-    family
-        Name of the response distribution.
 
     Returns
     -------
@@ -27,10 +25,11 @@ def describe(design: Design, family: str) -> dict[str, Any]:
         ``levels``: one entry for the rows and one for each group term, with ``title`` and ``latex`` lines; ``plain``: a
         sentence. A predictor that is constant within the levels of a model's only group stands at the group's level.
     """
-    single = design.group_terms[0] if len(design.group_terms) == 1 else None
+    single = design.group_terms[0] if len(design.group_terms) == 1 and len(design.predictors) == 1 else None
     upper = _upper_columns(design, single) if single else {}
     moved = {name for names in upper.values() for name, _ in names}
-    rows = [_response(design, family), _row_equation(design, single, moved)]
+    rows = [_response(design), _row_equation(design, design.predictors[0], single, moved)]
+    rows += [_row_equation(design, part, None, set()) for part in design.predictors[1:]]
     levels = [{"level": 1, "title": f"Level 1: rows ({len(design.y)})", "latex": rows}]
     for number, term in enumerate(design.group_terms):
         levels.append(
@@ -49,42 +48,74 @@ def _symbol(name: str) -> str:
     return rf"\text{{{escaped}}}"
 
 
-def _response(design: Design, family: str) -> str:
-    distribution = {"gaussian": r"\operatorname{Normal}(\eta_i,\ \sigma^2)"}.get(
-        family, rf"\operatorname{{{family}}}(\eta_i)"
-    )
+_LINKED = {"identity": r"\eta_i", "log": r"\exp(\eta_i)"}
+_LINKS = {
+    "logit": r"\operatorname{logit}(p_i)",
+    "probit": r"\Phi^{-1}(p_i)",
+    "cloglog": r"\log(-\log(1 - p_i))",
+    "log": r"\log",
+}
+
+
+def _response(design: Design) -> str:
+    """Return the distribution of the response: ``y_i ~ Normal(eta_i, sigma^2)``."""
+    if design.family == "gaussian":
+        estimated = "sigma" in design.parameters
+        sigma = (r"\sigma_i^2" if "sigma" not in design.scalars else r"\sigma^2") if estimated else ""
+        known = r"s_i^2" if "se" in design.terms else ""
+        spread = " + ".join(part for part in (sigma, known) if part)
+        distribution = rf"\operatorname{{Normal}}({_LINKED[design.link]},\ {spread})"
+    elif design.family == "binomial":
+        trials = "n_i" if "trials" in design.terms else "1"
+        distribution = rf"\operatorname{{Binomial}}({trials},\ p_i)"
+    else:
+        distribution = rf"\operatorname{{{design.family}}}(\eta_i)"
     return rf"{_symbol(design.response)}_i \sim {distribution}"
 
 
-def _row_equation(design: Design, single: Term | None, moved: set[str]) -> str:
+def _left(design: Design, part: Predictor) -> str:
+    """Return what a linear predictor is equal to: ``eta_i``, ``logit(p_i) = eta_i``, ``log sigma_i``."""
+    if part.prefix:
+        return (
+            rf"\log \{part.parameter}_i"
+            if part.parameter in {"sigma", "phi", "nu"}
+            else rf"\log \text{{{part.parameter}}}_i"
+        )
+    return rf"{_LINKS[design.link]} = \eta_i" if design.link in _LINKS and design.link != "log" else r"\eta_i"
+
+
+def _row_equation(design: Design, part: Predictor, single: Term | None, moved: set[str]) -> str:
     parts: list[str] = []
     varying = set(single.effects) if single else set()
     if single:
         for position, effect in enumerate(single.effects):
             parts.append(rf"\beta_{{{position},j[i]}}" + ("" if effect == INTERCEPT else rf"\,{_symbol(effect)}_i"))
-    parts += _row_coefficients(design, moved | (varying if single else set()))
+    parts += _row_coefficients(part, moved | (varying if single else set()))
     if not single:
-        parts += [_deviations(term, number) for number, term in enumerate(design.group_terms)]
-    if design.offset.any():
+        terms = [(term, number) for number, term in enumerate(design.group_terms) if term.positions(part.parameter)]
+        parts += [_deviations(term, number, part) for term, number in terms]
+    if part.offset.any():
         parts.append(r"\text{offset}_i")
-    return r"\eta_i = " + (" + ".join(parts) if parts else "0")
+    return rf"{_left(design, part)} = " + (" + ".join(parts) if parts else "0")
 
 
-def _row_coefficients(design: Design, skip: set[str]) -> list[str]:
+def _row_coefficients(part: Predictor, skip: set[str]) -> list[str]:
     """Return the fixed coefficients that stay at the level of rows; many contrasts of one factor become one symbol."""
     parts: list[str] = []
     done: set[str] = set()
-    for name, term in zip(design.coefficients, design.terms_of, strict=True):
+    greek = r"\delta" if part.prefix else r"\gamma"
+    for name, term in zip(part.coefficients, part.terms_of, strict=True):
         if name in skip or term in done:
             continue
-        same = [c for c, t in zip(design.coefficients, design.terms_of, strict=True) if t == term]
+        same = [c for c, t in zip(part.coefficients, part.terms_of, strict=True) if t == term]
+        bare, of = name.removeprefix(part.prefix), term.removeprefix(part.prefix)
         if len(same) > 3:
             done.add(term)
-            parts.append(rf"\gamma_{{{_symbol(term)}[i]}}")
-        elif name == INTERCEPT:
-            parts.append(r"\gamma_{0}")
+            parts.append(rf"{greek}_{{{_symbol(of)}[i]}}")
+        elif name == part.intercept:
+            parts.append(rf"{greek}_{{0}}")
         else:
-            parts.append(rf"\gamma_{{{_symbol(name)}}}\,{_symbol(name)}_i")
+            parts.append(rf"{greek}_{{{_symbol(bare)}}}\,{_symbol(bare)}_i")
     return parts
 
 
@@ -120,10 +151,11 @@ def _constant_within(column: np.ndarray, term: Term) -> bool:
     return bool((high - low <= 1e-12 * np.maximum(1.0, np.abs(high))).all())
 
 
-def _deviations(term: Term, number: int) -> str:
+def _deviations(term: Term, number: int, part: Predictor) -> str:
+    bare = {position: term.effects[position].removeprefix(part.prefix) for position in term.positions(part.parameter)}
     pieces = [
         rf"u^{{({number + 1})}}_{{{position},k[i]}}" + ("" if effect == INTERCEPT else rf"\,{_symbol(effect)}_i")
-        for position, effect in enumerate(term.effects)
+        for position, effect in bare.items()
     ]
     return " + ".join(pieces).replace("k[i]", f"j_{{{number + 1}}}[i]")
 
@@ -186,10 +218,20 @@ def _plain(design: Design) -> str:
         return f"{first}; rows are independent given these, whatever group they belong to."
     parts = []
     for term in design.group_terms:
-        names = ["level" if e == INTERCEPT else f"effect of {e}" for e in term.effects]
+        names = [
+            _effect_in_words(effect, owner, design) for effect, owner in zip(term.effects, term.parameters, strict=True)
+        ]
         link = " and ".join(names) + (
             ", correlated" if term.correlated else (", independent of each other" if len(names) > 1 else "")
         )
         sentence = structures.get(term.structure).SENTENCE
         parts.append(f"each of the {len(term.levels)} levels of {term.group} has its own {link} ({sentence})")
     return f"{first}; {'; '.join(parts)}."
+
+
+def _effect_in_words(effect: str, owner: str, design: Design) -> str:
+    """Return ``level``, ``effect of x``, ``level of sigma`` or ``effect of x on sigma``."""
+    if owner == design.parameters[0]:
+        return "level" if effect == INTERCEPT else f"effect of {effect}"
+    bare = effect.removeprefix(f"{owner}_")
+    return f"level of {owner}" if bare == INTERCEPT else f"effect of {bare} on {owner}"

@@ -11,10 +11,11 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from multilevel import checks, density, mcmc, preparation, storage
+from multilevel import checks, density, families, mcmc, predictor, preparation, storage
 from multilevel.convergence import Quantity
 from multilevel.default_priors import coefficient_name, cor_names, sd_name
 from multilevel.design import INTERCEPT, Design, Term
+from multilevel.predictor import Draws
 
 Array = NDArray[np.float64]
 
@@ -44,6 +45,14 @@ MOST_COMPARED = 8
 """Models whose differences are drawn row by row."""
 
 MOST_COLUMNS = 60
+
+ESTIMATES = (
+    "no_pooling", "no_pooling_lower", "no_pooling_upper", "partial", "partial_lower", "partial_upper", "pooled",
+)  # fmt: skip
+"""Columns of numbers in a table of shrinkage."""
+
+STEPS = 25
+"""Steps of Fisher scoring after which an estimate that still moves is none: on the logit scale it would be beyond 20."""
 
 SCALES = {"density": "Density", "share": "Share of rows"}
 """What the height of a curve is."""
@@ -188,13 +197,13 @@ def caterpillar(design: Design, summary: pd.DataFrame, group: str) -> pd.DataFra
     An effect that two terms of the grouping have carries the term's number.
     """
     effects = summary[summary["kind"] == "group"]
-    names = [effect for term in terms_of(design, group) for effect in term.effects]
     parts = []
     for term in terms_of(design, group):
-        for effect in term.effects:
+        names = _effect_names(design, term, range(len(term.effects)))
+        for effect, name in zip(term.effects, names, strict=True):
             rows = effects[(effects["group"].astype(str) == term.label) & (effects["effect"].astype(str) == effect)]
             part = rows[["level", "mean", "lower", "upper", "inner_lower", "inner_upper"]].copy()
-            part.insert(0, "effect", effect if names.count(effect) == 1 else f"{term.label}: {effect}")
+            part.insert(0, "effect", name)
             parts.append(part)
     return pd.concat(parts, ignore_index=True)
 
@@ -202,69 +211,104 @@ def caterpillar(design: Design, summary: pd.DataFrame, group: str) -> pd.DataFra
 def shrinkage(design: Design, summary: pd.DataFrame, group: str) -> pd.DataFrame:
     """Return, for each effect and level of one grouping, the level's own estimate and its partially pooled one.
 
-    ``no_pooling`` is what least squares finds in the level's own rows, for all effects of the grouping at once, once the
-    rest of the model at its posterior means is taken off the response; its interval has the standard error that the
-    residual sd gives. It is missing where a level's rows do not tell the effect from the others (a slope, where the
-    predictor does not vary). ``partial`` is the posterior of the level's effect; ``pooled`` is 0, no difference between
-    levels.
+    ``no_pooling`` is what maximum likelihood finds in the level's own rows for all its effects at once, the rest of the
+    model held at its posterior means (for a normal response, least squares); its interval comes from the information
+    matrix. It is missing where a level's rows do not tell the effect from the others (a slope, where the predictor does
+    not vary), where the estimate is not finite (a level of successes only), and where responses are censored. ``partial``
+    is the posterior of the level's effect; ``pooled`` is 0, no difference between levels. Effects on other parameters than
+    the first, such as sigma, have no such estimates and no rows; a grouping of none but those gives an empty table.
     """
-    terms = terms_of(design, group)
     partial = caterpillar(design, summary, group)
-    effects = list(dict.fromkeys(partial["effect"]))
-    own, errors = _own_estimates(design, summary, terms)
-    index, levels = terms[0].index, list(terms[0].levels)
-    counts = np.bincount(index, minlength=len(levels))
-    parts = []
-    for position, effect in enumerate(effects):
+    terms = [(term, term.positions(design.parameters[0])) for term in terms_of(design, group)]
+    names = [name for term, positions in terms for name in _effect_names(design, term, positions)]
+    levels = list(terms[0][0].levels)
+    counts = np.bincount(terms[0][0].index, minlength=len(levels))
+    own, errors = _own_estimates(design, summary, terms) if names else (np.zeros((0, 0)), np.zeros((0, 0)))
+    parts = [pd.DataFrame(columns=["effect", "level", "n", *ESTIMATES])]
+    for position, effect in enumerate(names):
         rows = partial[partial["effect"] == effect].set_index("level").loc[levels]
         half = 1.959964 * errors[:, position]
-        parts.append(
-            pd.DataFrame(
-                {
-                    "effect": effect,
-                    "level": levels,
-                    "n": counts,
-                    "no_pooling": own[:, position],
-                    "no_pooling_lower": own[:, position] - half,
-                    "no_pooling_upper": own[:, position] + half,
-                    "partial": rows["mean"].to_numpy(),
-                    "partial_lower": rows["lower"].to_numpy(),
-                    "partial_upper": rows["upper"].to_numpy(),
-                    "pooled": 0.0,
-                }
-            )
-        )
-    return pd.concat(parts, ignore_index=True)
+        alone = own[:, position]
+        found = (alone, alone - half, alone + half, rows["mean"], rows["lower"], rows["upper"], np.zeros(len(levels)))
+        columns = {name: np.asarray(values, dtype=np.float64) for name, values in zip(ESTIMATES, found, strict=True)}
+        parts.append(pd.DataFrame({"effect": effect, "level": levels, "n": counts, **columns}))
+    return pd.concat(parts[1:] or parts, ignore_index=True)
 
 
-def _own_estimates(design: Design, summary: pd.DataFrame, terms: list[Term]) -> tuple[Array, Array]:
-    """Return least-squares estimates of a grouping's effects from each level alone, and their standard errors.
+def _effect_names(design: Design, term: Term, positions: Sequence[int]) -> list[str]:
+    """Return how some effects of a term are called where all effects of its grouping are shown."""
+    names = [effect for other in terms_of(design, term.group) for effect in other.effects]
+    return [e if names.count(e) == 1 else f"{term.label}: {e}" for e in (term.effects[i] for i in positions)]
+
+
+def _at_means(design: Design, summary: pd.DataFrame) -> Draws:
+    """Return the posterior means as a single draw."""
+    means = dict(zip(summary["parameter"], summary["mean"].astype(float), strict=True))
+    b = np.array([[means[coefficient_name(name)] for name in design.all_coefficients]])
+    effects = {
+        term.key: np.array(
+            [[[means[f"{term.label}[{level}: {effect}]"] for effect in term.effects] for level in term.levels]]
+        ).reshape(1, len(term.levels), len(term.effects))
+        for term in design.group_terms
+    }
+    return Draws(1, 1, b, effects, {name: np.array([means[name]]) for name in design.scalars})
+
+
+def _own_estimates(design: Design, summary: pd.DataFrame, terms: list[tuple[Term, list[int]]]) -> tuple[Array, Array]:
+    """Return estimates of a grouping's effects on the first parameter from each level alone, and their standard errors.
+
+    Fisher scoring, every level by itself: with mu = E[y], d = dmu/deta and V = Var[y], each step solves
+    Z' W Z step = Z' W (y - mu) / d with W = d^2 / V, times the weight of the row (McCullagh & Nelder 1989, section 2.5).
 
     Returns
     -------
     tuple
         Two arrays of shape (levels, effects); NaN where the level's rows do not determine the effect.
     """
-    means = dict(zip(summary["parameter"], summary["mean"].astype(float), strict=True))
-    left = design.y - design.offset
-    if design.coefficients:
-        left = left - design.x @ np.array([means[coefficient_name(name)] for name in design.coefficients])
-    for term in design.group_terms:
-        if all(term is not mine for mine in terms):
-            effects = np.array(
-                [[means[f"{term.label}[{level}: {effect}]"] for effect in term.effects] for level in term.levels]
-            )
-            left = left - (effects[term.index] * term.z).sum(axis=1)
-    z, index, levels = np.column_stack([term.z for term in terms]), terms[0].index, len(terms[0].levels)
+    z = np.column_stack([term.z[:, positions] for term, positions in terms])
+    index, levels = terms[0][0].index, len(terms[0][0].levels)
+    if "cens" in design.terms:
+        return np.full((levels, z.shape[1]), np.nan), np.full((levels, z.shape[1]), np.nan)
+    draw = _at_means(design, summary)
+    module, others = families.get(design.family), predictor.arguments(design, draw, slice(0, len(design.y)))
+    start = np.column_stack([draw.effects[term.key][0][:, positions] for term, positions in terms])
+    rest = np.asarray(others.pop("eta")[0]) - (start[index] * z).sum(axis=1)
+    weights = design.terms.get("weights", np.ones(len(design.y)))
+    found, step = start, np.full_like(start, np.inf)
+    inverse = np.full_like(start, np.nan)
+    with np.errstate(all="ignore"):  # what diverges becomes NaN, which is what is said of it
+        for _ in range(STEPS):
+            eta = rest + (found[index] * z).sum(axis=1)
+            small = 1e-5 * np.maximum(1.0, np.abs(eta))
+            mean = module.mean(eta, **others)[0]
+            slope = (module.mean(eta + small, **others)[0] - module.mean(eta - small, **others)[0]) / (2 * small)
+            work = weights * slope**2 / module.variance(eta, **others)[0]
+            step, inverse = _solved(*_normal_equations(z, index, levels, work, (design.y - mean) / slope))
+            found = found + np.where(np.isnan(step), 0.0, step)
+            if np.nanmax(np.abs(step), initial=0.0) < 1e-8:
+                break
+        settled = np.nanmax(np.abs(step), axis=1, initial=0.0) < 1e-6 * (1 + np.abs(found).max(axis=1))
+    unknown = np.where(settled[:, None] & np.isfinite(step), 0.0, np.nan)
+    return found + unknown, np.sqrt(np.maximum(inverse, 0.0)) + unknown
+
+
+def _normal_equations(
+    z: Array, index: NDArray[np.int64], levels: int, work: Array, working: Array
+) -> tuple[Array, Array]:
+    """Return Z' W Z and Z' W r of every level, shapes (levels, effects, effects) and (levels, effects)."""
     count = z.shape[1]
     products = np.empty((levels, count, count))
     sums = np.empty((levels, count))
+    # A level of which some row gives no number, as where a probability has reached 1, gives none itself.
+    good = np.where(np.isfinite(work) & np.isfinite(working), 1.0, np.nan)
+    lost = np.isnan(np.bincount(index, weights=good, minlength=levels))
+    work, working = np.nan_to_num(work * good), np.nan_to_num(working * good)
     for i in range(count):
-        sums[:, i] = np.bincount(index, weights=z[:, i] * left, minlength=levels)
+        sums[:, i] = np.bincount(index, weights=work * z[:, i] * working, minlength=levels)
         for j in range(count):
-            products[:, i, j] = np.bincount(index, weights=z[:, i] * z[:, j], minlength=levels)
-    estimates, covariance = _solved(products, sums)
-    return estimates, means["sigma"] * np.sqrt(np.maximum(covariance, 0.0))
+            products[:, i, j] = np.bincount(index, weights=work * z[:, i] * z[:, j], minlength=levels)
+    products[lost] = 0.0
+    return products, sums
 
 
 def _solved(products: Array, sums: Array) -> tuple[Array, Array]:
@@ -295,12 +339,16 @@ def shrinkage_plane(design: Design, summary: pd.DataFrame, group: str) -> pd.Dat
     means = dict(zip(summary["parameter"], summary["mean"].astype(float), strict=True))
     parts = []
     for term in terms_of(design, group):
-        if not term.correlated or INTERCEPT not in term.effects:
+        positions = term.positions(design.parameters[0])
+        shown = _effect_names(design, term, positions)
+        effects = dict(zip([term.effects[i] for i in positions], shown, strict=True))
+        if not term.correlated or INTERCEPT not in effects:
             continue
-        for effect in term.effects:
+        x = found[found["effect"] == effects[INTERCEPT]]
+        for effect, name in effects.items():
             if effect == INTERCEPT:
                 continue
-            x, y = (_effect_rows(found, design, group, term, name) for name in (INTERCEPT, effect))
+            y = found[found["effect"] == name]
             both = {f"cor({term.label}: {a}, {b})" for a, b in ((INTERCEPT, effect), (effect, INTERCEPT))}
             parts.append(
                 pd.DataFrame(
@@ -320,11 +368,6 @@ def shrinkage_plane(design: Design, summary: pd.DataFrame, group: str) -> pd.Dat
                 )
             )
     return pd.concat(parts, ignore_index=True)
-
-
-def _effect_rows(found: pd.DataFrame, design: Design, group: str, term: Term, effect: str) -> pd.DataFrame:
-    names = [name for other in terms_of(design, group) for name in other.effects]
-    return found[found["effect"] == (effect if names.count(effect) == 1 else f"{term.label}: {effect}")]
 
 
 def forest(
@@ -428,6 +471,17 @@ def by_group(densities: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
         f"All rows, then the largest levels of {' and of '.join(shown)}; in brackets, how many rows." if shown else ""
     )
     return table.assign(level=named), {"y": SCALES[scale], "note": note}
+
+
+def with_responses(labels: Mapping[str, str], quantities: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return the labels of models and the words of a figure that shows what they predict.
+
+    Where the models have several responses, each label says which, and panels share no scale.
+    """
+    several = len(set(quantities.values())) > 1
+    named = {name: f"{label}, {quantities[name]}" if several else label for name, label in labels.items()}
+    quantity = "response of each candidate" if several else next(iter(quantities.values()), "response")
+    return named, {"quantity": quantity, "share": not several}
 
 
 def of_all_rows(folders: Mapping[str, Path], labels: Mapping[str, str]) -> tuple[pd.DataFrame, str]:

@@ -1,7 +1,11 @@
 """Multilevel formulas: split into response, fixed part, offsets and group terms, and checked before anything evaluates them.
 
-`y ~ x + offset(e) + (1 + x | g)` is written as in lme4 and brms. formulaic builds the matrix of the fixed part, and it
-evaluates whatever Python stands in a formula; so the text is parsed with `ast` first and only what is listed here passes.
+`y | trials(n) ~ x + offset(e) + (1 + x | g)` is written as in lme4 and brms. formulaic builds the matrix of the fixed part,
+and it evaluates whatever Python stands in a formula; so the text is parsed with `ast` first and only what is listed here
+passes.
+
+A group may be crossed (`a:b`) or nested (`a/b`, which is `a` and `a:b`). Terms that share an id, `(1 | id | g)`, have
+effects that are correlated with one another, also where they stand in the formulas of different parameters.
 """
 
 from __future__ import annotations
@@ -9,8 +13,9 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from multilevel import expressions
 from multilevel.errors import FormulaError
@@ -21,8 +26,33 @@ MAX_POWER = 10
 REFUSED = "\\@`#"
 """Characters that no formula needs and that Python or formulaic would read in its own way."""
 
-TRANSFORMS = ("C", "I", "bs", "cr", "cc", "cs", "poly", "scale", "center", "log", "log2", "log10", "exp")
+BY_GROUP = ("within", "between", "group_mean")
+"""Functions of a predictor and a grouping: its deviation from the group's mean, and the group's mean itself (`between`
+minus the mean over rows), as in Mundlak (1978, Econometrica 46:69)."""
+
+TRANSFORMS = (
+    "C",
+    "I",
+    "bs",
+    "cr",
+    "cc",
+    "cs",
+    "poly",
+    "scale",
+    "center",
+    "log",
+    "log2",
+    "log10",
+    "exp",
+    "sqrt",
+    *BY_GROUP,
+)
 """Functions that may stand in the fixed part and in the effects of a group term."""
+
+RESPONSE_TERMS = ("trials", "weights", "se", "cens")
+"""What may stand beside the response, after a bar: `y | trials(n) + weights(w) ~ ...`."""
+
+COLUMN = r"[A-Za-z_][A-Za-z0-9_]*"
 
 BASES = ("bs", "cr", "cc", "cs", "poly")
 """Functions that make several columns of one."""
@@ -53,20 +83,53 @@ class GroupTerm:
     Parameters
     ----------
     group
-        The grouping column.
+        The grouping: a column, or several whose combinations are the levels (``school:class``).
     effects
         What varies over its levels, as the right-hand side of a formula: ``1 + x``.
     correlated
         True for ``(1 + x | g)``, False for ``(1 + x || g)``.
+    id
+        Name shared by terms whose effects are correlated with one another; empty where the term stands alone.
     """
 
     group: str
     effects: str
     correlated: bool
+    id: str = ""
 
     def __str__(self) -> str:
         """Return the term as it is written in a formula."""
-        return f"({self.effects} {'|' if self.correlated else '||'} {self.group})"
+        bar = f"| {self.id} |" if self.id else "|" if self.correlated else "||"
+        return f"({self.effects} {bar} {self.group})"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that the grouping is made of."""
+        return tuple(self.group.split(":"))
+
+
+@dataclass(frozen=True)
+class ResponseTerm:
+    """What stands beside the response: ``trials(n)``, ``weights(w)``, ``se(s)``, ``cens(c)``.
+
+    Parameters
+    ----------
+    name
+        One of `RESPONSE_TERMS`.
+    arguments
+        Expressions of columns (`expressions`): the number of trials, the weight, the standard error; for ``cens`` the
+        column of kinds and, for intervals, the upper end.
+    sigma
+        For ``se``: whether a residual standard deviation is estimated on top (``se(s, sigma=true)``).
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    sigma: bool = False
+
+    def __str__(self) -> str:
+        """Return the term as it is written in a formula."""
+        return f"{self.name}({', '.join([*self.arguments, *(['sigma=true'] if self.sigma else [])])})"
 
 
 @dataclass(frozen=True)
@@ -82,27 +145,43 @@ class Formula:
     offsets
         Expressions added to the linear predictor with coefficient 1.
     group_terms
-        The group terms in the order written.
+        The group terms in the order written, nested ones written out.
+    response_terms
+        What stands beside the response, in the order of `RESPONSE_TERMS`.
     """
 
     response: str | None
     fixed: str
     offsets: tuple[str, ...]
     group_terms: tuple[GroupTerm, ...]
+    response_terms: tuple[ResponseTerm, ...] = ()
 
     def __str__(self) -> str:
         """Return the formula in its canonical form; parsing it again gives an equal formula."""
+        beside = f" | {' + '.join(map(str, self.response_terms))}" if self.response_terms else ""
+        return f"{self.response or ''}{beside} ~ {self.right_hand_side()}".strip()
+
+    def right_hand_side(self) -> str:
+        """Return what stands on the right of the tilde, in its canonical form."""
         parts = [self.fixed, *(f"offset({o})" for o in self.offsets), *(str(t) for t in self.group_terms)]
-        return f"{self.response or ''} ~ {' + '.join(parts)}".strip()
+        return " + ".join(parts)
 
     def variables(self) -> set[str]:
         """Return every column that the formula reads, the response included."""
         found = {self.response} if self.response else set()
         for text in (self.fixed, *(t.effects for t in self.group_terms)):
             found |= column_names(text)
-        for text in self.offsets:
+        for text in (*self.offsets, *(a for t in self.response_terms for a in t.arguments)):
             found |= expressions.names(expressions.parse(text))
-        return found | {t.group for t in self.group_terms}
+        return found | {c for t in self.group_terms for c in t.columns}
+
+    def response_term(self, name: str) -> ResponseTerm | None:
+        """Return the response term of that name, or None."""
+        return next((t for t in self.response_terms if t.name == name), None)
+
+    def with_response(self, response: str) -> Formula:
+        """Return the formula with that response."""
+        return replace(self, response=response)
 
 
 def parse(text: str) -> Formula:
@@ -122,11 +201,7 @@ def parse(text: str) -> Formula:
     sides = split_top(text, "~")
     if len(sides) != 2:
         raise FormulaError(f"'{text}' must hold one '~', as in 'y ~ x + (1 | group)'")
-    response = sides[0].strip()
-    if response and not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", response):
-        raise FormulaError(
-            f"the response '{response}' must be one column; derive a transformed response as a column of its own (data.derive)"
-        )
+    response, beside = _left_hand_side(sides[0])
     fixed: list[tuple[str, str]] = []
     offsets: list[str] = []
     terms: list[GroupTerm] = []
@@ -135,7 +210,7 @@ def parse(text: str) -> Formula:
         if inner is not None and _has_bar(inner):
             if sign == "-":
                 raise FormulaError(f"'-{term}': a group term cannot be subtracted")
-            terms.append(_group_term(inner))
+            terms += _group_terms(inner)
         elif match := re.fullmatch(r"offset\s*\((.*)\)", term):
             if sign == "-":
                 raise FormulaError(f"'-{term}': an offset cannot be subtracted; write offset(-(...))")
@@ -146,7 +221,91 @@ def parse(text: str) -> Formula:
             fixed.append((sign, term))
     if len(terms) != len({(t.group, t.effects) for t in terms}):
         raise FormulaError(f"'{text}' holds the same group term twice")
-    return Formula(response or None, _right_hand_side(fixed), tuple(offsets), tuple(terms))
+    return Formula(response or None, _right_hand_side(fixed), tuple(offsets), tuple(terms), beside)
+
+
+def parse_parameter(text: str) -> Formula:
+    """Parse the formula of a parameter other than the first: the right-hand side alone, such as ``1 + x + (1 | g)``.
+
+    Raises
+    ------
+    FormulaError
+        When it is none; the message says what is wrong.
+    """
+    found = parse(text if "~" in text else f"~ {text}")
+    if found.response or found.response_terms:
+        raise FormulaError(f"'{text}' names a response; the formula of a parameter has only a right-hand side")
+    return found
+
+
+def of_model(model: Mapping[str, Any]) -> list[Formula]:
+    """Return the formulas of a model of the plan: that of the response, then those of other parameters."""
+    return [parse(model["formula"]), *map(parse_parameter, model.get("parameters", {}).values())]
+
+
+def known_parameters(parsed: Formula) -> frozenset[str]:
+    """Return the parameters that the formula makes known: ``sigma`` under ``se(s)``, unless it adds ``sigma=true``."""
+    se = parsed.response_term("se")
+    return frozenset({"sigma"}) if se and not se.sigma else frozenset()
+
+
+def _left_hand_side(text: str) -> tuple[str, tuple[ResponseTerm, ...]]:
+    """Split ``y | trials(n) + weights(w)`` into the response and what stands beside it.
+
+    ``cbind(s, f)`` is the number of successes beside ``trials(s + f)``.
+    """
+    parts = split_top(text, "|")
+    if len(parts) > 2:
+        raise FormulaError(f"'{text.strip()}' holds more than one bar; write 'y | trials(n) + weights(w) ~ ...'")
+    response = parts[0].strip()
+    found: list[ResponseTerm] = []
+    if match := re.fullmatch(rf"cbind\s*\(\s*({COLUMN})\s*,\s*({COLUMN})\s*\)", response):
+        response = match.group(1)
+        found.append(ResponseTerm("trials", (f"{match.group(1)} + {match.group(2)}",)))
+    if response and not re.fullmatch(COLUMN, response):
+        hint = (
+            "cbind takes two columns, successes and failures: cbind(success, failure)"
+            if response.startswith("cbind")
+            else "derive a transformed response as a column of its own (data.derive)"
+        )
+        raise FormulaError(f"the response '{response}' must be one column; {hint}")
+    if len(parts) == 2:
+        if not response:
+            raise FormulaError(f"'{text.strip()}' names no response before the bar")
+        for sign, term in signed_terms(parts[1]):
+            if sign == "-":
+                raise FormulaError(f"'-{term}': nothing can be subtracted beside the response")
+            found.append(_response_term(term))
+    if repeated := next((t.name for i, t in enumerate(found) if t.name in {o.name for o in found[:i]}), None):
+        raise FormulaError(f"'{text.strip()}' gives {repeated} twice")
+    return response, tuple(sorted(found, key=lambda t: RESPONSE_TERMS.index(t.name)))
+
+
+def _response_term(text: str) -> ResponseTerm:
+    """Parse one term beside the response; its arguments are expressions of columns."""
+    match = re.fullmatch(r"([A-Za-z_]+)\s*\((.*)\)", text.strip())
+    name = match.group(1) if match else text.strip()
+    if match is None or name not in RESPONSE_TERMS:
+        near = difflib.get_close_matches(name, RESPONSE_TERMS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else "choose from " + ", ".join(f"{n}(...)" for n in RESPONSE_TERMS)
+        raise FormulaError(f"'{text.strip()}' cannot stand beside the response; {hint}")
+    arguments, sigma = [], False
+    for piece in split_top(match.group(2), ","):
+        if option := re.fullmatch(r"\s*sigma\s*=\s*(true|false)\s*", piece, re.IGNORECASE):
+            if name != "se":
+                raise FormulaError(f"'{text}': only se takes sigma=")
+            sigma = option.group(1).lower() == "true"
+        elif not piece.strip():
+            raise FormulaError(
+                f"'{text}' lacks a column; write {name}({ {'se': 's', 'cens': 'c', 'trials': 'n'}.get(name, 'w') })"
+            )
+        else:
+            arguments.append(_expression(piece, text))
+    most = 2 if name == "cens" else 1
+    if not 1 <= len(arguments) <= most:
+        usage = "cens(kind) or cens(kind, upper)" if name == "cens" else f"{name} takes one column or number"
+        raise FormulaError(f"'{text}' has {len(arguments)} arguments; {usage}")
+    return ResponseTerm(name, tuple(arguments), sigma)
 
 
 def _check_characters(text: str) -> None:
@@ -164,6 +323,16 @@ def column_names(text: str) -> set[str]:
     functions = {id(n.func) for n in ast.walk(tree) if isinstance(n, ast.Call)}
     functions |= {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Attribute)}
     return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and id(n) not in functions}
+
+
+def predictor_names(text: str) -> set[str]:
+    """Return the columns that a checked piece of a formula predicts by: without those that only group (`BY_GROUP`)."""
+    tree = _tree(text)
+    groups = {
+        id(n.args[1]) for n in ast.walk(tree) if isinstance(n, ast.Call) and getattr(n.func, "id", "") in BY_GROUP
+    }
+    read = column_names(text)
+    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in read and id(n) not in groups}
 
 
 def has_intercept(text: str) -> bool:
@@ -257,23 +426,46 @@ def _has_bar(inner: str) -> bool:
     return any(char == "|" and depth == 0 for _, char, depth in _outside_quotes(inner))
 
 
-def _group_term(inner: str) -> GroupTerm:
+def _group_terms(inner: str) -> list[GroupTerm]:
+    """Return the terms that ``effects | group`` stands for: several where the group is nested, ``a/b``."""
     parts = split_top(inner, "|")
-    correlated = len(parts) == 2
-    if not correlated and not (len(parts) == 3 and parts[1].strip() == "" and "||" in inner):
-        raise FormulaError(f"'({inner})' must be (effects | group) or (effects || group)")
+    between = parts[1].strip() if len(parts) == 3 else ""
+    uncorrelated = len(parts) == 3 and not between and "||" in inner
+    if len(parts) != 2 and not uncorrelated and not (len(parts) == 3 and re.fullmatch(r"[A-Za-z0-9_]+", between)):
+        raise FormulaError(f"'({inner})' must be (effects | group), (effects || group) or (effects | id | group)")
     effects, group = parts[0].strip(), parts[-1].strip()
     if not effects:
         raise FormulaError(f"'({inner})' names no effects; write (1 | {group or 'group'})")
-    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", group):
-        raise FormulaError(f"'({inner})': the group '{group}' must be one column")
-    return GroupTerm(group, _right_hand_side(signed_terms(effects)), correlated)
+    varying = _right_hand_side(signed_terms(effects))
+    return [GroupTerm(name, varying, not uncorrelated, between) for name in _groups(group, inner)]
+
+
+def _groups(text: str, inner: str) -> list[str]:
+    """Return the groupings of ``a``, ``a:b`` and ``a/b`` (which is ``a`` and ``a:b``)."""
+    found: list[str] = []
+    outer = ""
+    for step in text.split("/"):
+        columns = [column.strip() for column in step.split(":")]
+        if not all(re.fullmatch(COLUMN, column) for column in columns):
+            raise FormulaError(
+                f"'({inner})': the group '{text}' must be a column, several crossed (a:b) or nested (a/b)"
+            )
+        outer = ":".join([*([outer] if outer else []), *columns])
+        found.append(outer)
+    if len(set(outer.split(":"))) < len(outer.split(":")):
+        raise FormulaError(f"'({inner})': the group '{text}' names a column twice")
+    return found
 
 
 def _offset(text: str) -> str:
+    return _expression(text, f"offset({text})")
+
+
+def _expression(text: str, whole: str) -> str:
+    """Return an expression of columns in its canonical form."""
     canonical = ast.unparse(expressions.parse(text))
     if any(char in canonical for char in REFUSED):
-        raise FormulaError(f"'offset({text})' holds text with quotes in it")
+        raise FormulaError(f"'{whole}' holds text with quotes in it")
     return canonical
 
 
@@ -353,6 +545,10 @@ def _check_call(node: ast.Call, text: str, depth: int) -> None:
         _check_argument(value, text, depth + 1)
     if any(keyword.arg is None for keyword in node.keywords):
         raise FormulaError(f"'{text}' is not allowed in a formula (**)")
+    if name in BY_GROUP and not (
+        len(node.args) == 2 and not node.keywords and all(isinstance(argument, ast.Name) for argument in node.args)
+    ):
+        raise FormulaError(f"'{text}': {name} takes a predictor and a group, both columns: {name}(x, group)")
     if name == "C" and any(keyword.arg == "levels" for keyword in node.keywords):
         raise FormulaError(
             f"'{text}': levels that 'levels=' leaves out would silently become the reference; filter or derive instead"

@@ -14,8 +14,8 @@ import numpy as np
 import pymc as pm
 import pytensor.tensor as pt_untyped
 
-from multilevel import default_priors, responses
-from multilevel.design import INTERCEPT, Design, Term
+from multilevel import default_priors, families, responses
+from multilevel.design import Design, Predictor, Term
 from multilevel.priors import Prior
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
@@ -24,7 +24,7 @@ FEW_COLUMNS = 8
 """Up to this many columns, X b is summed column by column, which compiles faster than a matrix product."""
 
 
-def build(design: Design, priors: Sequence[default_priors.Resolved], family: str, centred: bool) -> pm.Model:
+def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bool) -> pm.Model:
     """Build the PyMC model of a design.
 
     Parameters
@@ -33,44 +33,58 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], family: str
         The design.
     priors
         The prior of every parameter, from `default_priors.resolve`.
-    family
-        Name of the response distribution.
     centred
         Whether group effects are sampled directly instead of as standardised offsets.
 
     Returns
     -------
     pymc.Model
-        Free variables: ``intercept`` (at the mean of the predictors), ``slopes``, ``sigma`` and, for a term with key k,
+        Free variables: ``intercept`` (at the mean of the predictors) and ``slopes``, with the parameter's name behind for
+        parameters other than the first (``slopes_sigma``); the family's other parameters; and, for a term with key k,
         ``sd_k``, ``partial_k``, and ``offsets_k`` or ``effects_k``.
     """
     by_name = {p.parameter: p.prior for p in priors}
-    coords = {"row": np.arange(len(design.y)), "slope": [c for c in design.coefficients if c != INTERCEPT]}
+    first = design.parameters[0]
+    coords: dict[str, Any] = {"row": np.arange(len(design.y))}
+    for part in design.predictors:
+        coords[variable_name("slope", part)] = [part.coefficients[i] for i in part.slopes]
     for term in design.group_terms:
         coords[f"{term.key}_level"] = list(term.levels)
         coords[f"{term.key}_effect"] = list(term.effects)
     with pm.Model(coords=coords, check_bounds=False) as model:
         # check_bounds=False drops only PyMC's own argument checks; every scale is positive by its transform.
-        eta = _fixed_part(design, by_name)
+        etas = {part.parameter: _fixed_part(part, by_name) for part in design.predictors}
         for term in design.group_terms:
-            for position, effect in enumerate(_group_effects(term, by_name, centred)):
-                eta = eta + _times(term.z[:, position], effect[term.index])
-        if design.offset.any():
-            eta = eta + design.offset
-        responses.get(family).add(design, eta, lambda name: _variable(name, [by_name[name]], None))
+            effects = _group_effects(term, by_name, centred, first)
+            for position, (effect, owner) in enumerate(zip(effects, term.parameters, strict=True)):
+                etas[owner] = etas[owner] + _times(term.z[:, position], effect[term.index])
+        for part in design.predictors:
+            if part.offset.any():
+                etas[part.parameter] = etas[part.parameter] + part.offset
+        eta = etas.pop(first)
+        inverse = families.get(design.family).OTHER_LINKS
+        others = {name: responses.INVERSE_LINKS[inverse[name]](value) for name, value in etas.items()}
+        others |= {name: _variable(name, [by_name[name]], None) for name in design.scalars}
+        responses.get(design.family).add(design, eta, others)
     return model
 
 
-def _fixed_part(design: Design, priors: Mapping[str, Prior]) -> Any:
+def variable_name(name: str, part: Predictor) -> str:
+    """Return the name of a variable of a predictor: ``slopes`` of the first parameter, ``slopes_sigma`` of another."""
+    return f"{name}_{part.parameter}" if part.prefix else name
+
+
+def _fixed_part(part: Predictor, priors: Mapping[str, Prior]) -> Any:
     """Return X b with the columns of X centred where there is an intercept."""
-    names = [c for c in design.coefficients if c != INTERCEPT]
-    columns = design.x[:, [i for i, c in enumerate(design.coefficients) if c != INTERCEPT]]
-    eta: Any = np.zeros(len(design.y))
-    if design.has_intercept:
+    names = [part.coefficients[i] for i in part.slopes]
+    columns = part.x[:, part.slopes]
+    eta: Any = np.zeros(len(part.x))
+    if part.has_intercept:
         columns = columns - columns.mean(axis=0)
-        eta = _variable("intercept", [priors[INTERCEPT]], None)
+        eta = _variable(variable_name("intercept", part), [priors[part.intercept]], None)
     if names:
-        slopes = _variable("slopes", [priors[default_priors.coefficient_name(n)] for n in names], "slope")
+        own = [priors[default_priors.coefficient_name(n)] for n in names]
+        slopes = _variable(variable_name("slopes", part), own, variable_name("slope", part))
         if len(names) <= FEW_COLUMNS:
             for position in range(len(names)):
                 eta = eta + columns[:, position] * slopes[position]
@@ -79,14 +93,14 @@ def _fixed_part(design: Design, priors: Mapping[str, Prior]) -> Any:
     return eta
 
 
-def _group_effects(term: Term, priors: Mapping[str, Prior], centred: bool) -> list[Any]:
+def _group_effects(term: Term, priors: Mapping[str, Prior], centred: bool, first: str) -> list[Any]:
     """Return the effects of a term, one vector over its levels for each effect."""
     size = len(term.effects)
     sd = _variable(
         f"sd_{term.key}", [priors[default_priors.sd_name(term, e)] for e in term.effects], f"{term.key}_effect"
     )
     factor = (
-        _correlation_factor(term, priors[f"cor({term.label})"].arguments[0])
+        _correlation_factor(term, priors[default_priors.cor_name(term, first)].arguments[0])
         if term.correlated
         else np.eye(size).tolist()
     )

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
+from multilevel import families, links
 from multilevel.design import Design
 
 Array = NDArray[np.float64]
@@ -28,7 +29,7 @@ class Draws:
     chains, draws
         Their numbers; S = chains x draws.
     b
-        Coefficients, shape (S, coefficients).
+        Coefficients of all predictors, shape (S, coefficients), in the order of `Design.all_coefficients`.
     effects
         Group effects by term key, shape (S, levels, effects).
     others
@@ -65,9 +66,8 @@ def read(path: Path, design: Design) -> Draws:
         return values.reshape(chains * draws, *values.shape[2:])
 
     terms = [term.key for term in design.group_terms]
-    special = {"b", *(f"{kind}_{key}" for key in terms for kind in ("sd", "cor", "r"))}
     b = flat("b") if "b" in posterior else np.zeros((chains * draws, 0))
-    others = {str(name): flat(str(name)) for name in posterior.data_vars if name not in special}
+    others = {name: flat(name) for name in design.scalars}
     return Draws(chains, draws, b, {key: flat(f"r_{key}") for key in terms}, others)
 
 
@@ -78,11 +78,46 @@ def blocks(rows: int, draws: int) -> Iterator[slice]:
         yield slice(start, min(rows, start + step))
 
 
-def linear_predictor(design: Design, draws: Draws, rows: slice) -> Array:
-    """Return eta = X b + sum of Z r[level] + offset for some rows, shape (S, rows in the block)."""
-    eta = draws.b @ design.x[rows].T + design.offset[rows]
+def linear_predictor(design: Design, draws: Draws, rows: slice, parameter: str | None = None) -> Array:
+    """Return eta = X b + sum of Z r[level] + offset for some rows, shape (S, rows in the block).
+
+    Parameters
+    ----------
+    design, draws
+        The design and its posterior draws.
+    rows
+        The rows of the block.
+    parameter
+        The parameter whose linear predictor it is; the first one if left out.
+    """
+    name = parameter or design.parameters[0]
+    part = next(p for p in design.predictors if p.parameter == name)
+    eta = draws.b[:, design.columns_of(name)] @ part.x[rows].T + part.offset[rows]
     for term in design.group_terms:
+        if not (positions := term.positions(name)):
+            continue
         effects = draws.effects[term.key][:, term.index[rows], :]
-        for position in range(len(term.effects)):
+        for position in positions:
             eta += effects[:, :, position] * term.z[rows, position]
     return np.asarray(eta)
+
+
+def arguments(design: Design, draws: Draws, rows: slice) -> dict[str, Any]:
+    """Return what a family's functions take for some rows.
+
+    Returns
+    -------
+    dict
+        ``eta``, shape (S, rows); ``link``; every other parameter, shape (S, 1), or (S, rows) where it has a linear
+        predictor; ``trials`` and ``se``, shape (rows,), where the formula has them.
+    """
+    others: dict[str, Any] = {name: draws.others[name][:, None] for name in design.scalars}
+    for part in design.predictors[1:]:
+        link = families.get(design.family).OTHER_LINKS[part.parameter]
+        others[part.parameter] = links.inverse(link, linear_predictor(design, draws, rows, part.parameter))
+    return {"eta": linear_predictor(design, draws, rows), "link": design.link, **others, **terms(design, rows)}
+
+
+def terms(design: Design, rows: slice) -> dict[str, Array]:
+    """Return those response terms that a family's functions take, for some rows."""
+    return {name: values[rows] for name, values in design.terms.items() if name in {"trials", "se"}}

@@ -9,7 +9,7 @@ import pandas as pd
 
 from multilevel import families, formula
 from multilevel.dataset import Dataset
-from multilevel.design import INTERCEPT, Design, build
+from multilevel.design import Design, Predictor, build
 from multilevel.errors import Problem, StudyError
 
 FEW_LEVELS = 5
@@ -39,38 +39,40 @@ def check(name: str, model: dict[str, Any], dataset: Dataset) -> tuple[Design | 
         design = build(model, dataset)
     except StudyError as error:
         return None, [Problem(where, p.message, p.hint) for p in error.problems], []
-    found = _response(design, model) + _one_level(model, dataset) + _fixed(design) + _groups(design)
+    found = _response(design) + _one_level(model, dataset) + _groups(design)
+    found += [problem for part in design.predictors for problem in _fixed(part)]
     problems = [Problem(where, message, hint) for message, hint in found]
     return design, problems, [f"Model {name}: {sentence}" for sentence in _warnings(design)]
 
 
-def _response(design: Design, model: dict[str, Any]) -> list[tuple[str, str]]:
+def _response(design: Design) -> list[tuple[str, str]]:
     y = design.y
     if np.isinf(y).any():
         return [(f"the response '{design.response}' has infinite values", "filter those rows")]
     if len(y) < 3:
         return [(f"only {len(y)} rows are left for the response '{design.response}'", "")]
-    if np.ptp(y) == 0:
+    if np.ptp(y) == 0 and "trials" not in design.terms:
         return [
             (
                 f"the response '{design.response}' is constant ({y[0]:g} in all {len(y)} rows), so there is nothing to model",
                 "",
             )
         ]
-    if np.ptp(y - design.offset) <= 1e-9 * np.ptp(y):
+    if design.link == "identity" and np.ptp(y - design.offset) <= 1e-9 * np.ptp(y):
         return [
             (f"the response '{design.response}' equals its offset up to a constant, so there is nothing to model", "")
         ]
-    if max(np.abs(y).max(), np.abs(design.x).max(initial=0.0)) > LARGEST:
+    if max(np.abs(y).max(), *(np.abs(p.x).max(initial=0.0) for p in design.predictors)) > LARGEST:
         return [(f"values beyond {LARGEST:g} are too large to compute with", "change the units")]
-    if problem := families.get(model["family"]).support_problem(y):
-        return [(f"the response '{design.response}' {problem}", "")]
+    if problem := families.get(design.family).support_problem(y, design.terms):
+        words, _, hint = problem.partition("; ")
+        return [(f"the response '{design.response}' {words}", hint)]
     return []
 
 
 def _one_level(model: dict[str, Any], dataset: Dataset) -> list[tuple[str, str]]:
     """Name text predictors with one level: they make no column, so the matrix does not show them."""
-    names = sorted(formula.column_names(formula.parse(model["formula"]).fixed))
+    names = sorted({name for part in formula.of_model(model) for name in formula.predictor_names(part.fixed)})
     columns = {name: dataset.frame[name] for name in names}
     return [
         (f"the predictor '{name}' is constant ('{column.iloc[0]}' in every row)", "leave it out")
@@ -79,27 +81,27 @@ def _one_level(model: dict[str, Any], dataset: Dataset) -> list[tuple[str, str]]
     ]
 
 
-def _fixed(design: Design) -> list[tuple[str, str]]:
+def _fixed(part: Predictor) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
-    for position, name in enumerate(design.coefficients):
-        column = design.x[:, position]
+    for position, name in enumerate(part.coefficients):
+        column = part.x[:, position]
         if not np.isfinite(column).all():
             found.append((f"the predictor '{name}' is not finite in {int((~np.isfinite(column)).sum())} rows", ""))
-        elif name != INTERCEPT and np.ptp(column) == 0:
+        elif name != part.intercept and np.ptp(column) == 0:
             found.append((f"the predictor '{name}' is constant ({column[0]:g} in every row)", "leave it out"))
     if found:
         return found
-    return _collinear(design)
+    return _collinear(part)
 
 
-def _collinear(design: Design) -> list[tuple[str, str]]:
+def _collinear(part: Predictor) -> list[tuple[str, str]]:
     """Name columns of X that are a combination of earlier ones (scaled, by QR)."""
-    if not design.x.shape[1]:
+    if not part.x.shape[1]:
         return []
-    scaled = design.x / np.maximum(np.linalg.norm(design.x, axis=0), 1e-300)
+    scaled = part.x / np.maximum(np.linalg.norm(part.x, axis=0), 1e-300)
     diagonal = np.abs(np.diag(np.linalg.qr(scaled, mode="r")))
-    names = [design.coefficients[i] for i in np.flatnonzero(diagonal < 1e-9)]
-    names += list(design.coefficients[len(diagonal) :])
+    names = [part.coefficients[i] for i in np.flatnonzero(diagonal < 1e-9)]
+    names += list(part.coefficients[len(diagonal) :])
     if not names:
         return []
     shown = ", ".join(f"'{n}'" for n in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -113,7 +115,7 @@ def _groups(design: Design) -> list[tuple[str, str]]:
             found.append(
                 (f"the group '{term.group}' has one level ('{term.levels[0]}'), so nothing varies between levels", "")
             )
-        if len(term.levels) == len(design.y):
+        if len(term.levels) == len(design.y) and "sigma" in design.scalars and design.family == "gaussian":
             found.append(
                 (
                     (

@@ -159,8 +159,9 @@ def check_support(prior: Prior, target: str) -> None:
 
 
 def class_of(target: str) -> str:
-    """Return the class of a parameter name: ``sd`` of ``sd(county: floor)``."""
-    return re.split(r"[(\[]", target, maxsplit=1)[0].strip()
+    """Return the class of a parameter name: ``sd`` of ``sd(county: floor)``, ``Intercept`` of ``sigma_Intercept``."""
+    name = re.split(r"[(\[]", target, maxsplit=1)[0].strip()
+    return "Intercept" if re.fullmatch(r"[a-z]+_Intercept", name) else name
 
 
 def choose(candidates: list[str], study_priors: Mapping[str, str]) -> tuple[str, str] | None:

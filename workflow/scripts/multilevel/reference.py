@@ -71,13 +71,42 @@ def page() -> str:
             "| `(1 \\| g)` | the intercept |\n"
             "| `(1 + x \\| g)` | the intercept and the effect of `x`, correlated |\n"
             "| `(1 + x \\|\\| g)` | the same, uncorrelated |\n"
-            "| `(0 + x \\| g)` | the effect of `x` alone |"
+            "| `(0 + x \\| g)` | the effect of `x` alone |\n"
+            "| `(1 \\| a:b)` | the intercept, between the combinations of `a` and `b` |\n"
+            "| `(1 \\| a/b)` | the intercept, between the levels of `a` and, within them, of `b`: `(1 \\| a) + (1 \\| a:b)` |\n"
+            "| `(1 \\| id \\| g)` | the intercept, correlated with the effects of all terms of `g` with that id |"
+        ),
+        (
+            "`within(x, g)` is `x` minus the mean of its group, `between(x, g)` that mean minus the mean of all rows, and "
+            "`group_mean(x, g)` the mean itself (Mundlak 1978): `y ~ within(x, g) + between(x, g) + (1 | g)` tells the effect "
+            "within groups from the one between them."
+        ),
+        (
+            "Beside the response, after a bar, may stand:\n\n"
+            "| term | meaning |\n|---|---|\n"
+            "| `y \\| trials(n)` | `y` successes out of `n`; `cbind(success, failure)` says the same |\n"
+            "| `y \\| weights(w)` | the row counts `w` times, as `w` equal rows (not a precision) |\n"
+            "| `y \\| se(s)` | the standard error of `y` is known, as in a meta-analysis; `se(s, sigma=true)` estimates "
+            "a residual standard deviation on top |\n"
+            "| `y \\| cens(c)` | `c` says whether `y` is observed (`none` or 0), an upper bound (`left` or -1), a lower bound "
+            "(`right` or 1) or the start of an interval (`interval` or 2) that ends at `u` in `cens(c, u)` |\n\n"
+            "Several are added: `y | weights(w) + cens(c)`. Models whose rows are weighted, censored or counted out of other "
+            "trials are not compared."
+        ),
+        (
+            "Other parameters of the family take linear predictors of their own under `parameters:`, on the scale of their link: "
+            "`parameters: {sigma: 1 + x + (1 | g)}`. Their coefficients are named as in brms: `sigma_Intercept`, `b(sigma_x)`, "
+            "`sd(g: sigma_Intercept)`. An id shared with the response's formula makes their effects correlated: "
+            "`cor(g: Intercept, sigma_Intercept)`."
         ),
         "## Expressions (`derive`, `filter`, `offset`)",
         "Columns, numbers, text, `+ - * / // % **`, comparisons, `and`, `or`, `not`, `in [...]`, and the functions "
         + ", ".join(f"`{f}`" for f in expressions.FUNCTIONS)
         + ". `where(condition, a, b)` chooses by row; `mean`, `sd` and the like are over all rows; "
-        "`group_mean(x, g)` is the mean of `x` in each row's own group.",
+        "`group_mean(x, g)` is the mean of `x` in each row's own group. Conditions count as 1 and 0. Dates are subtracted from "
+        "each other and counted in days, `days(visit - start)`, which is also `days_between(start, visit)`; "
+        "`days_between(group_min(visit, subject), visit)` counts from each subject's first; they compare with text such as "
+        "`'2020-01-31'`. Columns whose levels are `ordered` compare in that order.",
         "## Families",
         _listing(families.names(), families.get),
         "## Structures over the levels of a group",
@@ -138,7 +167,8 @@ def _words(annotation: Any) -> str:
         return _words(annotation.__origin__)
     if arguments and all(isinstance(a, str) for a in arguments):
         return " or ".join(f"`{a}`" for a in arguments)
-    return " or ".join(dict.fromkeys(_words(a) for a in arguments))
+    words = list(dict.fromkeys(_words(a) for a in arguments))
+    return " or ".join(word for word in words if word != "whole number" or "number" not in words)
 
 
 def _default(info: FieldInfo) -> str:

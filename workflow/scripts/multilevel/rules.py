@@ -17,7 +17,7 @@ from multilevel.provenance import STACK, identity_digest
 PREVIOUS = "posterior.previous.nc"
 """The draws of a fit that a run is about to make anew, kept until the run went well."""
 
-SPEC = ("formula", "family", "priors", "centred")
+SPEC = ("formula", "family", "link", "parameters", "priors", "centred")
 """Keys of a model that decide its posterior, given the data."""
 
 
@@ -50,7 +50,7 @@ def identity(plan: dict[str, Any], model: str, versions: dict[str, str]) -> dict
 
 def responses(plan: dict[str, Any]) -> list[str]:
     """Return the responses of a study's models, in order of first use."""
-    return list(dict.fromkeys(m["formula"].split("~")[0].strip() for m in plan["models"].values()))
+    return list(dict.fromkeys(m["columns"][0] for m in plan["models"].values()))
 
 
 def groups(plan: dict[str, Any]) -> list[str]:
@@ -82,9 +82,22 @@ def used(plan: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(c for m in plan["models"].values() for c in m["columns"]))
 
 
-def quantity(plan: dict[str, Any]) -> str:
-    """Return how the response is named on an axis: its label, with its unit."""
-    response = responses(plan)[0]
+def quantity(plan: dict[str, Any], model: str) -> str:
+    """Return how the response of a model is named on an axis: its label, with its unit."""
+    return _named(plan, plan["models"][model]["columns"][0])
+
+
+def quantities(plan: dict[str, Any], models: list[str]) -> str:
+    """Return how the response of each of some models is named, as JSON."""
+    return as_json({name: quantity(plan, name) for name in models})
+
+
+def named_responses(plan: dict[str, Any]) -> str:
+    """Return how each response of a study is named, as JSON; the order is kept, because figures follow it."""
+    return json.dumps({response: _named(plan, response) for response in responses(plan)})
+
+
+def _named(plan: dict[str, Any], response: str) -> str:
     label, unit = plan["labels"].get(response, response), plan["units"].get(response, "")
     return f"{label} ({unit})" if unit and unit not in label else label
 
@@ -94,8 +107,13 @@ def labels(plan: dict[str, Any], models: list[str]) -> str:
     return json.dumps({name: plan["models"][name]["label"] for name in models})
 
 
+def data(plan: dict[str, Any]) -> str:
+    """Return what is done to the data, as JSON; the order of steps is kept, because a derived column may use earlier ones."""
+    return json.dumps(plan["data"])
+
+
 def raw_tables(plan: dict[str, Any], root: Path) -> list[str]:
-    """Return the raw tables of a study and the data packages beside them, relative to the project folder."""
+    """Return every file that the data section reads: raw tables and the data packages beside them, as the study names them."""
     found: list[str] = []
     for name in [plan["data"]["table"], *(join["table"] for join in plan["data"].get("join", []))]:
         package = Path(name).parent / "datapackage.json"
@@ -181,10 +199,11 @@ def report_plan(plan: dict[str, Any]) -> str:
         "warnings",
     )
     models = {
-        name: {key: model[key] for key in ("formula", "family", "priors", "label", "description")}
+        name: {key: model[key] for key in ("formula", "family", "link", "parameters", "priors", "label", "description")}
         for name, model in plan["models"].items()
     }
-    return json.dumps({**{key: plan[key] for key in kept}, "models": models})
+    aliases = {"aliases": plan["aliases"]} if plan.get("aliases") else {}
+    return json.dumps({**{key: plan[key] for key in kept}, **aliases, "models": models})
 
 
 def without_fit(plans: dict[str, dict[str, Any]], versions: dict[str, str], results: Path) -> list[str]:

@@ -12,7 +12,8 @@ import pymc as pm
 import xarray as xr
 
 from multilevel.default_priors import cor_names
-from multilevel.design import INTERCEPT, Design, Term
+from multilevel.design import Design, Predictor, Term
+from multilevel.model import variable_name
 
 LOG = logging.getLogger(__name__)
 
@@ -151,16 +152,17 @@ def posterior(trace: xr.DataTree, design: Design, centred: bool) -> tuple[xr.Dat
         A DataTree with the groups posterior, sample_stats, observed_data and constant_data, and the encoding that
         stores it compressed. In the posterior, with S chains x draws:
 
-        ``b`` (chain, draw, coefficient), the intercept at predictor values of 0; ``sigma``; and for a term with key k
+        ``b`` (chain, draw, coefficient), intercepts at predictor values of 0; ``sigma``; and for a term with key k
         ``sd_k`` (effect), ``cor_k`` (pair), ``r_k`` (level, effect) in float32: group effects need no more digits than
         their Monte Carlo error, and they are most of the file.
     """
     raw = trace["posterior"]
     variables: dict[str, xr.DataArray] = {}
     coords: dict[str, Any] = {"chain": raw["chain"].to_numpy(), "draw": raw["draw"].to_numpy()}
-    if design.coefficients:
-        variables["b"] = xr.DataArray(_coefficients(raw, design), dims=("chain", "draw", "coefficient"))
-        coords["coefficient"] = list(design.coefficients)
+    if design.all_coefficients:
+        parts = [_coefficients(raw, part) for part in design.predictors]
+        variables["b"] = xr.DataArray(np.concatenate(parts, axis=-1), dims=("chain", "draw", "coefficient"))
+        coords["coefficient"] = list(design.all_coefficients)
     for term in design.group_terms:
         level, effect, pair = f"{term.key}_level", f"{term.key}_effect", f"{term.key}_pair"
         sd = raw[f"sd_{term.key}"].to_numpy()
@@ -176,14 +178,8 @@ def posterior(trace: xr.DataTree, design: Design, centred: bool) -> tuple[xr.Dat
                 correlation[..., below[0], below[1]], dims=("chain", "draw", pair)
             )
             coords[pair] = cor_names(term)
-    known = {"intercept", "slopes"}
-    for name in raw.data_vars:
-        if (
-            raw[str(name)].ndim == 2
-            and str(name) not in known
-            and not str(name).startswith(("sd_", "partial_", "offsets_", "effects_", "slopes_"))
-        ):
-            variables[str(name)] = xr.DataArray(raw[str(name)].to_numpy(), dims=("chain", "draw"))
+    for name in design.scalars:
+        variables[name] = xr.DataArray(raw[name].to_numpy(), dims=("chain", "draw"))
     stats = trace["sample_stats"]
     kept = {new: (["chain", "draw"], stats[old].to_numpy()) for old, new in SAMPLE_STATS.items() if old in stats}
     shared = {"chain": coords["chain"], "draw": coords["draw"]}
@@ -192,7 +188,9 @@ def posterior(trace: xr.DataTree, design: Design, centred: bool) -> tuple[xr.Dat
             "posterior": xr.Dataset(variables, coords=coords),
             "sample_stats": xr.Dataset(kept, coords=shared),
             "observed_data": xr.Dataset({design.response: ("row", design.y)}),
-            "constant_data": xr.Dataset({"offset": ("row", design.offset)}),
+            "constant_data": xr.Dataset(
+                {"offset": ("row", design.offset), **{k: ("row", v) for k, v in design.terms.items()}}
+            ),
         }
     )
     encoding = {
@@ -202,16 +200,16 @@ def posterior(trace: xr.DataTree, design: Design, centred: bool) -> tuple[xr.Dat
     return tree, encoding
 
 
-def _coefficients(raw: Any, design: Design) -> np.ndarray:
-    """Return the coefficients in the order of X, the intercept moved from the predictors' means to zero."""
-    slopes = [i for i, c in enumerate(design.coefficients) if c != INTERCEPT]
-    out = np.empty((raw.sizes["chain"], raw.sizes["draw"], len(design.coefficients)))
-    if slopes:
-        out[..., slopes] = raw["slopes"].to_numpy()
-    if design.has_intercept:
-        means = design.x[:, slopes].mean(axis=0)
-        position = design.coefficients.index(INTERCEPT)
-        out[..., position] = raw["intercept"].to_numpy() - (out[..., slopes] @ means if slopes else 0.0)
+def _coefficients(raw: Any, part: Predictor) -> np.ndarray:
+    """Return a predictor's coefficients in the order of X, the intercept moved from the predictors' means to zero."""
+    out = np.empty((raw.sizes["chain"], raw.sizes["draw"], len(part.coefficients)))
+    if part.slopes:
+        out[..., part.slopes] = raw[variable_name("slopes", part)].to_numpy()
+    if part.has_intercept:
+        means = part.x[:, part.slopes].mean(axis=0)
+        position = part.coefficients.index(part.intercept)
+        shift = out[..., part.slopes] @ means if part.slopes else 0.0
+        out[..., position] = raw[variable_name("intercept", part)].to_numpy() - shift
     return out
 
 

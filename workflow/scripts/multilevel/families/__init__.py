@@ -5,13 +5,25 @@ A family module defines
 ``PARAMETERS``
     Names of its parameters; the first is the one that the formula's linear predictor describes.
 ``LINKS``
-    The links it takes for that parameter, the default first.
+    The links that the first parameter takes, the default first.
+``OTHER_LINKS``
+    The link of each other parameter, for where it has a linear predictor of its own.
+``RESPONSE_TERMS``
+    What may stand beside the response in a formula, of `formula.RESPONSE_TERMS`.
 ``KIND``
     ``"continuous"`` or ``"discrete"``.
-``support_problem(y)``
-    None, or a sentence on values that the distribution cannot produce.
-``log_density(y, mu, **others)``, ``draws(rng, mu, **others)``, ``mean(mu, **others)``, ``variance(mu, **others)``
-    Arrays that broadcast; ``log_density`` keeps every constant.
+``support_problem(y, terms)``
+    None, or what is wrong with the values, as the end of a sentence that starts with the response.
+``location_and_scale(y, terms, link)``
+    What default priors are scaled by, on the scale of the linear predictor.
+``default_priors(scale)``, ``location_of(name, scale)``
+    Default priors of the other parameters; location and spread of the linear predictor of one that has its own.
+``log_density(y, eta, *, link, **others)``, ``draws(rng, eta, ...)``, ``mean(eta, ...)``, ``variance(eta, ...)``
+    Arrays that broadcast; ``eta`` is the linear predictor of the first parameter, so that tails lose no digits.
+    ``others`` are the other parameters and those response terms that the distribution needs (``trials``, ``se``).
+    ``log_density`` keeps every constant.
+``log_cdf(y, eta, ...)``, ``log_survival(y, eta, ...)``
+    Log probabilities of a value up to y and above it, for censored responses.
 
 Adding a family is adding a file: nothing else changes, and no fit of another family reruns.
 """
@@ -19,6 +31,7 @@ Adding a family is adding a file: nothing else changes, and no fit of another fa
 from __future__ import annotations
 
 import importlib
+from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
 
@@ -39,3 +52,16 @@ def get(name: str) -> ModuleType:
     if name not in names():
         raise KeyError(name)
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def parameters(name: str, known: Collection[str] = ()) -> tuple[str, ...]:
+    """Return the parameters of a family, without those that the formula says are known.
+
+    Parameters
+    ----------
+    name
+        The family.
+    known
+        Parameters that are not estimated: ``sigma`` where the standard errors of the response are known (``se(s)``).
+    """
+    return tuple(p for p in get(name).PARAMETERS if p not in known)

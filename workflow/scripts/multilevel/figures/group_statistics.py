@@ -21,13 +21,19 @@ NUMBERS: Final = ("n", "observed", "predicted", "lower", "upper")
 
 @themed
 def draw_group_statistics(
-    data: pd.DataFrame, *, group: str = "group", quantity: str = "response", interval: float = 0.95, note: str = ""
+    data: pd.DataFrame,
+    *,
+    group: str = "group",
+    quantity: str = "response",
+    interval: float = 0.95,
+    note: str = "",
+    share: bool = True,
 ) -> Figure:
     """Draw a line of panels per model and in it one per statistic, with the groups in order of the observed value.
 
     Columns: model; statistic ("mean" or "sd"); level (name of the group); n (rows in it); observed; predicted (mean
     over replicated data sets); lower, upper (interval of the replicated values that holds probability `interval`). One
-    row per model, statistic and level. Panels of one statistic share a scale. An observed value outside its interval is
+    row per model, statistic and level. Panels of one statistic `share` a scale. An observed value outside its interval is
     a red cross; the groups furthest outside, in widths of their interval, are named. Titles count how many lie inside.
     `group` says what a level is, `quantity` what the statistics are of, `note` what is not drawn.
 
@@ -49,8 +55,8 @@ def draw_group_statistics(
     ]
     for place, (axes, part) in enumerate(zip(panels, parts, strict=True)):
         statistic = statistics[place % len(statistics)]
-        whole = table.loc[table["statistic"] == statistic, ["observed", "lower", "upper"]].to_numpy().ravel()
-        axes.set_ylim(span(whole))
+        whole = table[table["statistic"] == statistic] if share else part
+        axes.set_ylim(span(whole[["observed", "lower", "upper"]].to_numpy().ravel()))
         titles.append(f"{models[place // len(statistics)]}: {statistic}, {_inside(part)}")
         _draw_panel(axes, part, raster)
     levels = max(part["level"].nunique() for part in parts)

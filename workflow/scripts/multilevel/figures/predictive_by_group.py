@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from multilevel.figures.layout import arrange, panel_grid
-from multilevel.figures.predictive_density import KEY, overlay, share_scales
+from multilevel.figures.predictive_density import KEY, overlay, fit_scales
 from multilevel.figures.table import checked, in_order
 from multilevel.figures.theme import RASTER_ABOVE, themed
 
@@ -35,7 +35,7 @@ def draw_predictive_by_group(
     figure, grid, places = panel_grid(len(parts), 4, share=True)
     for axes, part in zip(places, parts, strict=True):
         overlay(axes, part, raster=len(table) > RASTER_ABOVE)
-    share_scales(places[0], table, ticks=4 if grid.shape[1] > 1 else 7)
+    fit_scales(places[0], table, ticks=4 if grid.shape[1] > 1 else 7)
     titles = [f"{part['level'].iloc[0]} ({part['n'].iloc[0]:.0f})" for part in parts]
     height = 2.6 if len(parts) == 1 else 1.0
     arrange(figure, grid, height, titles=titles, x=quantity, y=y, key=KEY, note=note)

@@ -18,7 +18,9 @@ KEY = [("observed", sample(INK, "", 1.6)), ("replicated from the model", sample(
 
 
 @themed
-def draw_predictive_density(data: pd.DataFrame, *, quantity: str = "Response", y: str = "Density") -> Figure:
+def draw_predictive_density(
+    data: pd.DataFrame, *, quantity: str = "Response", y: str = "Density", share: bool = True
+) -> Figure:
     """Draw one small panel per model: the observed density dark over thin densities of replicated data.
 
     Columns: model; source ("observed" or "replicate"); replicate (number of the replicated data set; anything for
@@ -33,16 +35,17 @@ def draw_predictive_density(data: pd.DataFrame, *, quantity: str = "Response", y
     names = ["model", "source", "replicate"]
     table = checked(data, "draw_predictive_density", names, ["x", "density"], ["density"])
     models = in_order(table["model"])
-    figure, grid, panels = panel_grid(len(models), 3 if len(models) <= 12 else 4, share=True)
+    figure, grid, panels = panel_grid(len(models), 3 if len(models) <= 12 else 4, share=share)
     for axes, model in zip(panels, models, strict=True):
-        overlay(axes, table[table["model"] == model], raster=len(table) > RASTER_ABOVE)
-    share_scales(panels[0], table, ticks=4 if grid.shape[1] > 1 else 7)
+        part = table[table["model"] == model]
+        overlay(axes, part, raster=len(table) > RASTER_ABOVE)
+        fit_scales(axes, table if share else part, ticks=4 if grid.shape[1] > 1 else 7)
     arrange(figure, grid, HEIGHTS[grid.shape[1]], titles=models, x=quantity, y=y, key=KEY)
     return figure
 
 
-def share_scales(axes: Axes, table: pd.DataFrame, ticks: int) -> None:
-    """Give the first of panels that share their scales limits that hold every curve."""
+def fit_scales(axes: Axes, table: pd.DataFrame, ticks: int) -> None:
+    """Give a panel, or the first of panels that share their scales, limits that hold every curve."""
     axes.set_xlim(span(table["x"], room=0.0))
     axes.set_ylim(0, 1.05 * float(table["density"].max()) or 1.0)
     axes.set_yticks([])

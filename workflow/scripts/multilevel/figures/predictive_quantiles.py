@@ -17,13 +17,15 @@ NUMBERS = ["probability", "observed", "predicted", "lower", "upper"]
 
 
 @themed
-def draw_predictive_quantiles(data: pd.DataFrame, *, quantity: str = "response", interval: float = 0.95) -> Figure:
+def draw_predictive_quantiles(
+    data: pd.DataFrame, *, quantity: str = "response", interval: float = 0.95, share: bool = True
+) -> Figure:
     """Draw one panel per model: by how much each quantile of the data exceeds the one that the model predicts.
 
     Columns: model; probability (of the quantile, between 0 and 1); observed; predicted (median over replicated data
     sets); lower, upper (interval of the replicated quantiles that holds probability `interval`). One row per model and
     probability. A curve that leaves its band says where in the distribution a model goes wrong; an overlay of densities
-    hides it. Quantiles outside are crosses. All panels share both scales.
+    hides it. Quantiles outside are crosses. All panels `share` both scales, which models of different responses cannot.
 
     Raises
     ------
@@ -34,13 +36,14 @@ def draw_predictive_quantiles(data: pd.DataFrame, *, quantity: str = "response",
     for column in ("observed", "lower", "upper"):
         table[column] -= table["predicted"]
     models = in_order(table["model"])
-    figure, grid, panels = panel_grid(len(models), 3 if len(models) <= 12 else 4, share=True)
+    figure, grid, panels = panel_grid(len(models), 3 if len(models) <= 12 else 4, share=share)
     for axes, model in zip(panels, models, strict=True):
-        _draw_model(axes, table[table["model"] == model].sort_values("probability", kind="stable"))
-    panels[0].set_xlim(0, 1)
-    panels[0].set_ylim(span(table[["observed", "lower", "upper"]].to_numpy().ravel()))
-    number_axis(panels[0], "x", ticks=3 if grid.shape[1] > 1 else 7, grid=False)
-    number_axis(panels[0], "y", ticks=4)
+        part = table[table["model"] == model].sort_values("probability", kind="stable")
+        _draw_model(axes, part)
+        axes.set_xlim(0, 1)
+        axes.set_ylim(span((table if share else part)[["observed", "lower", "upper"]].to_numpy().ravel()))
+        number_axis(axes, "x", ticks=3 if grid.shape[1] > 1 else 7, grid=False)
+        number_axis(axes, "y", ticks=4)
     outside = bool(((table["observed"] < table["lower"]) | (table["observed"] > table["upper"])).any())
     key = [("observed", sample(INK, "", 1.5)), (f"replicated, {percent(interval)} interval", sample(SKY, "", 7.0))]
     arrange(

@@ -74,7 +74,7 @@ def build_record(
         ``results/<study>``.
     plan
         The resolved study: ``study``, ``title``, ``question``, ``citation``, ``data``, ``models``, ``comparisons``,
-        ``seed``, ``sampler``, ``warnings``.
+        ``seed``, ``sampler``, ``warnings``; ``aliases`` where several names are one model.
     missing
         What the workflow could not make: names of models, or paths relative to `study_dir`.
     figures
@@ -107,6 +107,7 @@ def build_record(
             for name, comparison in comparisons.items()
             for unit in (comparison or {}).get("leave_out") or ["observation"]
         ],
+        "aliases": {str(name): str(kept) for name, kept in (plan.get("aliases") or {}).items()},
         "figures": _find_figures(study_dir, "figures", STUDY_FIGURES, known),
         "provenance": _read_json(study_dir / "provenance.json"),
     }
@@ -148,8 +149,8 @@ def _read_model(
         "name": name,
         "label": label_of(name, model.get("label")),
         "description": model.get("description") or "",
-        "formula": model.get("formula") or "",
-        "family": model.get("family") or "",
+        "formula": _formula(model),
+        "family": _family(model),
         "priors": model.get("priors") or {},
         "folder": folder.as_posix(),
         "equations": _read_json(study_dir / folder / "equations.json"),
@@ -172,6 +173,18 @@ def _read_model(
         "scores": {path.stem: _read_json(path) for path in sorted((study_dir / folder / "scores").glob("*.json"))},
         "figures": _find_figures(study_dir, f"{folder.as_posix()}/figures", MODEL_FIGURES, known),
     }
+
+
+def _formula(model: Mapping[str, Any]) -> str:
+    """Return the formula of the response and those of other parameters, as one text."""
+    others = (f"{parameter} ~ {text}" for parameter, text in (model.get("parameters") or {}).items())
+    return ", ".join([str(model.get("formula") or ""), *others])
+
+
+def _family(model: Mapping[str, Any]) -> str:
+    """Return the family, with its link where that is not the identity."""
+    family, link = model.get("family") or "", model.get("link") or "identity"
+    return str(family) if link == "identity" else f"{family} ({link} link)"
 
 
 def _nothing_fitted() -> dict[str, Any]:

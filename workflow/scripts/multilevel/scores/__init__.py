@@ -1,6 +1,6 @@
 """Scores of one fitted model: one file each, found by name.
 
-A score module defines ``score(design, draws, family)``, which returns a record of plain values and a table of per-unit
+A score module defines ``score(design, draws)``, which returns a record of plain values and a table of per-unit
 values (or None). Every record says what is left out, what is predicted, which likelihood was used and what to beware of.
 """
 

@@ -13,24 +13,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multilevel import families, likelihood, mcmc, predictor
+from multilevel import families, likelihood, links, mcmc, predictor
 from multilevel.design import Design
 from multilevel.predictor import Draws
 
 Array = NDArray[np.float64]
 
-PLUG_IN = "posterior mean of each linear predictor and of the log of sigma"
+PLUG_IN = "posterior mean of each linear predictor and of the log of each scale parameter"
 
 
-def score(design: Design, draws: Draws, family: str) -> tuple[dict[str, Any], None]:
+def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
     """Return the DIC record.
 
     Parameters
     ----------
     design, draws
         The design and its posterior draws.
-    family
-        Name of the response distribution.
 
     Returns
     -------
@@ -38,20 +36,26 @@ def score(design: Design, draws: Draws, family: str) -> tuple[dict[str, Any], No
         The record; None, because a deviance has no per-unit table that could be compared.
     """
     deviance = np.zeros(draws.size)
-    for _, log_density in likelihood.conditional(design, draws, family):
+    for _, log_density in likelihood.conditional(design, draws):
         deviance -= 2.0 * log_density.sum(axis=1)
-    at_plug_in = plug_in_deviance(design, draws, family)
-    return summarise(deviance, at_plug_in, draws.chains), None
+    return summarise(deviance, plug_in_deviance(design, draws), draws.chains), None
 
 
-def plug_in_deviance(design: Design, draws: Draws, family: str) -> float:
+def plug_in_deviance(design: Design, draws: Draws) -> float:
     """Return the deviance at the plug-in (see `PLUG_IN`)."""
-    module = families.get(family)
-    others = {name: np.exp(np.log(draws.others[name]).mean()) for name in module.PARAMETERS[1:]}
+    links_of = families.get(design.family).OTHER_LINKS
+    scalars = {name: links.forward(links_of[name], draws.others[name]).mean() for name in design.scalars}
+    fixed = {name: links.inverse(links_of[name], np.asarray(value)) for name, value in scalars.items()}
     total = 0.0
     for rows in predictor.blocks(len(design.y), draws.size):
-        eta = predictor.linear_predictor(design, draws, rows).mean(axis=0)
-        total += float(-2.0 * module.log_density(design.y[rows], eta, **others).sum())
+        means = {
+            p.parameter: predictor.linear_predictor(design, draws, rows, p.parameter).mean(axis=0)
+            for p in design.predictors
+        }
+        eta = means.pop(design.parameters[0])
+        others = {name: links.inverse(links_of[name], value) for name, value in means.items()}
+        at = {"eta": eta, "link": design.link, **fixed, **others, **predictor.terms(design, rows)}
+        total += float(-2.0 * likelihood.of_rows(design, rows, at).sum())
     return total
 
 

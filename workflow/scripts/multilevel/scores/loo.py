@@ -21,22 +21,20 @@ from multilevel.predictor import Draws
 Array = NDArray[np.float64]
 
 
-def score(design: Design, draws: Draws, family: str) -> tuple[dict[str, Any], pd.DataFrame]:
+def score(design: Design, draws: Draws) -> tuple[dict[str, Any], pd.DataFrame]:
     """Return the PSIS-LOO record and its pointwise values.
 
     Parameters
     ----------
     design, draws
         The design and its posterior draws.
-    family
-        Name of the response distribution.
 
     Returns
     -------
     tuple
         The record, and a table with ``elpd``, ``p_loo``, ``pareto_k``, ``r_eff`` and ``mcse`` for each row.
     """
-    blocks = (log_density for _, log_density in likelihood.conditional(design, draws, family))
+    blocks = (log_density for _, log_density in likelihood.conditional(design, draws))
     return from_log_density(blocks, draws.chains)
 
 

@@ -1,0 +1,99 @@
+"""Data and formulas that are compared with R and patsy, made with the standard library alone."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import math
+import random
+from pathlib import Path
+from typing import Any
+
+SEED = 20260311
+ROWS = 36
+
+IN_R = {
+    "y ~ x": "y ~ x",
+    "y ~ 0 + x": "y ~ 0 + x",
+    "y ~ x * z": "y ~ x * z",
+    "y ~ k": "y ~ k",
+    "y ~ 0 + k + x": "y ~ 0 + k + x",
+    "y ~ k * x": "y ~ k * x",
+    "y ~ k:x": "y ~ k:x",
+    "y ~ k / x": "y ~ k / x",
+    "y ~ (x + z + k)^2": "y ~ (x + z + k)^2",
+    "y ~ (x + z + k)^2 - x:z": "y ~ (x + z + k)^2 - x:z",
+    "y ~ k * l": "y ~ k * l",
+    "y ~ 0 + k:l": "y ~ 0 + k:l",
+    "y ~ x - 1 + I(x^2)": "y ~ x - 1 + I(x^2)",
+    "y ~ poly(x, 3)": "y ~ poly(x, 3)",
+    "y ~ poly(x, 2) * k": "y ~ poly(x, 2) * k",
+    "y ~ bs(x, df=5)": "y ~ bs(x, df = 5)",
+    "y ~ bs(x, df=6, degree=2)": "y ~ bs(x, df = 6, degree = 2)",
+    "y ~ scale(x) + center(z) + log(z)": "y ~ scale(x) + scale(z, scale = FALSE) + log(z)",
+    "y ~ C(k, contr.sum) + x": "y ~ C(k, contr.sum) + x",
+    "y ~ within(x, g) + between(x, g)": "y ~ I(x - ave(x, g)) + I(ave(x, g) - mean(x))",
+    "y ~ group_mean(x, g) * l": "y ~ I(ave(x, g)) * l",
+    "y ~ (1 | g)": "y ~ (1 | g)",
+    "y ~ x + (x | g)": "y ~ x + (x | g)",
+    "y ~ (0 + x | g)": "y ~ (0 + x | g)",
+    "y ~ (x - 1 | g)": "y ~ (x - 1 | g)",
+    "y ~ (1 | g/h)": "y ~ (1 | g/h)",
+    "y ~ (x | g:h)": "y ~ (x | g:h)",
+    "y ~ (1 + k | g)": "y ~ (1 + k | g)",
+    "y ~ (0 + k | g)": "y ~ (0 + k | g)",
+    "y ~ k * x + (1 + x * z | h) + (1 | g)": "y ~ k * x + (1 + x * z | h) + (1 | g)",
+    "y ~ (1 | g) + (0 + x | g) + (1 | h)": "y ~ (1 | g) + (0 + x | g) + (1 | h)",
+    "y ~ (1 | g:h:l)": "y ~ (1 | g:h:l)",
+    "y ~ (poly(x, 2) | g)": "y ~ (poly(x, 2) | g)",
+}
+"""Formulas as they are written here, and as R wants them."""
+
+IN_PATSY = ("cr(x, df=4)", "cc(x, df=4)", "bs(x, df=5)", "k * x", "C(k, Sum) + x")
+"""Right-hand sides for patsy, which has the natural cubic splines that R's packages build in another basis."""
+
+AS_OURS = {"C(k, Sum) + x": "C(k, contr.sum) + x"}
+
+
+def columns() -> dict[str, list[Any]]:
+    """Return the data: numbers x, z > 0 and y; factors k, l, g, h, not balanced."""
+    source = random.Random(SEED)
+    return {
+        "y": [round(source.gauss(0.0, 1.0), 3) for _ in range(ROWS)],
+        "x": [round(source.gauss(3.0, 2.0), 3) for _ in range(ROWS)],
+        "z": [round(source.uniform(0.5, 4.0), 3) for _ in range(ROWS)],
+        "k": [source.choice("pqr") for _ in range(ROWS)],
+        "l": [source.choice("uv") for _ in range(ROWS)],
+        "g": [source.choice("ABCD") for _ in range(ROWS)],
+        "h": [f"s{source.randint(1, 3)}" for _ in range(ROWS)],
+    }
+
+
+def response_columns() -> dict[str, list[Any]]:
+    """Return data with what may stand beside a response: weights, kinds of censoring, trials."""
+    source = random.Random(SEED + 1)
+    x = [round(source.gauss(0.0, 1.0), 3) for _ in range(60)]
+    z = [round(source.uniform(-1.0, 1.0), 3) for _ in x]
+    y = [round(1.0 + 0.7 * a + source.gauss(0.0, 0.8) * math.exp(0.5 * b), 3) for a, b in zip(x, z, strict=True)]
+    trials = [source.randint(1, 12) for _ in x]
+    chances = [1.0 / (1.0 + math.exp(0.3 - 0.8 * a)) for a in x]
+    return {
+        "y": y,
+        "x": x,
+        "z": z,
+        "w": [source.randint(1, 3) for _ in x],
+        "kind": [source.choice(["none", "none", "left", "right", "interval"]) for _ in x],
+        "upper": [round(value + source.uniform(0.2, 1.0), 3) for value in y],
+        "trials": trials,
+        "successes": [sum(source.random() < p for _ in range(n)) for n, p in zip(trials, chances, strict=True)],
+    }
+
+
+def write(path: Path, data: dict[str, list[Any]] | None = None) -> str:
+    """Write data, those of `columns` if left out, as CSV; return its sha256."""
+    data = columns() if data is None else data
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(data)
+        writer.writerows(zip(*data.values(), strict=True))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
