@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from multilevel.figures.layout import arrange, panel_grid
-from multilevel.figures.predictive_density import KEY, overlay, fit_scales
+from multilevel.figures.predictive_density import KEY, fit_scales, overlay
 from multilevel.figures.table import checked, in_order
 from multilevel.figures.theme import RASTER_ABOVE, themed
 
