@@ -265,6 +265,17 @@ def _predictor(parameter: str, parsed: formula.Formula, frame: pd.DataFrame, fir
     )
 
 
+def planes(design: Design) -> list[str]:
+    """Return the groupings with an intercept and slopes that are correlated: each level is a point in a plane of two."""
+    first = design.parameters[0]
+    found = [
+        term.group
+        for term in design.group_terms
+        if term.correlated and INTERCEPT in term.effects and len(term.positions(first)) > 1
+    ]
+    return list(dict.fromkeys(found))
+
+
 def _response_terms(parsed: formula.Formula, frame: pd.DataFrame) -> dict[str, Array]:
     """Return what stands beside the response, checked."""
     found: dict[str, Array] = {}

@@ -14,6 +14,7 @@ from typing import Any
 from multilevel import candidates, formula, grid, preflight, preparation, priors, rules, schema, strict_yaml
 from multilevel.dataset import Dataset
 from multilevel.default_priors import resolve, targets
+from multilevel.design import planes
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
 from multilevel.expressions import parse as parse_expression
 from multilevel.names import NAME_PATTERN, RESERVED
@@ -97,7 +98,6 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         first = parsed[name][0]
         model["columns"] = [*dict.fromkeys([first.response, *sorted(used[name])])]
         model["groups"] = list(dict.fromkeys(t.group for part in parsed[name] for t in part.group_terms))
-        model["varying_intercept"] = any(formula.has_intercept(t.effects) for t in first.group_terms)
         model["fingerprint"] = dataset.fingerprint(used[name])
         model["response_fingerprint"] = dataset.digests[first.response or ""]
         model["seed"] = seed(study.seed, path.stem, name)
@@ -320,6 +320,7 @@ def _against_data(
         "coefficients": len(design.all_coefficients),
         "effects": int(sum(len(t.levels) * len(t.effects) for t in design.group_terms)),
     }
+    model["planes"] = planes(design)
     return _Checked(problems, notes, addressable, repr((spec, [(r.parameter, r.prior) for r in resolved])))
 
 

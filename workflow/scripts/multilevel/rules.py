@@ -58,14 +58,46 @@ def groups(plan: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(g for m in plan["models"].values() for g in m["groups"]))
 
 
+def in_path(group: str) -> str:
+    """Return how a grouping stands in the name of a file: ``school.class`` for ``school:class``."""
+    return group.replace(":", ".")
+
+
+def grouping(plan: dict[str, Any], name: str) -> str:
+    """Return the grouping of a study that stands in the name of a file.
+
+    Raises
+    ------
+    KeyError
+        When the study has none of that name.
+    """
+    for group in groups(plan):
+        if in_path(group) == name:
+            return group
+    raise KeyError(name)
+
+
 def used(plan: dict[str, Any]) -> list[str]:
     """Return every column that some model uses, in order of first use."""
     return list(dict.fromkeys(c for m in plan["models"].values() for c in m["columns"]))
 
 
-def quantity(plan: dict[str, Any]) -> str:
-    """Return how the response is named on an axis: its label, with its unit."""
-    response = responses(plan)[0]
+def quantity(plan: dict[str, Any], model: str) -> str:
+    """Return how the response of a model is named on an axis: its label, with its unit."""
+    return _named(plan, plan["models"][model]["columns"][0])
+
+
+def quantities(plan: dict[str, Any], models: list[str]) -> str:
+    """Return how the response of each of some models is named, as JSON."""
+    return as_json({name: quantity(plan, name) for name in models})
+
+
+def named_responses(plan: dict[str, Any]) -> str:
+    """Return how each response of a study is named, as JSON; the order is kept, because figures follow it."""
+    return json.dumps({response: _named(plan, response) for response in responses(plan)})
+
+
+def _named(plan: dict[str, Any], response: str) -> str:
     label, unit = plan["labels"].get(response, response), plan["units"].get(response, "")
     return f"{label} ({unit})" if unit and unit not in label else label
 
@@ -129,9 +161,27 @@ def words(plan: dict[str, Any]) -> str:
     return as_json({"units": plan["units"], "labels": plan["labels"]})
 
 
-def shrinking(plan: dict[str, Any], models: list[str]) -> list[str]:
-    """Return those of some models that have a varying intercept, whose shrinkage can be drawn."""
-    return [m for m in models if plan["models"][m]["varying_intercept"]]
+def study_figures(plan: dict[str, Any], fitted: list[str]) -> list[str]:
+    """Return the figures of a study, without suffix, relative to its folder."""
+    names = ["missingness"]
+    for group in map(in_path, groups(plan)):
+        names += [f"data_response_by_group.{group}", f"group_sizes.{group}"]
+        names += [f"group_statistics.{group}"] if fitted else []
+    for comparison in plan["comparisons"]:
+        names += [f"elpd_differences.{comparison}", f"pointwise.{comparison}"]
+    if fitted:
+        names += ["forest", "predictive_density", "predictive_statistics", "predictive_quantiles"]
+    return [f"figures/{name}" for name in names]
+
+
+def model_figures(plan: dict[str, Any], model: str) -> list[str]:
+    """Return the figures of a fit, without suffix, relative to the study's folder."""
+    entry = plan["models"][model]
+    names = ["trace", "ranks", "pairs", "energy", "pareto_k", "predictive_by_group"]
+    for group in entry["groups"]:
+        names += [f"caterpillar.{in_path(group)}", f"shrinkage.{in_path(group)}"]
+    names += [f"shrinkage_plane.{in_path(group)}" for group in entry["planes"]]
+    return [f"models/{model}/figures/{name}" for name in names]
 
 
 def report_plan(plan: dict[str, Any]) -> str:
