@@ -250,6 +250,22 @@ def test_levels_that_are_not_as_declared_are_refused(data: dict[str, Any], sente
     assert sentence in refusal(tmp_path, PAIN, id="id", **data)
 
 
+def test_a_nested_group_has_levels_of_its_own(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "s,c,y\nA,1,1\nB,1,2\n", groups={"c": {"within": "s"}}, ordered={"c": [1, 2]})
+    assert (
+        "data.ordered.c: 'A:1' is none of the levels of 'c'; leave it out: levels of a nested group are coded"
+        in message
+    )
+
+
+def test_what_makes_text_of_a_column_is_told_where_it_is_centred(tmp_path: Path) -> None:
+    message = refusal(tmp_path, "x,y\n1,1\n2,2\n?,3\n", "x_c", centre={"x_c": {"column": "x"}})
+    assert (
+        "the column 'x' of 't.csv' is read as text because 1 of its 3 values is no number, the first '?' in row 3"
+        in message
+    )
+
+
 def test_a_level_that_is_not_declared_may_be_filtered_out(tmp_path: Path) -> None:
     data = prepared(tmp_path, PAIN, ordered={"pain": ["low", "mid"]}, filter="pain != 'high'")
     assert levels(data, "pain") == ["low", "mid"]

@@ -239,3 +239,25 @@ def test_a_file_that_is_absent_is_looked_for_among_those_that_could_be_read(tmp_
     with pytest.raises(StudyError) as caught:
         preparation.prepare({"table": "house.parquet"}, [], tmp_path)
     assert "no file 'house.parquet'; did you mean 'houses.parquet'?" in str(caught.value)
+
+
+NAMES = ["t.csv", "t.tsv", "t.parquet", "t.csv.gz", "t.csv.bz2", "t.csv.xz", "t.csv.zst", "t.zip"]
+PIECES = st.lists(
+    st.sampled_from(['"', ",", ";", "\n", "\r", "\t", " ", "a", "1", "-", ".", "inf", "NA", "\ufeff", "é", "\0"])
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.binary(max_size=60) | PIECES.map(lambda pieces: "".join(pieces).encode()), st.sampled_from(NAMES))
+def test_any_bytes_are_data_or_a_refusal(tmp_path: Path, content: bytes, name: str) -> None:
+    packed = PACKED.get(f".{name.rsplit('.', 1)[-1]}")
+    for raw in [content, *([packed(content)] if packed else [])]:
+        assert rows_or_places(tmp_path, name, raw)
+
+
+def rows_or_places(folder: Path, name: str, content: bytes) -> list[str] | int:
+    """Return the number of rows, or where in the study the problems are."""
+    try:
+        return len(prepared(folder, name, content).frame)
+    except StudyError as error:
+        return [problem.where for problem in error.problems]

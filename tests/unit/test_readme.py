@@ -1,5 +1,6 @@
 """What the README tells people to type and to write works."""
 
+import gzip
 import re
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from multilevel import plan
+from multilevel import plan, preparation, schema, strict_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,6 +44,21 @@ def test_the_study_it_shows_is_valid(tmp_path):
     path.write_text(study, encoding="utf-8")
     made = plan.make(path, plan.read_config(ROOT / "config" / "config.yaml"), ROOT)
     assert list(made["models"]) == ["pooled", "partial", "uranium"]
+
+
+def test_the_data_it_shows_are_read_as_it_says(tmp_path):
+    (shown,) = [block for block in blocks("yaml") if block.startswith("data:")]
+    content, lines = strict_yaml.parse(f"title: t\nmodels: {{m: {{formula: score ~ month}}}}\n{shown}")
+    study, problems = schema.validate(schema.Study, content, lines)
+    assert problems == []
+    table = "patient,born,treated,severity,score_2,score_3\na,01.01.1980,01.01.2020,high,5,-99\nb,01.01.1990,01.01.2020,low,.,7\n"
+    path = tmp_path / study.data.table
+    path.parent.mkdir(parents=True)
+    path.write_bytes(gzip.compress(table.encode()))
+    data = preparation.prepare(plan._without_defaults(study.data.model_dump()), ["score"], tmp_path)
+    assert list(data.row_id) == ["a:2", "b:3"]
+    assert [round(age) for age in data.frame["age"]] == [40, 30]
+    assert list(data.frame["severity"].cat.categories) == ["low", "high"]
 
 
 def test_the_priors_it_shows_are_valid(tmp_path):

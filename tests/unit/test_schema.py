@@ -115,6 +115,33 @@ def test_every_problem_of_the_models_is_told(models: str, problems: list[str]) -
         ),
         ("{table: a, reference: {g: 1}}", ["data.reference.g (line 3): 1 should be text; quote it"]),
         ("{table: a, groups: {g: {}}}", ["data.groups.g.within: the key 'within' is missing"]),
+        # A choice of shapes gives one problem, that of the shape that was meant.
+        ("{table: a, join: [{table: b, by: {k: 3}}]}", ["data.join[0].by.k (line 3): 3 should be text; quote it"]),
+        ("{table: a, missing: -99}", ["data.missing (line 3): -99 should be a list"]),
+        ("{table: a, missing: [.nan]}", ["data.missing[0] (line 3): input should be a finite number (found nan)"]),
+        ("{table: a, missing: [true]}", ["data.missing[0] (line 3): True should be text; quote it"]),
+        ("{table: a, missing: {age: 999}}", ["data.missing.age (line 3): 999 should be a list"]),
+        ("{table: a, missing: {age: [[1]]}}", ["data.missing.age[0] (line 3): [1] should be text; quote it"]),
+        ("{table: a, ordered: [s]}", ["data.ordered (line 3): ['s'] should be a mapping"]),
+        ("{table: a, decimal: ';'}", ["data.decimal (line 3): ';' is not one of the choices; choose from '.' ','"]),
+        (
+            "{table: a, thousands: x}",
+            ["data.thousands (line 3): 'x' is not one of the choices; choose from ',' '.' ' ' \"'\" '_'"],
+        ),
+        (
+            "{table: a, reshape: {column: {y: 5}}}",
+            [
+                "data.reshape.columns: the key 'columns' is missing",
+                "data.reshape.column (line 3): unknown key 'column'; did you mean 'columns'?",
+            ],
+        ),
+        ("{table: a, reshape: {columns: {y: 5}}}", ["data.reshape.columns.y (line 3): 5 should be a list"]),
+        (
+            "{table: a, reshape: {columns: {y: [5]}}}",
+            ["data.reshape.columns.y[0] (line 3): 5 should be text; quote it"],
+        ),
+        ("{table: a, reshape: {columns: {y: [a, null]}, into: {t: [1, x, 2.5]}}}", []),
+        ("{table: a, missing: {'a b': ['.', -9, 9.5]}, ordered: {g: [1, two]}}", []),
     ],
 )
 def test_every_problem_of_the_data_is_told(data: str, problems: list[str]) -> None:

@@ -184,6 +184,7 @@ def _first_line(error: BaseException) -> str:
 def _parquet(content: bytes, name: str, where: str) -> tuple[list[str], list[pa.ChunkedArray]]:
     try:
         table = pyarrow.parquet.read_table(pa.BufferReader(content))
+        table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _refused(where, f"'{name}' cannot be read as Parquet ({_first_line(error)})") from None
     if not table.num_columns:
