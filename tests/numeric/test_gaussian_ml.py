@@ -17,7 +17,7 @@ from scipy.stats import multivariate_normal
 
 from multilevel import design, gaussian_ml
 from multilevel.dataset import Dataset
-from multilevel.gaussian_ml import NotGaussianError, Problem
+from multilevel.gaussian_ml import CrossProducts, NotGaussianError
 
 ORACLE = Path(__file__).resolve().parents[1] / "oracle"
 REFERENCE = json.loads((ORACLE / "reference" / "gaussian_ml_lme4.json").read_text(encoding="utf-8"))
@@ -152,7 +152,7 @@ def test_a_covariance_that_is_singular_is_allowed(simulated: Dataset) -> None:
 @pytest.mark.parametrize("name", ["slope.ml", "three_effects.reml", "uncorrelated.reml"])
 def test_the_way_of_several_groupings_gives_the_same_as_that_of_one(name: str, simulated: Dataset) -> None:
     built, estimator = design_of(name, simulated), REFERENCE["models"][name]["estimator"]
-    by_level, by_sparse = Problem.of(built), Problem.of(built, one_grouping=False)
+    by_level, by_sparse = CrossProducts.of(built), CrossProducts.of(built, one_grouping=False)
     assert by_level.blocks is not None
     assert by_sparse.blocks is None
     rng = np.random.default_rng(3)
@@ -170,15 +170,15 @@ def test_the_way_of_several_groupings_gives_the_same_as_that_of_one(name: str, s
 def test_no_other_parameters_are_more_likely(simulated: Dataset) -> None:
     built = design_of("crossed_slope.ml", simulated)
     found = gaussian_ml.maximise(built, "ml")
-    problem = Problem.of(built)
+    products = CrossProducts.of(built)
     rng = np.random.default_rng(5)
     for size in (1e-3, 0.1, 1.0):
         for _ in range(20):
             theta = np.array(found.theta) + rng.normal(0, size, len(found.theta))
-            scaled = [f * s[:, None] for f, s in zip(problem.factors(theta), problem.z_scales, strict=True)]
-            positions = [gaussian_ml._positions(t) for t in problem.terms]
+            scaled = [f * s[:, None] for f, s in zip(products.factors(theta), products.z_scales, strict=True)]
+            positions = [gaussian_ml._positions(t) for t in products.terms]
             moved = np.array([f[p] for f, where in zip(scaled, positions, strict=True) for p in where])
-            assert -0.5 * problem.deviance(moved, "ml") <= found.log_likelihood + 1e-9
+            assert -0.5 * products.deviance(moved, "ml") <= found.log_likelihood + 1e-9
 
 
 def test_units_and_zeros_of_predictors_change_nothing_else(simulated: Dataset) -> None:

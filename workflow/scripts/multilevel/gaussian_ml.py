@@ -3,7 +3,7 @@
 The model is y ~ N(X b + offset, sigma^2 V) with V = I + Z Lambda Lambda' Z', where Lambda holds one lower-triangular factor
 for each group term, repeated over its levels; sigma^2 Lambda Lambda' is the covariance of the group effects. With
 M = Lambda' Z'Z Lambda + I, r^2 = min_b (y - X b)' V^-1 (y - X b), n rows and p coefficients, the deviances, b and sigma
-profiled out, are (Bates, Maechler, Bolker & Walker 2015, J. Statistical Software 67(1), equations 34 and 41)
+profiled out, are (Bates, Maechler, Bolker & Walker 2015, J. Statistical Software 67(1), equations 35 and 42)
 
     ML      log|M| + n (1 + log(2 pi r^2 / n))
     REML    log|M| + log|X' V^-1 X| + (n - p) (1 + log(2 pi r^2 / (n - p)))
@@ -137,13 +137,13 @@ def maximise(design: Design, estimator: Estimator) -> Maximum:
     NotGaussianError
         When the columns of X are linearly dependent, or leave no residual.
     """
-    problem = Problem.of(design)
-    starts = _starts(problem.terms)
-    ends = [_descend(problem, estimator, start) for start in starts]
-    reached = [problem.deviance(end, estimator) for end in ends]
-    theta, decrement = _polished(problem, estimator, ends[int(np.argmin(reached))])
-    theta = _on_the_boundary(problem, estimator, theta)
-    return _described(design, problem, estimator, theta, reached, decrement)
+    products = CrossProducts.of(design)
+    starts = _starts(products.terms)
+    ends = [_descend(products, estimator, start) for start in starts]
+    reached = [products.deviance(end, estimator) for end in ends]
+    theta, decrement = _polished(products, estimator, ends[int(np.argmin(reached))])
+    theta = _on_the_boundary(products, estimator, theta)
+    return _described(design, products, estimator, theta, reached, decrement)
 
 
 def log_likelihood(
@@ -164,19 +164,19 @@ def log_likelihood(
     estimator
         ``reml`` for the restricted log likelihood.
     """
-    problem = Problem.of(design)
+    products = CrossProducts.of(design)
     factors = [_semidefinite_factor(np.asarray(c) / sigma**2) for c in covariances]
-    factors = [f * scale[:, None] for f, scale in zip(factors, problem.z_scales, strict=True)]
-    log_det, inner, _ = problem.solve(factors)
-    p = problem.coefficients
+    factors = [f * scale[:, None] for f, scale in zip(factors, products.z_scales, strict=True)]
+    log_det, inner, _ = products.solve(factors)
+    p = products.coefficients
     if estimator == "reml":
         quadratic = inner[p, p] - inner[p, :p] @ np.linalg.solve(inner[:p, :p], inner[:p, p]) if p else inner[p, p]
-        count = problem.rows - p
-        log_det += problem.log_det_x(inner[:p, :p])
+        count = products.rows - p
+        log_det += products.log_det_x(inner[:p, :p])
     else:
-        shift = problem.r @ (coefficients - problem.least_squares)
+        shift = products.r @ (coefficients - products.least_squares)
         quadratic = inner[p, p] - 2.0 * inner[p, :p] @ shift + shift @ inner[:p, :p] @ shift
-        count = problem.rows
+        count = products.rows
     return -0.5 * float(count * (LOG_2PI + 2.0 * np.log(sigma)) + log_det + quadratic / sigma**2)
 
 
@@ -184,7 +184,7 @@ def log_likelihood(
 
 
 @dataclass(frozen=True)
-class Problem:
+class CrossProducts:
     """Cross-products of a design, on coordinates that cost no digits.
 
     Parameters
@@ -219,7 +219,7 @@ class Problem:
     zw: Array
 
     @classmethod
-    def of(cls, design: Design, *, one_grouping: bool | None = None) -> Problem:
+    def of(cls, design: Design, *, one_grouping: bool | None = None) -> CrossProducts:
         """Compute the cross-products of a design.
 
         Parameters
@@ -412,51 +412,51 @@ def _starts(terms: Sequence[Term]) -> list[Array]:
     return starts
 
 
-def _descend(problem: Problem, estimator: Estimator, start: Array) -> Array:
+def _descend(products: CrossProducts, estimator: Estimator, start: Array) -> Array:
     """Return where a quasi-Newton search from a start ends."""
     if not len(start):
         return start
-    scale = problem.deviance(start, estimator)
+    scale = products.deviance(start, estimator)
 
     def objective(theta: Array) -> float:
-        return min(problem.deviance(theta, estimator), abs(scale) * 1e3 + 1e6)
+        return min(products.deviance(theta, estimator), abs(scale) * 1e3 + 1e6)
 
     def gradient(theta: Array) -> Array:
-        return _gradient(problem, estimator, theta)
+        return _gradient(products, estimator, theta)
 
     found = minimize(objective, start, jac=gradient, method="BFGS", options={"gtol": 1e-5, "maxiter": 500})
     return np.asarray(found.x)
 
 
-def _gradient(problem: Problem, estimator: Estimator, theta: Array) -> Array:
+def _gradient(products: CrossProducts, estimator: Estimator, theta: Array) -> Array:
     """Return the gradient of the deviance by central differences."""
     gradient = np.zeros(len(theta))
     for i in range(len(theta)):
         step = np.zeros(len(theta))
         step[i] = 1e-5 * max(1.0, abs(theta[i]))
-        above, below = (problem.deviance(theta + sign * step, estimator) for sign in (1.0, -1.0))
+        above, below = (products.deviance(theta + sign * step, estimator) for sign in (1.0, -1.0))
         gradient[i] = (above - below) / (2.0 * step[i])
     return np.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _hessian(problem: Problem, estimator: Estimator, theta: Array) -> Array:
+def _hessian(products: CrossProducts, estimator: Estimator, theta: Array) -> Array:
     """Return the matrix of second derivatives of the deviance by central differences."""
     size = len(theta)
     steps = [1e-3 * max(0.1, abs(value)) * row for value, row in zip(theta, np.eye(size), strict=True)]
-    here = problem.deviance(theta, estimator)
+    here = products.deviance(theta, estimator)
     hessian = np.zeros((size, size))
     for i, j in itertools.combinations_with_replacement(range(size), 2):
         a, b = steps[i], steps[j]
         if i == j:
-            value = problem.deviance(theta + a, estimator) - 2.0 * here + problem.deviance(theta - a, estimator)
+            value = products.deviance(theta + a, estimator) - 2.0 * here + products.deviance(theta - a, estimator)
         else:
-            corners = [problem.deviance(theta + s * a + t * b, estimator) for s in (1, -1) for t in (1, -1)]
+            corners = [products.deviance(theta + s * a + t * b, estimator) for s in (1, -1) for t in (1, -1)]
             value = (corners[0] - corners[1] - corners[2] + corners[3]) / 4.0
         hessian[i, j] = hessian[j, i] = value / (a[i] * b[j])
     return hessian
 
 
-def _polished(problem: Problem, estimator: Estimator, theta: Array, rounds: int = 20) -> tuple[Array, float]:
+def _polished(products: CrossProducts, estimator: Estimator, theta: Array, rounds: int = 20) -> tuple[Array, float]:
     """Return the minimum by Newton's method from nearby, and the Newton decrement g' H^-1 g there.
 
     Directions along which the deviance does not change (where an effect does not vary, its correlations are free) are left
@@ -466,82 +466,87 @@ def _polished(problem: Problem, estimator: Estimator, theta: Array, rounds: int 
         return theta, 0.0
     decrement = np.inf
     for _ in range(rounds):
-        gradient, hessian = _gradient(problem, estimator, theta), _hessian(problem, estimator, theta)
+        gradient, hessian = _gradient(products, estimator, theta), _hessian(products, estimator, theta)
         values, vectors = np.linalg.eigh(hessian)
         kept = np.abs(values) > 1e-6 * np.abs(values).max()
         along = vectors[:, kept].T @ gradient
         decrement = float(np.sum(np.square(along) / np.abs(values[kept])))
         step = -vectors[:, kept] @ (along / np.abs(values[kept]))
-        here = problem.deviance(theta, estimator)
-        size = next((s for s in 0.5 ** np.arange(12) if problem.deviance(theta + s * step, estimator) < here), None)
+        here = products.deviance(theta, estimator)
+        size = next((s for s in 0.5 ** np.arange(12) if products.deviance(theta + s * step, estimator) < here), None)
         if size is None:
             break
         theta = theta + size * step
     return theta, decrement
 
 
-def _on_the_boundary(problem: Problem, estimator: Estimator, theta: Array) -> Array:
+def _on_the_boundary(products: CrossProducts, estimator: Estimator, theta: Array) -> Array:
     """Return theta with a positive diagonal, and exactly zero where zero is as good."""
     if not len(theta):
         return theta
-    diagonal, here = _diagonal(problem.terms), problem.deviance(theta, estimator)
+    diagonal, here = _diagonal(products.terms), products.deviance(theta, estimator)
     for i in np.flatnonzero(diagonal & (np.abs(theta) < 1e-3)):
         flat = theta.copy()
         flat[i] = 0.0
-        if problem.deviance(flat, estimator) <= here + 1e-9:
+        if products.deviance(flat, estimator) <= here + 1e-9:
             theta = flat
-    factors = [factor * np.where(np.diag(factor) < 0, -1.0, 1.0) for factor in problem.factors(theta)]
-    return np.array([f[p] for f, t in zip(factors, problem.terms, strict=True) for p in _positions(t)])
+    factors = [factor * np.where(np.diag(factor) < 0, -1.0, 1.0) for factor in products.factors(theta)]
+    return np.array([f[p] for f, t in zip(factors, products.terms, strict=True) for p in _positions(t)])
 
 
 # -- the estimates -----------------------------------------------------------------------------------------------------
 
 
 def _described(
-    design: Design, problem: Problem, estimator: Estimator, theta: Array, reached: Sequence[float], decrement: float
+    design: Design,
+    products: CrossProducts,
+    estimator: Estimator,
+    theta: Array,
+    reached: Sequence[float],
+    decrement: float,
 ) -> Maximum:
     """Return the estimates at the minimum of the deviance, under the names people write."""
-    factors = problem.factors(theta)
-    _, inner, effects = problem.solve(factors)
-    p = problem.coefficients
-    left = problem.rows - p if estimator == "reml" else problem.rows
-    sigma = float(np.sqrt(problem._residual_sum(inner) / left))
+    factors = products.factors(theta)
+    _, inner, effects = products.solve(factors)
+    p = products.coefficients
+    left = products.rows - p if estimator == "reml" else products.rows
+    sigma = float(np.sqrt(products._residual_sum(inner) / left))
     shift = np.linalg.solve(inner[:p, :p], inner[:p, p]) if p else np.zeros(0)
-    coefficients = problem.least_squares + (solve_triangular(problem.r, shift) if p else shift)
-    inverse = solve_triangular(problem.r, np.eye(p)) if p else np.zeros((0, 0))
+    coefficients = products.least_squares + (solve_triangular(products.r, shift) if p else shift)
+    inverse = solve_triangular(products.r, np.eye(p)) if p else np.zeros((0, 0))
     variances = np.diag(inverse @ np.linalg.solve(inner[:p, :p], inverse.T)) if p else np.zeros(0)
     names = [coefficient_name(name) for name in design.coefficients]
     estimates = dict(zip(names, map(float, coefficients), strict=True))
     standard_errors = dict(zip(names, map(float, sigma * np.sqrt(variances)), strict=True))
-    estimates |= _covariances(problem, factors, sigma)
+    estimates |= _covariances(products, factors, sigma)
     estimates["sigma"] = sigma
     weights = np.append(-shift, 1.0)
-    for term, scale, effect in zip(problem.terms, problem.z_scales, effects, strict=True):
+    for term, scale, effect in zip(products.terms, products.z_scales, effects, strict=True):
         predicted = effect @ weights / scale
         estimates |= {
             f"{term.label}[{level}: {name}]": float(predicted[i, j])
             for i, level in enumerate(term.levels)
             for j, name in enumerate(term.effects)
         }
-    unscaled = [f / scale[:, None] for f, scale in zip(factors, problem.z_scales, strict=True)]
+    unscaled = [f / scale[:, None] for f, scale in zip(factors, products.z_scales, strict=True)]
     return Maximum(
         estimator=estimator,
         estimates=estimates,
         standard_errors=standard_errors,
-        log_likelihood=-0.5 * problem.deviance(theta, estimator),
-        theta=tuple(float(f[p]) for f, t in zip(unscaled, problem.terms, strict=True) for p in _positions(t)),
+        log_likelihood=-0.5 * products.deviance(theta, estimator),
+        theta=tuple(float(f[p]) for f, t in zip(unscaled, products.terms, strict=True) for p in _positions(t)),
         singular=any(_is_singular(factor) for factor in factors),
         reached=tuple(-0.5 * value for value in reached),
         decrement=decrement,
-        rows=problem.rows,
+        rows=products.rows,
         coefficients=p,
     )
 
 
-def _covariances(problem: Problem, factors: Sequence[Array], sigma: float) -> dict[str, float]:
+def _covariances(products: CrossProducts, factors: Sequence[Array], sigma: float) -> dict[str, float]:
     """Return the standard deviations and correlations of the effects of every term."""
     found: dict[str, float] = {}
-    for term, scale, factor in zip(problem.terms, problem.z_scales, factors, strict=True):
+    for term, scale, factor in zip(products.terms, products.z_scales, factors, strict=True):
         relative = factor @ factor.T
         sd = np.sqrt(np.diag(relative))
         found |= {sd_name(term, e): float(sigma * s / k) for e, s, k in zip(term.effects, sd, scale, strict=True)}

@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from multilevel import families, formula, preflight, preparation, priors, schema, strict_yaml
+from multilevel import families, formula, preflight, preparation, priors, published, schema, strict_yaml
 from multilevel.dataset import Dataset
 from multilevel.default_priors import resolve, targets
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
@@ -71,7 +71,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     data = _without_defaults(study.data.model_dump())
     models, problems = _models(study)
     comparisons, more = _comparisons(study)
-    problems += more + _expressions(data)
+    problems += more + _expressions(data) + published.names_problems(study.published, {**study.models, **models})
     if problems:
         raise StudyError(problems, source)
     parsed = {name: formula.parse(model["formula"]) for name, model in models.items()}
@@ -88,6 +88,9 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     problems = problems or _unequal_responses(comparisons, models) + _unused_priors(study.defaults.priors, models)
     if problems:
         raise StudyError(_shared(problems), source)
+    printed, problems = published.resolve(study.published, models, dataset)
+    if problems:
+        raise StudyError(problems, source)
     missing = dataset.summary["missing"]
     for name, model in models.items():
         model["columns"] = [*dict.fromkeys([parsed[name].response, *sorted(used[name])])]
@@ -118,6 +121,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         "rows_fingerprint": dataset.digests["row_id"],
         "models": models,
         "comparisons": comparisons,
+        "published": printed,
         "warnings": warnings,
     }
 
