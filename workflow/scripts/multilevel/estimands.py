@@ -138,12 +138,11 @@ def _shares(design: Design, scales: list[str]) -> list[Estimand]:
 def find(text: str, known: Mapping[str, Estimand]) -> Estimand | None:
     """Return the quantity that a name means, or None.
 
-    Blanks do not matter, ``sigma^2`` is ``var(sigma)``, ``b(Intercept)`` is ``Intercept``, and a correlation or covariance
-    may name its effects in either order.
+    Blanks do not matter, ``sigma^2`` is ``var(sigma)``, ``b(Intercept)`` is ``Intercept``; an interaction may name its
+    factors in any order, a correlation or covariance its effects.
     """
     normal = {_normal(name): estimand for name, estimand in known.items()}
-    wanted = _normal(text)
-    return next((normal[name] for name in _spellings(wanted) if name in normal), None)
+    return next((normal[name] for name in map(_normal, _spellings(re.sub(r"\s+", "", text))) if name in normal), None)
 
 
 def names(text: str, known: Mapping[str, Estimand]) -> list[str]:
@@ -156,7 +155,13 @@ def _is_of_level(estimand: Estimand) -> bool:
 
 
 def _normal(name: str) -> str:
-    return re.sub(r"\s+", "", name)
+    """Return a name without blanks and, of an interaction, with its factors in sorted order."""
+    bare = re.sub(r"\s+", "", name)
+    match = re.fullmatch(r"b\((.*)\)", bare)
+    if match is None:
+        return bare
+    factors = re.findall(r"(?:[^:\[(]|\[[^\]]*\]|\([^)]*\))+", match[1])
+    return f"b({':'.join(sorted(factors))})"
 
 
 def _spellings(name: str) -> list[str]:
