@@ -177,7 +177,8 @@ def report_plan(plan: dict[str, Any]) -> str:
         name: {key: model[key] for key in ("formula", "family", "priors", "label", "description")}
         for name, model in plan["models"].items()
     }
-    return json.dumps({**{key: plan[key] for key in kept}, "models": models})
+    published = {"published": len(plan["published"])} if plan["published"] else {}
+    return json.dumps({**{key: plan[key] for key in kept}, **published, "models": models})
 
 
 def without_fit(plans: dict[str, dict[str, Any]], versions: dict[str, str], results: Path) -> list[str]:

@@ -44,6 +44,7 @@ _CHECK_WORDS = {
 }
 _TEXT_COLUMNS = frozenset(
     {"parameter", "kind", "group", "level", "effect", "model", "status", "note", "statistic", "diag_diff", "diag_elpd"}
+    | {"quantity", "estimator", "published", "verdict", "reason", "source"}
 )
 
 
@@ -88,6 +89,8 @@ def build_record(study_dir: Path, plan: Mapping[str, Any], missing: Sequence[str
             for name, comparison in comparisons.items()
             for unit in (comparison or {}).get("leave_out") or ["observation"]
         ],
+        "published": int(plan.get("published") or 0),
+        "replication": _read_csv(study_dir / "replication.csv"),
         "figures": {name: _find_figures_about(study_dir, name) for name in STUDY_FIGURES},
         "provenance": _read_json(study_dir / "provenance.json"),
     }
