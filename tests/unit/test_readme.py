@@ -18,6 +18,7 @@ COVERED = {
     "make test": "run by .ci/run",
     ".venv/bin/snakemake --cores 2": "run by tests/workflow on a smaller study",
     "make validate STUDY=config/studies/radon.yaml": "run below",
+    "make study CONFIG=config/published.yaml": "its studies are compared without fits in tests/numeric/test_published_studies.py",
     ".venv/bin/snakemake --cores 2 --config 'studies=[\"config/studies/radon.yaml\"]'": "planned below",
 }
 
@@ -72,6 +73,15 @@ def test_the_priors_it_shows_are_valid(tmp_path):
     )
 
 
+def test_the_published_numbers_it_shows_are_valid(tmp_path):
+    (shown,) = [block for block in blocks("yaml") if block.startswith("published:")]
+    (study,) = [block for block in blocks("yaml") if block.startswith("title:")]
+    path = tmp_path / "shown.yaml"
+    path.write_text(study + shown, encoding="utf-8")
+    made = plan.make(path, plan.read_config(ROOT / "config" / "config.yaml"), ROOT)
+    assert [row["published"] for row in made["published"]] == ["-0.69", "0.07", "0.33"]
+
+
 def test_validating_the_default_study_as_it_says():
     done = subprocess.run(
         [sys.executable, "-m", "multilevel", "validate", "config/studies/radon.yaml"],
@@ -82,7 +92,7 @@ def test_validating_the_default_study_as_it_says():
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "config/studies/radon.yaml: valid; 6 models on 919 rows" in done.stdout
+    assert "config/studies/radon.yaml: valid; 7 models on 919 rows" in done.stdout
     assert "validate $(STUDY)" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 

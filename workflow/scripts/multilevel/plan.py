@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multilevel import candidates, formula, grid, preflight, preparation, priors, rules, schema, strict_yaml
+from multilevel import candidates, formula, grid, preflight, preparation, priors, published, rules, schema, strict_yaml
 from multilevel.dataset import Dataset
 from multilevel.default_priors import resolve, targets
 from multilevel.design import planes
@@ -72,7 +72,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     cells, excluded, problems = grid.cross(study, list(content.get("grid") or {}))
     comparisons, more = ({}, []) if problems else _comparisons(study, list(cells), excluded)
     models, unsound = candidates.resolve(study, cells)
-    problems += unsound + more + _expressions(data)
+    problems += unsound + more + _expressions(data) + published.names_problems(study.published, cells)
     if problems:
         raise StudyError(list(dict.fromkeys(problems)), source)
     parsed = {name: formula.of_model(model) for name, model in models.items()}
@@ -92,6 +92,10 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     if problems:
         raise StudyError(_shared(problems), source)
     warnings += notes + _same_models(cells, aliases)
+    printed, problems = published.resolve(study.published, models, dataset)
+    if problems:
+        raise StudyError(problems, source)
+    printed = [{**row, "model": aliases.get(row["model"], row["model"])} for row in printed]
     models = {name: model for name, model in models.items() if name not in aliases}
     missing = dataset.summary["missing"]
     for name, model in models.items():
@@ -123,6 +127,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         "models": models,
         **({"aliases": aliases} if aliases else {}),  # a plan without any is what it was before there were grids
         "comparisons": comparisons,
+        "published": printed,
         "warnings": warnings,
     }
 
