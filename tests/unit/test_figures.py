@@ -1,6 +1,7 @@
 """Figures: the same bytes for the same table, readable labels, no surprises from names or from odd data."""
 
 import importlib
+import io
 import os
 import subprocess
 import sys
@@ -64,13 +65,96 @@ def shrinkage(names: list[Any]) -> pd.DataFrame:
     weight = n / (n + 5)
     partial = weight * raw + (1 - weight) * 1.3
     return pd.DataFrame({
-        "level": names, "n": n, "no_pooling": raw, "no_pooling_lower": raw - half, "no_pooling_upper": raw + half,
+        "effect": "Intercept", "level": names, "n": n,
+        "no_pooling": raw, "no_pooling_lower": raw - half, "no_pooling_upper": raw + half,
         "partial": partial, "partial_lower": partial - half * weight, "partial_upper": partial + half * weight,
         "pooled": 1.3,
     })  # fmt: skip
 
 
-def fixed_effects(models: list[Any]) -> pd.DataFrame:
+def caterpillar(names: list[Any], effects: tuple[str, ...] = ("Intercept",)) -> pd.DataFrame:
+    rng = np.random.default_rng(8)
+    parts = []
+    for effect in effects:
+        mean, half = rng.normal(0, 0.4, len(names)), rng.gamma(4, 0.1, len(names))
+        parts.append(pd.DataFrame({
+            "effect": effect, "level": names, "mean": mean, "lower": mean - half, "upper": mean + half,
+            "inner_lower": mean - half / 3, "inner_upper": mean + half / 3,
+        }))  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
+def shrinkage_plane(names: list[Any], slopes: tuple[str, ...] = ("floor",)) -> pd.DataFrame:
+    rng, count = np.random.default_rng(9), len(names)
+    parts = []
+    for slope in slopes:
+        x, y = rng.normal(0, 0.3, count), rng.normal(0, 0.2, count)
+        parts.append(pd.DataFrame({
+            "x_effect": "Intercept", "y_effect": slope, "level": names, "n": rng.geometric(0.1, count),
+            "alone_x": 2 * x + 0.1, "alone_y": 3 * y, "partial_x": x, "partial_y": y, "sd_x": 0.3, "sd_y": 0.2, "cor": -0.4,
+        }))  # fmt: skip
+    return pd.concat(parts, ignore_index=True)
+
+
+def pairs(names: list[Any], draws: int = 60) -> pd.DataFrame:
+    rng = np.random.default_rng(10)
+    return pd.concat([
+        pd.DataFrame({
+            "parameter": name, "chain": np.arange(draws) % 4 + 1, "draw": np.arange(draws), "value": rng.normal(size=draws),
+            "diverging": np.arange(draws) % 30 == 7, "r_hat": 1.004, "ess": 812.0,
+        }).astype({"diverging": int})
+        for name in names
+    ], ignore_index=True)  # fmt: skip
+
+
+def group_statistics(names: list[Any], models: tuple[str, ...] = ("complete_pooling", "varying_slope")) -> pd.DataFrame:
+    rng = np.random.default_rng(11)
+    rows = [
+        (
+            model,
+            statistic,
+            name,
+            5,
+            value := rng.normal(),
+            value + 0.1,
+            value - 0.5 + place % 3,
+            value + 0.5 + place % 3,
+        )
+        for model in models
+        for statistic in ("mean", "sd")
+        for place, name in enumerate(names)
+    ]
+    columns = ["model", "statistic", "level", "n", "observed", "predicted", "lower", "upper"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def predictive_by_group(names: list[Any]) -> pd.DataFrame:
+    x = np.linspace(-3, 3, 30)
+    curves = [("observed", 0, 0.0), *(("replicate", i, 0.1 * i) for i in range(1, 4))]
+    return pd.concat([
+        pd.DataFrame({
+            "group": "county", "level": name, "n": 14, "source": source, "replicate": i, "x": x,
+            "density": np.exp(-((x - shift) ** 2) / 2),
+        })
+        for name in names for source, i, shift in curves
+    ], ignore_index=True)  # fmt: skip
+
+
+def predictive_quantiles(models: list[Any]) -> pd.DataFrame:
+    p = np.linspace(0.01, 0.99, 21)
+    return pd.concat([
+        pd.DataFrame({"model": model, "probability": p, "observed": p**2, "predicted": p, "lower": p - 0.1, "upper": p + 0.1})
+        for model in models
+    ], ignore_index=True)  # fmt: skip
+
+
+def pointwise(groups: list[Any], models: tuple[str, ...] = ("no_pooling", "cross_level")) -> pd.DataFrame:
+    return pd.concat([by_row(groups, "diff").assign(model=model) for model in models], ignore_index=True)[
+        ["model", "row_id", "group", "diff"]
+    ]
+
+
+def forest(models: list[Any]) -> pd.DataFrame:
     rng = np.random.default_rng(2)
     rows = [
         (
@@ -148,7 +232,15 @@ def energy(chains: list[Any]) -> pd.DataFrame:
     x = np.linspace(-20, 20, 50)
     return pd.concat(
         [
-            pd.DataFrame({"chain": c, "x": x, "marginal": np.exp(-(x**2) / 50), "transition": np.exp(-(x**2) / 30)})
+            pd.DataFrame(
+                {
+                    "chain": c,
+                    "x": x,
+                    "marginal": np.exp(-(x**2) / 50),
+                    "transition": np.exp(-(x**2) / 30),
+                    "e_bfmi": 0.81,
+                }
+            )
             for c in chains
         ]
     )
@@ -177,10 +269,28 @@ CASES = {
         shrinkage, counties(8), ["no_pooling_lower", "no_pooling_upper", "partial_lower", "partial_upper"],
         {"quantity": "log radon (log pCi/L)", "group": "county"}, 85,
     ),
-    "fixed_effects": Case(fixed_effects, MODELS, ["lower", "upper", "inner_lower", "inner_upper"]),
+    "caterpillar": Case(
+        caterpillar, counties(8), ["lower", "upper", "inner_lower", "inner_upper"], {"group": "county"}, 85,
+    ),
+    "shrinkage_plane": Case(
+        shrinkage_plane, counties(8), ["alone_x", "alone_y", "sd_x", "sd_y", "cor"],
+        {"group": "county", "quantity": "log radon (log pCi/L)"}, 85,
+    ),
+    "pairs": Case(pairs, PARAMETERS, ["r_hat", "ess"], {"note": "60 of 4000 draws."}, 6),
+    "group_statistics": Case(
+        group_statistics, counties(8), ["lower", "upper", "predicted"],
+        {"group": "county", "quantity": "log radon", "note": "The sd of 3 levels is not drawn."}, 85,
+    ),
+    "predictive_by_group": Case(
+        predictive_by_group, ["all rows", *counties(8)], [], {"quantity": "log radon", "y": "Density", "note": "Largest"}, 12,
+    ),
+    "predictive_quantiles": Case(predictive_quantiles, MODELS, ["lower", "upper"], {"quantity": "log radon"}),
+    "forest": Case(
+        forest, MODELS, ["lower", "upper", "inner_lower", "inner_upper"], {"note": "Not drawn: 85 of b(county[…])."},
+    ),
     "elpd_differences": Case(elpd_differences, MODELS, ["se_diff", "k_bad", "elpd_diff"]),
     "pointwise": Case(
-        lambda g: by_row(g, "diff"), counties(8), [], {"first": MODELS[0], "second": MODELS[3], "group": "county"}, 85,
+        pointwise, counties(8), [], {"best": MODELS[3], "group": "county", "note": "2 more are not drawn."}, 85,
     ),
     "predictive_density": Case(predictive_density, MODELS, [], {"quantity": "log radon"}),
     "predictive_statistics": Case(predictive_statistics, MODELS, ["lower", "upper"]),
@@ -189,12 +299,15 @@ CASES = {
     "energy": Case(energy, ["0", "1", "2", "3"]),
     "pareto_k": Case(lambda g: by_row(g, "pareto_k").assign(threshold=0.5), counties(8), ["pareto_k"], many=85),
     "data_response_by_group": Case(
-        lambda g: by_row(g, "value"), counties(8), [], {"quantity": "log radon", "group": "county"}, 85,
+        lambda g: by_row(g, "value").assign(response="log radon")[["response", "group", "value"]], counties(8), [],
+        {"group": "county"}, 85,
     ),
     "group_sizes": Case(
         lambda g: pd.DataFrame({"group": g, "n": np.arange(len(g)) ** 2 + 1}), counties(8), [], {"unit": "houses"}, 85,
     ),
-    "missingness": Case(missingness, ["log_radon", "floor", "county", "log_uranium"]),
+    "missingness": Case(
+        missingness, ["log_radon", "floor", "county", "log_uranium"], [], {"note": "The first 2 are used by some model."},
+    ),
 }  # fmt: skip
 
 every_figure = pytest.mark.parametrize("name", CASES)
@@ -266,7 +379,7 @@ def test_same_table_gives_the_same_bytes(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_bytes_do_not_depend_on_the_process(tmp_path: Path) -> None:
-    data = by_row(counties(8), "diff")
+    data = pointwise(counties(8))
     data.to_csv(tmp_path / "data.csv", index=False)
     here = saved(draw("pointwise", pd.read_csv(tmp_path / "data.csv")), tmp_path / "here.svg", data)
     code = """if True:
@@ -299,7 +412,7 @@ def test_csv_beside_the_figure_holds_the_data(name: str, tmp_path: Path) -> None
     text = {column: str for column in data if data[column].dtype.kind not in "if"}
     back = pd.read_csv(tmp_path / "figure.csv", dtype=text)
     pd.testing.assert_frame_equal(back, data.reset_index(drop=True), check_dtype=False, rtol=1e-9)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["figure.csv", "figure.svg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["figure.csv", "figure.png", "figure.svg"]
 
 
 @every_figure
@@ -447,8 +560,8 @@ def test_failed_models_stand_apart_and_do_not_set_the_scale() -> None:
 
 
 def test_scale_holds_the_inner_intervals_where_outer_ones_are_missing() -> None:
-    data = fixed_effects(["a"]).assign(lower=np.nan, upper=np.nan)
-    low, high = draw("fixed_effects", data).axes[0].get_xlim()
+    data = forest(["a"]).assign(lower=np.nan, upper=np.nan)
+    low, high = draw("forest", data).axes[0].get_xlim()
     assert low < data["inner_lower"][0] < data["inner_upper"][0] < high
 
 
@@ -469,7 +582,7 @@ def test_all_models_may_have_failed(status: str) -> None:
 
 
 def test_each_parameter_has_its_own_scale_and_models_keep_their_order() -> None:
-    figure = draw("fixed_effects", fixed_effects(MODELS))
+    figure = draw("forest", forest(MODELS))
     shown = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title(loc="left").replace("\n", " ") for axes in shown] == PARAMETERS
     assert [t.get_text() for t in shown[0].get_yticklabels()] == MODELS
@@ -498,7 +611,12 @@ def test_units_without_finite_pareto_k_count_as_bad() -> None:
 def test_large_data_stay_small_files(tmp_path: Path) -> None:
     rng = np.random.default_rng(7)
     data = pd.DataFrame(
-        {"row_id": np.arange(8_000), "group": rng.integers(0, 3000, 8_000), "diff": rng.normal(size=8_000)}
+        {
+            "model": "m",
+            "row_id": np.arange(8_000),
+            "group": rng.integers(0, 3000, 8_000),
+            "diff": rng.normal(size=8_000),
+        }
     )
     assert len(saved(draw("pointwise", data), tmp_path / "figure.svg", data)) < 500_000
     again = tmp_path / "again.svg"
@@ -507,7 +625,7 @@ def test_large_data_stay_small_files(tmp_path: Path) -> None:
 
 def test_save_refuses_other_formats(tmp_path: Path) -> None:
     data = missingness(["a"])
-    with pytest.raises(ValueError, match=r"saved as \.svg with its data as \.csv beside it, got 'figure\.png'"):
+    with pytest.raises(ValueError, match=r"saved as \.svg with \.png and \.csv beside it, got 'figure\.png'"):
         theme.save(draw("missingness", data), tmp_path / "figure.png", data)
 
 
@@ -515,16 +633,18 @@ def test_a_save_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: py
     data = missingness(["a"])
     figure, path = draw("missingness", data), tmp_path / "figure.svg"
     whole = saved(figure, path, data)
+    beside = path.with_suffix(".png").read_bytes(), path.with_suffix(".csv").read_bytes()
 
-    def interrupted(self: Figure, target: Path, **_: object) -> None:
-        Path(target).write_text("<svg")
+    def interrupted(self: Figure, target: io.StringIO, **_: object) -> None:
+        target.write("<svg")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Figure, "savefig", interrupted)
     with pytest.raises(KeyboardInterrupt):
         theme.save(figure, path, data.assign(n=1))
     assert path.read_bytes() == whole
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["figure.csv", "figure.svg"]
+    assert (path.with_suffix(".png").read_bytes(), path.with_suffix(".csv").read_bytes()) == beside
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["figure.csv", "figure.png", "figure.svg"]
 
 
 def test_the_theme_ends_with_its_block() -> None:
@@ -535,8 +655,8 @@ def test_the_theme_ends_with_its_block() -> None:
 
 
 def test_colours_are_told_apart_or_all_the_same() -> None:
-    assert len(set(theme.colours(7))) == 7
-    assert len(set(theme.colours(8))) == 1
+    assert len(set(theme.colours(5))) == 5
+    assert len(set(theme.colours(6))) == 1
     assert theme.cycled(9)[7:] == theme.cycled(2)
 
 
