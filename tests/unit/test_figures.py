@@ -1,6 +1,5 @@
 """Figures: the same bytes for the same table, readable labels, no surprises from names or from odd data."""
 
-import importlib
 import io
 import os
 import subprocess
@@ -9,7 +8,7 @@ import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
-from itertools import combinations, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,237 +16,41 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from fixtures.figure_tables import (
+    COUNTIES,
+    LONG,
+    MODELS,
+    ODD,
+    PARAMETERS,
+    assert_readable,
+    by_chain,
+    by_row,
+    caterpillar,
+    counties,
+    draw,
+    elpd_differences,
+    energy,
+    forest,
+    group_statistics,
+    missingness,
+    pairs,
+    pointwise,
+    predictive_by_group,
+    predictive_density,
+    predictive_quantiles,
+    predictive_statistics,
+    ranks,
+    shrinkage,
+    shrinkage_plane,
+    written,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
-from matplotlib.text import Text
-from matplotlib.transforms import Bbox
 
 from multilevel.figures import labels, marks, theme
 
 SCRIPTS = Path(theme.__file__).parents[2]
-
-COUNTIES = [
-    "AITKIN",
-    "ANOKA",
-    "LAC QUI PARLE",
-    "LAKE OF THE WOODS",
-    "ST LOUIS",
-    "YELLOW MEDICINE",
-    "HENNEPIN",
-    "KOOCHICHING",
-]
-MODELS = ["complete_pooling", "no_pooling", "varying_intercept", "county_uranium", "varying_slope", "cross_level"]
-PARAMETERS = ["Intercept", "b(floor)", "sigma", "sd(county: Intercept)", "cor(county: Intercept, floor)"]
-LONG = "a_model_name_that_goes_on.and_on:with_marks and spaces, and never seems to come to its end at all"
-ODD = [
-    "$\\undefined{$",
-    "$x^2$",
-    "line\nbreak\ttab",
-    "",
-    "北京市",
-    "🙂 é ñ ß",
-    "القاهرة",
-    "--> <script>alert(1)</script> &",
-    LONG + " 1",
-    LONG + " 2",
-]
-
-
-def counties(count: int) -> list[str]:
-    return [COUNTIES[i % 8] + (f" {i // 8}" if i >= 8 else "") for i in range(count)]
-
-
-def shrinkage(names: list[Any]) -> pd.DataFrame:
-    rng, count = np.random.default_rng(1), len(names)
-    n = rng.geometric(0.1, count)
-    raw, half = rng.normal(1.3, 0.5, count), 1.6 / np.sqrt(n)
-    weight = n / (n + 5)
-    partial = weight * raw + (1 - weight) * 1.3
-    return pd.DataFrame({
-        "effect": "Intercept", "level": names, "n": n,
-        "no_pooling": raw, "no_pooling_lower": raw - half, "no_pooling_upper": raw + half,
-        "partial": partial, "partial_lower": partial - half * weight, "partial_upper": partial + half * weight,
-        "pooled": 1.3,
-    })  # fmt: skip
-
-
-def caterpillar(names: list[Any], effects: tuple[str, ...] = ("Intercept",)) -> pd.DataFrame:
-    rng = np.random.default_rng(8)
-    parts = []
-    for effect in effects:
-        mean, half = rng.normal(0, 0.4, len(names)), rng.gamma(4, 0.1, len(names))
-        parts.append(pd.DataFrame({
-            "effect": effect, "level": names, "mean": mean, "lower": mean - half, "upper": mean + half,
-            "inner_lower": mean - half / 3, "inner_upper": mean + half / 3,
-        }))  # fmt: skip
-    return pd.concat(parts, ignore_index=True)
-
-
-def shrinkage_plane(names: list[Any], slopes: tuple[str, ...] = ("floor",)) -> pd.DataFrame:
-    rng, count = np.random.default_rng(9), len(names)
-    parts = []
-    for slope in slopes:
-        x, y = rng.normal(0, 0.3, count), rng.normal(0, 0.2, count)
-        parts.append(pd.DataFrame({
-            "x_effect": "Intercept", "y_effect": slope, "level": names, "n": rng.geometric(0.1, count),
-            "alone_x": 2 * x + 0.1, "alone_y": 3 * y, "partial_x": x, "partial_y": y, "sd_x": 0.3, "sd_y": 0.2, "cor": -0.4,
-        }))  # fmt: skip
-    return pd.concat(parts, ignore_index=True)
-
-
-def pairs(names: list[Any], draws: int = 60) -> pd.DataFrame:
-    rng = np.random.default_rng(10)
-    return pd.concat([
-        pd.DataFrame({
-            "parameter": name, "chain": np.arange(draws) % 4 + 1, "draw": np.arange(draws), "value": rng.normal(size=draws),
-            "diverging": np.arange(draws) % 30 == 7, "r_hat": 1.004, "ess": 812.0,
-        }).astype({"diverging": int})
-        for name in names
-    ], ignore_index=True)  # fmt: skip
-
-
-def group_statistics(names: list[Any], models: tuple[str, ...] = ("complete_pooling", "varying_slope")) -> pd.DataFrame:
-    rng = np.random.default_rng(11)
-    rows = [
-        (
-            model,
-            statistic,
-            name,
-            5,
-            value := rng.normal(),
-            value + 0.1,
-            value - 0.5 + place % 3,
-            value + 0.5 + place % 3,
-        )
-        for model in models
-        for statistic in ("mean", "sd")
-        for place, name in enumerate(names)
-    ]
-    columns = ["model", "statistic", "level", "n", "observed", "predicted", "lower", "upper"]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def predictive_by_group(names: list[Any]) -> pd.DataFrame:
-    x = np.linspace(-3, 3, 30)
-    curves = [("observed", 0, 0.0), *(("replicate", i, 0.1 * i) for i in range(1, 4))]
-    return pd.concat([
-        pd.DataFrame({
-            "group": "county", "level": name, "n": 14, "source": source, "replicate": i, "x": x,
-            "density": np.exp(-((x - shift) ** 2) / 2),
-        })
-        for name in names for source, i, shift in curves
-    ], ignore_index=True)  # fmt: skip
-
-
-def predictive_quantiles(models: list[Any]) -> pd.DataFrame:
-    p = np.linspace(0.01, 0.99, 21)
-    return pd.concat([
-        pd.DataFrame({"model": model, "probability": p, "observed": p**2, "predicted": p, "lower": p - 0.1, "upper": p + 0.1})
-        for model in models
-    ], ignore_index=True)  # fmt: skip
-
-
-def pointwise(groups: list[Any], models: tuple[str, ...] = ("no_pooling", "cross_level")) -> pd.DataFrame:
-    return pd.concat([by_row(groups, "diff").assign(model=model) for model in models], ignore_index=True)[
-        ["model", "row_id", "group", "diff"]
-    ]
-
-
-def forest(models: list[Any]) -> pd.DataFrame:
-    rng = np.random.default_rng(2)
-    rows = [
-        (
-            parameter,
-            model,
-            *(position * 3 + rng.normal(0, 0.2) + np.array([0, -0.5, 0.5, -0.2, 0.2])),
-            "ok" if m % 5 != 3 else "failed checks",
-        )
-        for m, model in enumerate(models)
-        for position, parameter in enumerate(PARAMETERS)
-        if m >= position - 2
-    ]
-    return pd.DataFrame(
-        rows, columns=["parameter", "model", "mean", "lower", "upper", "inner_lower", "inner_upper", "status"]
-    )
-
-
-def elpd_differences(models: list[Any]) -> pd.DataFrame:
-    count = len(models)
-    status = ["ok"] * count
-    if count > 2:
-        status[-2:] = ["failed checks", "not fitted"]
-    diff = -12.3 * np.arange(count)
-    diff[-1] = diff[-1] if count == 1 else np.nan
-    return pd.DataFrame(
-        {
-            "model": models,
-            "elpd_diff": diff,
-            "se_diff": np.sqrt(np.arange(count)) * 4,
-            "status": status,
-            "k_bad": np.arange(count) % 3,
-        }
-    )
-
-
-def by_row(groups: list[Any], column: str) -> pd.DataFrame:
-    rng = np.random.default_rng(3)
-    size = 6 * len(groups)
-    return pd.DataFrame({"row_id": np.arange(size), "group": groups * 6, column: rng.normal(0.1, 0.3, size)})
-
-
-def predictive_density(models: list[Any]) -> pd.DataFrame:
-    x = np.linspace(-3, 3, 40)
-    curves = [("observed", -1, 0.0), *(("replicate", i, 0.1 * i) for i in range(4))]
-    return pd.concat([
-        pd.DataFrame({"model": m, "source": source, "replicate": i, "x": x, "density": np.exp(-((x - shift) ** 2) / 2)})
-        for m in models for source, i, shift in curves
-    ])  # fmt: skip
-
-
-def predictive_statistics(models: list[Any]) -> pd.DataFrame:
-    rng = np.random.default_rng(4)
-    rows = [
-        (m, s, value, center := value + rng.normal(0, 0.1), center - 0.15, center + 0.15)
-        for m in models
-        for s, value in {"mean": 1.2, "sd": 0.85, "min": -2.3, "between_county_sd": 0.4}.items()
-    ]
-    return pd.DataFrame(rows, columns=["model", "statistic", "observed", "predicted", "lower", "upper"])
-
-
-def by_chain(names: list[Any], chains: int = 4) -> pd.DataFrame:
-    rng = np.random.default_rng(5)
-    return pd.DataFrame(
-        [(name, chain, draw, rng.normal()) for name in names for chain in range(chains) for draw in range(20)],
-        columns=["parameter", "chain", "draw", "value"],
-    )
-
-
-def ranks(names: list[Any], chains: int = 4) -> pd.DataFrame:
-    draws = by_chain(names, chains).rename(columns={"draw": "bin"}).drop(columns="value")
-    return draws.assign(count=np.random.default_rng(6).poisson(50, len(draws)), expected=50.0)
-
-
-def energy(chains: list[Any]) -> pd.DataFrame:
-    x = np.linspace(-20, 20, 50)
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "chain": c,
-                    "x": x,
-                    "marginal": np.exp(-(x**2) / 50),
-                    "transition": np.exp(-(x**2) / 30),
-                    "e_bfmi": 0.81,
-                }
-            )
-            for c in chains
-        ]
-    )
-
-
-def missingness(names: list[Any]) -> pd.DataFrame:
-    return pd.DataFrame({"column": names, "missing": np.arange(len(names)) * 2, "n": 919})
 
 
 @dataclass(frozen=True)
@@ -313,12 +116,6 @@ CASES = {
 every_figure = pytest.mark.parametrize("name", CASES)
 
 
-def draw(name: str, data: pd.DataFrame, **words: str) -> Figure:
-    figure = getattr(importlib.import_module(f"multilevel.figures.{name}"), f"draw_{name}")(data, **words)
-    assert isinstance(figure, Figure)
-    return figure
-
-
 @cache
 def typical(name: str) -> Figure:
     return draw(name, CASES[name].make(CASES[name].typical), **CASES[name].words)
@@ -327,36 +124,6 @@ def typical(name: str) -> Figure:
 def saved(figure: Figure, path: Path, data: pd.DataFrame) -> bytes:
     theme.save(figure, path, data)
     return path.read_bytes()
-
-
-def written(figure: Figure) -> list[tuple[Text, Bbox]]:
-    """Every text that is seen, with where it stands in pixels."""
-    renderer = marks.renderer_of(figure)
-    with theme.theme():
-        figure.draw_without_rendering()
-    texts = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
-    for axes in figure.axes:
-        if not axes.get_visible():
-            continue
-        texts += [*axes.texts, axes.title, axes._left_title, axes._right_title, axes.xaxis.label, axes.yaxis.label]
-        for axis in (axes.xaxis, axes.yaxis):
-            low, high = sorted(axis.get_view_interval())
-            slack = 1e-9 * (high - low)
-            ticks = [tick for tick in axis.get_major_ticks() if low - slack <= tick.get_loc() <= high + slack]
-            texts += [tick.label1 for tick in ticks]
-    seen = [text for text in texts if text.get_visible() and text.get_text().strip()]
-    return [(text, text.get_window_extent(renderer)) for text in seen]
-
-
-def assert_readable(figure: Figure) -> None:
-    """No two texts overlap, and none leaves the page."""
-    texts, page = written(figure), figure.bbox
-    for text, box in texts:
-        inside = box.x0 >= page.x0 - 1 and box.x1 <= page.x1 + 1 and box.y0 >= page.y0 - 1 and box.y1 <= page.y1 + 1
-        assert inside, f"{text.get_text()!r} leaves the page: {box} in {page}"
-    for (one, a), (other, b) in combinations(texts, 2):
-        apart = a.x1 <= b.x0 + 0.5 or b.x1 <= a.x0 + 0.5 or a.y1 <= b.y0 + 1.5 or b.y1 <= a.y0 + 1.5
-        assert apart, f"{one.get_text()!r} and {other.get_text()!r} overlap: {a}, {b}"
 
 
 @pytest.mark.slow

@@ -11,11 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.axes import Axes
-from matplotlib.colors import to_hex, to_rgb
-from matplotlib.figure import Figure
-from PIL import Image
-from unit.test_figures import (
+from fixtures.figure_tables import (
     LONG,
     MODELS,
     PARAMETERS,
@@ -36,6 +32,10 @@ from unit.test_figures import (
     shrinkage,
     shrinkage_plane,
 )
+from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
+from matplotlib.figure import Figure
+from PIL import Image
 
 from multilevel.figures import compact, layout, theme
 
