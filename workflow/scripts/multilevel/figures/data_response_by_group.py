@@ -11,7 +11,7 @@ from multilevel.figures.labels import plain
 from multilevel.figures.layout import ONE_COLUMN_ROWS, arrange, blocks
 from multilevel.figures.marks import beside_rows, dots, number_axis, sample, span, stripe
 from multilevel.figures.table import checked, in_order
-from multilevel.figures.theme import BLUE, DOTS_ABOVE, INK, ORANGE, SMALL, TINY, themed
+from multilevel.figures.theme import BLUE, DOTS_ABOVE, INK, SMALL, TINY, VERMILLION, themed
 
 
 @themed
@@ -55,7 +55,7 @@ def draw_data_response_by_group(data: pd.DataFrame, *, group: str = "group") -> 
         y="" if named else f"{count} levels of {plain(group)}, highest median at the top",
         key=[
             ("observation", sample(BLUE, "o")),
-            ("middle half", sample(ORANGE, "", 3.0)),
+            ("middle half", sample(VERMILLION, "", 3.0)),
             (f"median of the {plain(group)}", sample(INK, "|")),
         ],
     )
@@ -77,7 +77,9 @@ def _summarised(table: pd.DataFrame) -> pd.DataFrame:
 def _draw_rows(axes: Axes, groups: pd.DataFrame, table: pd.DataFrame, mark: float, raster: bool) -> None:
     rows = np.arange(len(groups))
     row_of = dict(zip(groups.index, rows, strict=True))
-    axes.hlines(rows, groups["lower"], groups["upper"], color=ORANGE, linewidth=min(mark, 300 / len(groups)), zorder=2)
+    axes.hlines(
+        rows, groups["lower"], groups["upper"], color=VERMILLION, linewidth=min(mark, 300 / len(groups)), zorder=2
+    )
     dots(axes, table["value"], table["group"].map(row_of), BLUE, mark, alpha=0.45, raster=raster, z=3)
     tick = 2.2 * mark
     axes.plot(groups["median"], rows, "|", color=INK, markersize=tick, markeredgewidth=0.35 * mark, zorder=4)

@@ -13,7 +13,7 @@ from multilevel.figures.labels import elide, percent, plain
 from multilevel.figures.layout import arrange, panel_grid
 from multilevel.figures.marks import dots, name_points, number_axis, sample, span
 from multilevel.figures.table import checked, in_order
-from multilevel.figures.theme import DOTS_ABOVE, INK, SKY, TINY, VERMILLION, themed
+from multilevel.figures.theme import BLUE, DOTS_ABOVE, INK, TINY, VERMILLION, themed
 
 NAMED: Final = 4
 NUMBERS: Final = ("n", "observed", "predicted", "lower", "upper")
@@ -70,7 +70,7 @@ def draw_group_statistics(
         y=f"By {plain(group)}: {plain(quantity)}",
         key=[
             ("observed", sample(INK, "o")),
-            (f"replicated, {percent(interval)} interval", sample(SKY, "", 3.0)),
+            (f"replicated, {percent(interval)} interval", sample(BLUE, "", 3.0)),
             *([("observed outside it", sample(VERMILLION, "X"))] if outside else []),
         ],
         note=note,
@@ -97,7 +97,7 @@ def _draw_panel(axes: Axes, part: pd.DataFrame, raster: bool) -> None:
     count = max(len(part), 1)
     rows = np.arange(len(part))
     width = float(np.clip(230 / count, 0.4, 4.0))
-    axes.vlines(rows, part["lower"], part["upper"], color=SKY, linewidth=width, alpha=0.75, zorder=2, rasterized=raster)
+    axes.vlines(rows, part["lower"], part["upper"], color=BLUE, linewidth=width, alpha=0.7, zorder=2, rasterized=raster)
     out = _outside(part).to_numpy()
     size = 3.4 if count <= 60 else 2.2 if count <= 200 else 1.3
     dots(axes, rows[~out], part["observed"][~out], INK, size, raster=raster)

@@ -17,6 +17,9 @@ BINS = 24
 RASTER_ABOVE = 400
 """Dots in all panels together above which they are embedded as an image: each would be an element of the file."""
 
+MOST_WITH_NUMBERS = 6
+"""Parameters above which panels are too small for numbers."""
+
 
 @themed
 def draw_pairs(data: pd.DataFrame, *, note: str = "") -> Figure:
@@ -34,6 +37,7 @@ def draw_pairs(data: pd.DataFrame, *, note: str = "") -> Figure:
     """
     numbers = ["draw", "value", "diverging", "r_hat", "ess"]
     table = checked(data, "draw_pairs", ["parameter", "chain"], numbers, ["value"])
+    table = table.drop_duplicates(["parameter", "chain", "draw"])
     parameters = in_order(table["parameter"])
     parts = [table[table["parameter"] == name].reset_index(drop=True) for name in parameters]
     count = len(parameters)
@@ -49,14 +53,16 @@ def draw_pairs(data: pd.DataFrame, *, note: str = "") -> Figure:
         number_axis(axes, "x", ticks=3, grid=False)
         if column == row:
             titles[row * count + column] = parameters[row]
-            _draw_histogram(axes, parts[row])
+            _draw_histogram(axes, parts[row], numbers=count <= MOST_WITH_NUMBERS)
         else:
             axes.set_ylim(span(parts[row]["value"], room=0.06))
             number_axis(axes, "y", ticks=3, grid=False)
             _draw_pair(axes, parts[column], parts[row], raster)
         _name_sides(axes, parameters[row], height, first=column == 0 < row, last=row == count - 1)
+        if count > MOST_WITH_NUMBERS:
+            axes.tick_params(labelleft=False, labelbottom=False)
     divergent = int(parts[0]["diverging"].sum())
-    key = [("draw", sample(SKY, "o"))]
+    key = [("draw", sample(BLUE, "o"))]
     if divergent:
         key.append((f"divergent transition ({divergent})", sample(VERMILLION, "x")))
     arrange(figure, grid, height, titles=titles, key=key if count > 1 else [], note=note)
@@ -69,7 +75,7 @@ def _name_sides(axes: Axes, name: str, height: float, *, first: bool, last: bool
         axes.set_ylabel(wrap(name, height + 0.1, TINY), fontsize=TINY, parse_math=False)
 
 
-def _draw_histogram(axes: Axes, part: pd.DataFrame) -> None:
+def _draw_histogram(axes: Axes, part: pd.DataFrame, *, numbers: bool) -> None:
     values = part["value"].dropna()
     counts, edges = np.histogram(values, BINS, range=axes.get_xlim())
     axes.stairs(counts, edges, fill=True, color=SKY, alpha=0.7)
@@ -80,6 +86,8 @@ def _draw_histogram(axes: Axes, part: pd.DataFrame) -> None:
     r_hat, ess = float(part["r_hat"].iloc[0]), float(part["ess"].iloc[0])
     words = [f"R-hat {r_hat:.3f}"] if np.isfinite(r_hat) else []
     words += [f"ESS {ess:.0f}"] if np.isfinite(ess) else []
+    if not numbers:
+        return
     axes.text(
         0.98, 0.99, "\n".join(words), transform=axes.transAxes, ha="right", va="top", size=TINY - 1, color=GREY,
         linespacing=1.15,

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from multilevel.figures.layout import arrange, panel_grid
 from multilevel.figures.marks import number_axis, sample, span
 from multilevel.figures.table import checked, in_order
-from multilevel.figures.theme import INK, RASTER_ABOVE, SKY, themed
+from multilevel.figures.theme import BLUE, INK, RASTER_ABOVE, themed
 
 HEIGHTS = {1: 2.6, 2: 1.9, 3: 1.3, 4: 1.0}
 """Height of a panel in inches by the number of panels in a line."""
-KEY = [("observed", sample(INK, "", 1.6)), ("replicated from the model", sample(SKY, "", 1.0))]
+KEY = [("observed", sample(INK, "", 1.6)), ("replicated from the model", sample(BLUE, "", 0.7))]
 
 
 @themed
@@ -60,7 +60,7 @@ def overlay(axes: Axes, table: pd.DataFrame, raster: bool) -> None:
         pieces += [curve[["x", "density"]].to_numpy(), np.full((1, 2), np.nan)]
     if pieces:
         x, density = np.concatenate(pieces).T
-        axes.plot(x, density, color=SKY, linewidth=0.5, alpha=0.8, rasterized=raster)
+        axes.plot(x, density, color=BLUE, linewidth=0.5, alpha=0.6, rasterized=raster)
     observed = table[table["source"] == "observed"]
     axes.plot(observed["x"], observed["density"], color=INK, linewidth=1.5)
     axes.spines["left"].set_visible(False)

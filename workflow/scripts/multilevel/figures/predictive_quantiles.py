@@ -11,7 +11,7 @@ from multilevel.figures.layout import arrange, panel_grid
 from multilevel.figures.marks import dots, number_axis, sample, span
 from multilevel.figures.predictive_density import HEIGHTS
 from multilevel.figures.table import checked, in_order
-from multilevel.figures.theme import GREY, INK, SKY, VERMILLION, themed
+from multilevel.figures.theme import BLUE, GREY, INK, SKY, VERMILLION, themed
 
 NUMBERS = ["probability", "observed", "predicted", "lower", "upper"]
 
@@ -60,6 +60,7 @@ def draw_predictive_quantiles(
 
 def _draw_model(axes: Axes, table: pd.DataFrame) -> None:
     axes.fill_between(table["probability"], table["lower"], table["upper"], color=SKY, alpha=0.5, linewidth=0)
+    axes.plot(table["probability"], table[["lower", "upper"]], color=BLUE, linewidth=0.7)
     axes.axhline(0, color=GREY, linewidth=0.8, zorder=1)
     axes.plot(table["probability"], table["observed"], color=INK, linewidth=1.5)
     out = table[(table["observed"] < table["lower"]) | (table["observed"] > table["upper"])]

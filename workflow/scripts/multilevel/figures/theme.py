@@ -46,8 +46,14 @@ GREY: Final = "#6B6B6B"
 MIDDLE: Final = "#A6A6A6"
 LIGHT: Final = "#DEDEDE"
 
-PALETTE: Final = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, INK)
+PALETTE: Final = (BLUE, VERMILLION, GREEN, PURPLE, INK, ORANGE, SKY)
 """Okabe and Ito's colour-blind safe palette (2008) without yellow, which is too pale on white."""
+CLEAR: Final = 5
+"""Colours of the palette, the first ones, with a contrast of at least 3 to 1 on white (WCAG 2.2, 1.4.11).
+
+Orange and sky blue have less: they fill areas that have an outline, and stand in for a sixth and seventh chain. Darker, they
+could not be told from vermillion and blue by everybody.
+"""
 
 PNG_DPI: Final = 200
 """Dots per inch of the PNG beside each SVG: 1300 pixels across, enough for a slide or a page of a journal."""
@@ -139,9 +145,9 @@ def new_figure() -> Figure:
 def colours(count: int) -> list[str]:
     """One colour for each of `count` things that are named beside their marks.
 
-    Above seven no two would be told apart for sure, so all get one colour and the names do the work.
+    Where there are more than stand out clearly, all get one colour and the names do the work.
     """
-    return list(PALETTE[:count]) if count <= len(PALETTE) else [BLUE] * count
+    return list(PALETTE[:count]) if count <= CLEAR else [BLUE] * count
 
 
 def cycled(count: int) -> list[str]:
