@@ -207,7 +207,7 @@ def test_ordered_levels_stand_in_the_order_that_is_declared(tmp_path: Path) -> N
 
 def test_contrasts_of_ordered_levels_are_each_against_the_first(tmp_path: Path) -> None:
     data = prepared(tmp_path, PAIN, "pain", ordered={"pain": ["low", "mid", "high"]})
-    made = design.build({"formula": "y ~ 1 + pain"}, data)
+    made = design.build({"formula": "y ~ 1 + pain", "family": "gaussian"}, data)
     assert made.coefficients == ("Intercept", "pain[mid]", "pain[high]")
 
 
@@ -277,7 +277,7 @@ def test_a_level_that_is_not_declared_may_be_filtered_out(tmp_path: Path) -> Non
 def test_a_condition_is_a_number_in_a_model_and_a_condition_in_a_filter(tmp_path: Path) -> None:
     table = "smokes,y\nTRUE,1\nFALSE,2\nTRUE,4\nFALSE,5\n"
     data = prepared(tmp_path, table, "smokes")
-    made = design.build({"formula": "y ~ 1 + smokes"}, data)
+    made = design.build({"formula": "y ~ 1 + smokes", "family": "gaussian"}, data)
     assert made.coefficients == ("Intercept", "smokes")
     assert made.x[:, 1].tolist() == [1, 0, 1, 0]
     assert list(prepared(tmp_path, table, "smokes", filter="not smokes").row_id) == ["2", "4"]

@@ -550,6 +550,8 @@ def _no_name(value: str, of_user: bool, is_key: bool) -> tuple[str, str]:
 
 def _of_other_type(where: str, value: Any, wanted: list[str]) -> Problem:
     """Say what should stand where a value of another type does."""
+    if "a number" in wanted:
+        wanted = [noun for noun in wanted if noun != "a whole number"]
     nouns = " or ".join(wanted)
     if value is None:
         return Problem(where, f"has no value where {nouns} should be", "give one or leave the key out")
