@@ -87,12 +87,12 @@ def test_a_join_by_two_columns_matches_both(tmp_path: Path) -> None:
         (
             "county,uranium\nA,1\nC,1\n",
             {},
-            "1 rows have no partner in 'counties.csv', the first with county = B; set unmatched: missing to keep them",
+            "1 row has no partner in 'counties.csv', the first with county = B; set unmatched: missing to keep them",
         ),
         ("county,radon\nA,1\nB,1\nC,1\n", {}, "the column 'radon' is in both tables; list the columns to take under 'columns'"),
-        (COUNTIES, {"by": "countie"}, "data.join[0].by: unknown column 'countie'; did you mean 'county'?"),
-        (COUNTIES, {"columns": ["uranum"]}, "data.join[0].columns: unknown column 'uranum'; did you mean 'uranium'?"),
-        ("county,uranium\n1,1\n2,1\n", {}, "data.join[0].by: 'county' is str in one table and int64 in the other"),
+        (COUNTIES, {"by": "countie"}, "data.join[0].by: the base table has no column 'countie'; did you mean 'county'?"),
+        (COUNTIES, {"columns": ["uranum"]}, "data.join[0].columns: 'counties.csv' has no column 'uranum'; did you mean"),
+        ("county,uranium\n1,1\n2,1\n", {}, "'county' holds text in the base table and numbers in 'counties.csv'; declare"),
         (COUNTIES, {"table": "countys.csv"}, "data.join[0].table: no file 'countys.csv'; did you mean 'counties.csv'?"),
     ],
 )  # fmt: skip
@@ -111,7 +111,9 @@ def test_rows_without_partner_are_kept_with_missing_values_where_the_study_says_
 
 def test_a_missing_key_is_nobodys_partner(tmp_path: Path) -> None:
     houses, counties = "county,y\nA,1\n,2\n", "county,uranium\nA,1\n,9\n"
-    assert "1 rows have no partner" in refusal(tmp_path, houses, "y", counties, join=[BY_COUNTY])
+    assert "1 row has no partner in 'counties.csv', the first with county missing;" in refusal(
+        tmp_path, houses, "y", counties, join=[BY_COUNTY]
+    )
     data = prepared(tmp_path, houses, "y", counties, join=[{**BY_COUNTY, "unmatched": "missing"}])
     assert column(data, "uranium") == [1.0, None]
 
@@ -129,13 +131,13 @@ def test_rows_are_known_by_the_identifier_that_the_study_names(tmp_path: Path) -
         ("id,y\na,1\na,2\n", {"id": "id"}, "data.id: the column 'id' is not unique: 'a' stands in 2 rows"),
         ("id,y\na,1\n,2\n", {"id": "id"}, "data.id: the column 'id' has missing values, so it identifies no rows"),
         ("id,y\na,1\n", {"id": "ident"}, "data.id: unknown column 'ident'"),
-        ("row_id,y\na,1\n", {}, "the column 'row_id' has the name that row identifiers have"),
+        ("row_id,y\na,1\n", {}, "no column can be called 'row_id', the name of row identifiers"),
         ("old.x,x,y\n1,2,3\n", {"rename": {"x": "old.x"}}, "data.rename.x: the column 'x' is already in the data"),
         ("x,y\n1,3\n", {"rename": {"z": "xx"}}, "data.rename.z: unknown column 'xx'; did you mean 'x'?"),
         ("x,y\n1,3\n", {"derive": {"x": "y + 1"}}, "data.derive.x: the column 'x' is already in the data"),
         ("x,y\n1,3\n", {"derive": {"z": "log(xx)"}}, "data.derive.z: unknown column 'xx'; did you mean 'x'?"),
         ("x,y\n1,3\n", {"derive": {"b": "a", "a": "x"}}, "data.derive.b: unknown column 'a'"),
-        ("x,y\na,3\n", {"derive": {"z": "log(x)"}}, "data.derive.z: 'log' takes numbers, not text"),
+        ("x,y\na,3\n", {"derive": {"z": "log(x)"}}, "data.derive.z: 'log(x)': 'log' takes numbers, not text"),
         ("x,y\n1,3\n", {"filter": "x + 1"}, "data.filter: 'x + 1' is no condition; write a comparison, such as age >= 18"),
         ("x,y\n1,3\n", {"filter": "x > 1"}, "data.filter: 'x > 1' keeps none of the 1 rows"),
         ("x,y\n1,3\n", {"centre": {"x": {"column": "y"}}}, "data.centre.x: the column 'x' is already in the data"),
@@ -222,7 +224,7 @@ def test_what_a_centred_or_nested_column_is_made_of_is_used_too(tmp_path: Path) 
     ("houses", "used", "sentence"),
     [
         ("x,y\n,1\n,2\n", "x y", "no row is complete: 'x' is missing in 2 of 2 rows"),
-        ("x,y\ninf,1\n2,2\n", "x", "the column 'x' has 1 infinite values (such as log(0)); filter those rows"),
+        ("x,y\ninf,1\n2,2\n", "x", "the column 'x' has 1 infinite value (such as log(0)); filter those rows"),
     ],
 )
 def test_data_that_no_model_could_use_are_refused(houses: str, used: str, sentence: str, tmp_path: Path) -> None:
@@ -261,7 +263,7 @@ def test_centring_is_done_on_the_rows_that_are_used(tmp_path: Path) -> None:
 
 def test_within_and_between_are_two_columns(tmp_path: Path) -> None:
     message = refusal(tmp_path, GROWTH, "y", centre={"c": {"column": "x", "within": "g", "between": "g"}})
-    assert "'within' and 'between' are two different columns; make one centred column of each" in message
+    assert "it has both 'within' and 'between'; they are two columns: name one for each" in message
 
 
 @pytest.mark.parametrize(
@@ -356,10 +358,10 @@ def test_codes_that_look_like_numbers_are_text_where_the_data_package_says_so(tm
     ("raw", "sentence"),
     [
         (b"x,y\n\xe9,1\n", "is not UTF-8 (byte 4); save it as UTF-8"),
-        (b"x,y\n1,2,3\n", "has rows with more fields than its header"),
-        (b"x,y\n1,2\n1,2,3\n", "cannot be read as CSV"),
+        (b"x,y\n1,2,3\n", "has 3 fields in line 2, where its header has 2"),
+        (b"x,y\n1,2\n1,2,3\n", "has 3 fields in line 3, where its header has 2"),
         (b"x,y\n", "has no rows"),
-        (b"", "cannot be read as CSV"),
+        (b"", "'t.csv' is empty"),
         (b"x,x\n1,2\n", "has the column 'x' twice"),
     ],
 )

@@ -210,10 +210,13 @@ def test_a_model_may_have_group_effects_alone() -> None:
         ("k ~ x", "the column 'k' is text (such as 'low') where numbers are needed"),
         ("y ~ offset(log(z))", "offset(log(z)) is not finite in 2 rows"),
         ("y ~ offset(nothing)", "unknown column 'nothing'"),
-        ("y ~ log(k)", "cannot be built"),
-        ("y ~ bs(x, df=1)", "cannot be built"),
-        ("y ~ C(k, contr.treatment('none'))", "is not among the provided levels"),
-        ("y ~ I('a')", "cannot be built"),
+        ("y ~ log(k)", "'log(k)' computes with the column 'k', which is text"),
+        ("y ~ bs(x, df=1)", "'bs(x, df=1)' needs a df above 3"),
+        (
+            "y ~ C(k, contr.treatment('none'))",
+            "'C(k, contr.treatment('none'))' names the level 'none', which is not in the data",
+        ),
+        ("y ~ I('a')", "'I('a')' holds the text 'a' where numbers are needed"),
     ],
 )
 def test_what_cannot_be_built_is_told(text: str, sentence: str) -> None:
@@ -254,7 +257,7 @@ def test_few_levels_and_scales_far_apart_are_warned_of() -> None:
     assert problems == []
     assert len(warnings) == 2
     assert warnings[0].startswith("Model m: the group 'g' has only 3 levels")
-    assert warnings[1].startswith("Model m: predictor scales differ by a factor of")
+    assert warnings[1].startswith("Model m: the scales of the predictors differ by a factor of")
 
 
 # The radon study.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,8 @@ def parse(text: str) -> ast.expr:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise FormulaError(f"'{text}' is no expression ({reason})") from None
+        hint = "; write == to compare" if re.search(r"(?<![=<>!])=(?!=)", text) else ""
+        raise FormulaError(f"'{text}' is no expression ({reason}){hint}") from None
     _check(tree, text, 0)
     return tree
 
@@ -103,8 +105,10 @@ def evaluate(tree: ast.expr, columns: Mapping[str, pd.Series]) -> Any:
         return _evaluate(tree, columns)
     except FormulaError:
         raise
-    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except ArithmeticError as error:
         raise FormulaError(f"'{ast.unparse(tree)}' cannot be computed ({error})") from None
+    except (TypeError, ValueError, AttributeError):
+        raise FormulaError(f"'{ast.unparse(tree)}' cannot be computed: its values do not fit its functions") from None
 
 
 def _refuse(node: ast.AST, text: str) -> FormulaError:
@@ -170,12 +174,14 @@ def _evaluate(node: ast.AST, columns: Mapping[str, Any]) -> Any:
         case ast.Constant(value=value):
             return value
         case ast.BinOp(left=left, op=op, right=right):
-            return _arithmetic(op, _plain(_evaluate(left, columns)), _plain(_evaluate(right, columns)))
+            return _arithmetic(node, op, _plain(_evaluate(left, columns)), _plain(_evaluate(right, columns)))
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             condition = _boolean(_evaluate(operand, columns))
             return not condition if isinstance(condition, bool) else ~condition
         case ast.UnaryOp(op=op, operand=operand):
             value = _plain(_evaluate(operand, columns))
+            if _is_text(value):
+                raise FormulaError(f"'{ast.unparse(node)}': text has no sign")
             return -value if isinstance(op, ast.USub) else value
         case ast.BoolOp(op=op, values=values):
             parts = [_boolean(_evaluate(value, columns)) for value in values]
@@ -187,15 +193,27 @@ def _evaluate(node: ast.AST, columns: Mapping[str, Any]) -> Any:
             return _compare(node, columns)
         case ast.Call(func=ast.Name(id=name), args=arguments):
             values = [_evaluate(argument, columns) for argument in arguments]
-            return _call(name, values if name in {"where", "missing"} else [_plain(value) for value in values])
+            values = values if name in {"where", "missing"} else [_plain(value) for value in values]
+            if any(map(_is_text, _numbers_of(name, values))):
+                raise FormulaError(f"'{ast.unparse(node)}': '{name}' takes numbers, not text")
+            return _call(name, values)
     raise FormulaError(f"'{ast.dump(node)}' cannot be evaluated")
 
 
-def _arithmetic(op: ast.operator, left: Any, right: Any) -> Any:
+def _numbers_of(name: str, arguments: list[Any]) -> list[Any]:
+    """Return the arguments of a function that must be numbers."""
+    if name in {"minimum", "maximum"}:
+        return arguments
+    return arguments[:1] if name in (*ELEMENTWISE, *AGGREGATES, "group_mean") else []
+
+
+def _arithmetic(node: ast.AST, op: ast.operator, left: Any, right: Any) -> Any:
     """Compute one operation; text can only be joined, and numbers cannot grow without bound."""
     text = any(_is_text(value) for value in (left, right))
     if text and not isinstance(op, ast.Add):
-        raise FormulaError("text cannot be multiplied or subtracted, only joined with +")
+        raise FormulaError(f"'{ast.unparse(node)}': text cannot be multiplied or subtracted, only joined with +")
+    if text and not (_is_text(left) and _is_text(right)):
+        raise FormulaError(f"'{ast.unparse(node)}': a number and text cannot be added")
     if isinstance(op, ast.Pow):
         if isinstance(right, int | float) and abs(right) > 100:
             raise FormulaError(f"the power {right!r} is out of bounds (100)")
@@ -231,11 +249,13 @@ def _compare(node: ast.Compare, columns: Mapping[str, Any]) -> Any:
     for op, comparator in zip(node.ops, node.comparators, strict=True):
         if isinstance(op, ast.In | ast.NotIn):
             choices = [element.value for element in comparator.elts]  # type: ignore[attr-defined]
+            _refuse_unlike(node, [left, *choices], columns)
             found = left.isin(choices) if isinstance(left, pd.Series) else left in choices
             part: Any = (not found if isinstance(found, bool) else ~found) if isinstance(op, ast.NotIn) else found
             right: Any = 0
         else:
             right = _plain(_evaluate(comparator, columns))
+            _refuse_unlike(node, [left, right], columns)
             part = _COMPARE[type(op)](left, right)
         unknown = pd.isna(left) | pd.isna(right)
         if isinstance(part, pd.Series) and unknown.any():
@@ -243,6 +263,19 @@ def _compare(node: ast.Compare, columns: Mapping[str, Any]) -> Any:
         result = part if result is None else result & part
         left = right
     return result
+
+
+def _refuse_unlike(node: ast.expr, values: list[Any], columns: Mapping[str, Any]) -> None:
+    """Refuse numbers beside text, which never are equal; a column without any value is either."""
+    import pandas as pd
+
+    known = [value for value in values if not (isinstance(value, pd.Series) and value.isna().all())]
+    if len({_is_text(value) for value in known}) < 2:
+        return
+    kinds = [
+        f"'{name}' is text" if _is_text(columns[name]) else f"'{name}' holds numbers" for name in sorted(names(node))
+    ]
+    raise FormulaError(f"'{ast.unparse(node)}' compares numbers with text{': ' * bool(kinds)}{', '.join(kinds)}")
 
 
 def _call(name: str, arguments: list[Any]) -> Any:
@@ -256,9 +289,11 @@ def _call(name: str, arguments: list[Any]) -> Any:
     first = arguments[0]
     if name in OF_COLUMNS and not all(isinstance(argument, pd.Series) for argument in arguments):
         raise FormulaError(f"'{name}' takes columns, not single values")
+    if name in {"lower", "strip"} and not _is_text(first):
+        raise FormulaError(f"'{name}' takes text, not numbers")
+    if name == "where" and len({_is_text(_plain(value)) for value in arguments[1:]}) > 1:
+        raise FormulaError("'where' chooses between numbers or between text, not between a number and text")
     if name in ELEMENTWISE or name in AGGREGATES:
-        if _is_text(first):
-            raise FormulaError(f"'{name}' takes numbers, not text")
         if name in ELEMENTWISE:
             ufunc: Any = getattr(np, name)
             with np.errstate(all="ignore"):  # infinities and NaN are reported by name when rows are checked

@@ -51,7 +51,9 @@ def prepare(data: dict[str, Any], used: Iterable[str], root: Path) -> Dataset:
     if "row_id" in available:
         problems.append(
             Problem(
-                "data", "the column 'row_id' has the name that row identifiers have", "give it another one (rename)"
+                "data",
+                "no column can be called 'row_id', the name of row identifiers",
+                "give it another name under data.rename",
             )
         )
     for name in data.get("centre", {}):
@@ -62,7 +64,7 @@ def prepare(data: dict[str, Any], used: Iterable[str], root: Path) -> Dataset:
     if problems:
         raise StudyError(problems)
     needed = sorted({source for name in used if name in available for source in sources(data, name)})
-    complete, dropped = _complete(frame, needed)
+    complete, dropped = _complete(frame, needed, set(data.get("derive", {})))
     rows = {
         "raw": joined.raw_rows,
         "after_filter": len(frame),
@@ -115,12 +117,12 @@ def _unknown(data: dict[str, Any], available: set[str]) -> list[Problem]:
     ]
 
 
-def _complete(frame: pd.DataFrame, needed: list[str]) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+def _complete(frame: pd.DataFrame, needed: list[str], derived: set[str]) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Drop the rows with a missing value in a needed column; refuse infinities and an empty rest."""
     problems = [
         Problem(
-            "data",
-            f"the column '{name}' has {count} infinite values (such as log(0))",
+            f"data.derive.{name}" if name in derived else "data",
+            f"the column '{name}' has {count} infinite value{'s' if count > 1 else ''} (such as log(0))",
             "filter those rows or derive the column differently",
         )
         for name in needed
@@ -176,7 +178,7 @@ def _centre(frame: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
             raise StudyError([Problem(where, f"the column '{entry['column']}' is text, so it has no mean")])
         if entry.get("within") and entry.get("between"):
             raise StudyError(
-                [Problem(where, "'within' and 'between' are two different columns", "make one centred column of each")]
+                [Problem(where, "it has both 'within' and 'between'", "they are two columns: name one for each")]
             )
         values = values.astype(float)
         if group := entry.get("within"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multilevel import expressions
+from multilevel import delimited, expressions
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
 
 if TYPE_CHECKING:
@@ -95,8 +95,6 @@ def load(data: dict[str, Any], root: Path) -> Joined:
     StudyError
         With every problem found at the first stage that has any.
     """
-    import pandas as pd  # late: planning from the cache needs no pandas
-
     problems: list[Problem] = []
     names = [("data.table", data["table"])]
     names += [(f"data.join[{i}].table", join["table"]) for i, join in enumerate(data.get("join", []))]
@@ -112,14 +110,14 @@ def load(data: dict[str, Any], root: Path) -> Joined:
     frame, fields = read[0][0], dict(read[0][2])
     raw_rows = len(frame)
     for new, old in data.get("rename", {}).items():
-        _require(old, frame, f"data.rename.{new}")
-        if new in frame.columns:
-            raise StudyError(
-                [Problem(f"data.rename.{new}", f"the column '{new}' is already in the data", "choose another name")]
-            )
+        if found := _absent([old], frame, f"data.rename.{new}") or _taken(new, frame, f"data.rename.{new}"):
+            problems += found
+            continue
         frame = frame.rename(columns={old: new})
         if old in fields:
             fields[new] = fields.pop(old)
+    if problems:
+        raise StudyError(problems)
     row_id = _row_ids(frame, data.get("id"))
     joins = []
     for position, join in enumerate(data.get("join", [])):
@@ -127,26 +125,11 @@ def load(data: dict[str, Any], root: Path) -> Joined:
         frame, summary = _join(frame, right, join, f"data.join[{position}]")
         joins.append({"table": record.path, **summary})
         fields = {**right_fields, **fields}
-    for name, text in data.get("derive", {}).items():
-        where = f"data.derive.{name}"
-        if name in frame.columns:
-            raise StudyError([Problem(where, f"the column '{name}' is already in the data", "choose another name")])
-        value = _evaluate(text, frame, where)
-        frame[name] = value.astype(float) if _is_partly_missing(value) else value
-        fields[name] = {"name": name, "derived": text}
-    keep, unknown = pd.Series(True, index=frame.index), 0
-    if text := data.get("filter"):
-        value = _evaluate(text, frame, "data.filter")
-        if _is_partly_missing(value):
-            unknown = int(value.isna().sum())
-            value = value.fillna(False).astype(bool)
-        keep = pd.Series(value, index=frame.index)
-        if keep.dtype != bool:
-            raise StudyError(
-                [Problem("data.filter", f"'{text}' is no condition", "write a comparison, such as age >= 18")]
-            )
-        if not keep.any():
-            raise StudyError([Problem("data.filter", f"'{text}' keeps none of the {len(frame)} rows")])
+    problems, failed = _derive(frame, data.get("derive", {}))
+    fields |= {name: {"name": name, "derived": text} for name, text in data.get("derive", {}).items()}
+    more, keep, unknown = _filter(frame, data.get("filter") or "", failed)
+    if problems := problems + more:
+        raise StudyError(problems)
     tables = [record for _, record, _ in read]
     warnings = [
         f"{record.path} has no datapackage.json beside it that names it: its source, licence and hash are not recorded."
@@ -161,15 +144,59 @@ def load(data: dict[str, Any], root: Path) -> Joined:
     return Joined(kept, row_id.loc[keep].reset_index(drop=True), tables, joins, fields, raw_rows, warnings)
 
 
+def _derive(frame: pd.DataFrame, derive: dict[str, str]) -> tuple[list[Problem], set[str]]:
+    """Add the derived columns to the table; return the problems and the columns that could not be derived."""
+    problems: list[Problem] = []
+    failed: set[str] = set()
+    for name, text in derive.items():
+        where = f"data.derive.{name}"
+        found = _taken(name, frame, where)
+        if not found and not expressions.names(expressions.parse(text)) & failed:
+            try:
+                value = _evaluate(text, frame, where)
+                frame[name] = value.astype(float) if _is_partly_missing(value) else value
+                continue
+            except StudyError as error:
+                found = error.problems
+        problems += found  # none where it is computed from a column that could not be derived, which was told
+        failed.add(name)
+    return problems, failed
+
+
+def _filter(frame: pd.DataFrame, text: str, failed: set[str]) -> tuple[list[Problem], pd.Series, int]:
+    """Return problems, which rows the filter keeps, and in how many its condition is missing."""
+    import pandas as pd
+
+    keep, unknown = pd.Series(True, index=frame.index), 0
+    if not text or expressions.names(expressions.parse(text)) & failed:
+        return [], keep, unknown
+    try:
+        value = _evaluate(text, frame, "data.filter")
+    except StudyError as error:
+        return error.problems, keep, unknown
+    if _is_partly_missing(value):
+        unknown = int(value.isna().sum())
+        value = value.fillna(False).astype(bool)
+    keep = pd.Series(value, index=frame.index)
+    if keep.dtype != bool:
+        message, hint = f"'{text}' is no condition", "write a comparison, such as age >= 18"
+        return [Problem("data.filter", message, hint)], keep, unknown
+    if not keep.any():
+        return [Problem("data.filter", f"'{text}' keeps none of the {len(frame)} rows")], keep, unknown
+    return [], keep, unknown
+
+
 def _read(root: Path, name: str, where: str) -> tuple[pd.DataFrame, TableRecord, dict[str, dict[str, Any]]]:
     """Read one table and check it against the data package in its folder."""
     import pandas as pd
 
     path = root / name
+    if path.is_dir():
+        raise StudyError([Problem(where, f"'{name}' is a folder", "name a file in it")])
     if not path.is_file():
         near = [str(p.relative_to(root)) for p in path.parent.glob("*.csv")] if path.parent.is_dir() else []
         raise StudyError([Problem(where, f"no file '{name}'", did_you_mean(name, near))])
-    resource, package = _package(path, where)
+    resource, package = _package(path, where, f"{Path(name).parent / 'datapackage.json'}")
     digest = sha256(path)
     declared = str(resource.get("hash", "")).removeprefix("sha256:")
     if declared and declared != digest:
@@ -182,8 +209,10 @@ def _read(root: Path, name: str, where: str) -> tuple[pd.DataFrame, TableRecord,
                 )
             ]
         )
-    fields = _fields(resource, path.parent / "datapackage.json", where)
+    fields = _fields(resource, f"{Path(name).parent / 'datapackage.json'}", where)
     text_columns = {n: "str" for n, f in fields.items() if f.get("type") == "string"}
+    if unsound := delimited.problem(path.read_bytes()):
+        raise StudyError([Problem(where, f"'{name}' {unsound[0]}", unsound[1])])
     try:
         header = pd.read_csv(path, nrows=0, encoding="utf-8-sig")
         frame = pd.read_csv(
@@ -193,21 +222,10 @@ def _read(root: Path, name: str, where: str) -> tuple[pd.DataFrame, TableRecord,
             na_values=MISSING,
             dtype={k: v for k, v in text_columns.items() if k in header.columns},
         )
-    except UnicodeDecodeError as error:
-        raise StudyError([Problem(where, f"'{name}' is not UTF-8 (byte {error.start})", "save it as UTF-8")]) from None
     except (ValueError, OSError) as error:
-        raise StudyError([Problem(where, f"'{name}' cannot be read as CSV ({error})")]) from None
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise StudyError([Problem(where, f"'{name}' has rows with more fields than its header")])
+        raise StudyError([Problem(where, f"'{name}' cannot be read as CSV ({' '.join(str(error).split())})")]) from None
     if frame.empty:
         raise StudyError([Problem(where, f"'{name}' has no rows")])
-    if duplicated := [c for c in header.columns if str(c).endswith(".1") and str(c)[:-2] in header.columns]:
-        raise StudyError([Problem(where, f"'{name}' has the column '{duplicated[0][:-2]}' twice")])
-    if len(header.columns) == 1 and (found := next((c for c in ";\t|" if c in str(header.columns[0])), None)):
-        message = (
-            f"'{name}' has one column, '{str(header.columns[0])[:60]}': its values seem to be separated by {found!r}"
-        )
-        raise StudyError([Problem(where, message, "save it with commas")])
     if absent := [n for n in fields if n not in frame.columns]:
         raise StudyError(
             [Problem(where, f"'{name}' lacks the column '{absent[0]}' that its datapackage.json declares")]
@@ -229,31 +247,55 @@ def _read(root: Path, name: str, where: str) -> tuple[pd.DataFrame, TableRecord,
     return frame, record, fields
 
 
-def _package(path: Path, where: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the data package's resource for a file, and the package; empty where there is none."""
+def _package(path: Path, where: str, shown: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the data package's resource for a file, and the package, which messages call `shown`; empty where there is none."""
     package_path = path.parent / "datapackage.json"
     if not package_path.is_file():
         return {}, {}
     try:
         package = json.loads(package_path.read_text(encoding="utf-8"))
         resources = {r["path"]: r for r in package.get("resources", [])}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StudyError([Problem(where, f"{package_path} is no data package ({error})")]) from None
+    except json.JSONDecodeError as error:
+        message = f"'{shown}' is not valid JSON (line {error.lineno}, column {error.colno})"
+        raise StudyError([Problem(where, message)]) from None
+    except UnicodeDecodeError as error:
+        raise StudyError([Problem(where, f"'{shown}' is not UTF-8 (byte {error.start})", "save it as UTF-8")]) from None
+    except (ValueError, KeyError, TypeError, AttributeError):
+        message = f"'{shown}' is no data package"
+        raise StudyError(
+            [Problem(where, message, "it must hold a list of 'resources', each with its 'path'")]
+        ) from None
     return resources.get(path.name, {}), package
 
 
-def _fields(resource: dict[str, Any], package: Path, where: str) -> dict[str, dict[str, Any]]:
+def _fields(resource: dict[str, Any], package: str, where: str) -> dict[str, dict[str, Any]]:
     """Return the fields that a data package declares for one table, by name."""
     try:
         fields = {str(f["name"]): dict(f) for f in dict(resource.get("schema") or {}).get("fields") or []}
     except (TypeError, ValueError, KeyError):
-        raise StudyError([Problem(where, f"{package} declares no list of fields with names for this table")]) from None
+        raise StudyError(
+            [Problem(where, f"'{package}' declares no list of fields with names for this table")]
+        ) from None
     return fields
 
 
-def _require(column: str, frame: pd.DataFrame, where: str) -> None:
-    if column not in frame.columns:
-        raise StudyError([Problem(where, f"unknown column '{column}'", did_you_mean(column, frame.columns))])
+def _absent(columns: list[str], frame: pd.DataFrame, where: str, table: str = "") -> list[Problem]:
+    """Name the columns that a table lacks; where several tables are in play, the table too."""
+    return [
+        Problem(
+            where,
+            f"{table} has no column '{column}'" if table else f"unknown column '{column}'",
+            did_you_mean(column, frame.columns),
+        )
+        for column in columns
+        if column not in frame.columns
+    ]
+
+
+def _taken(column: str, frame: pd.DataFrame, where: str) -> list[Problem]:
+    """Refuse a new column with the name of one that is there."""
+    message = f"the column '{column}' is already in the data"
+    return [Problem(where, message, "choose another name")] if column in frame.columns else []
 
 
 def _row_ids(frame: pd.DataFrame, column: str | None) -> pd.Series:
@@ -261,7 +303,8 @@ def _row_ids(frame: pd.DataFrame, column: str | None) -> pd.Series:
 
     if column is None:
         return pd.Series([str(i) for i in range(1, len(frame) + 1)], name="row_id")
-    _require(column, frame, "data.id")
+    if problems := _absent([column], frame, "data.id"):
+        raise StudyError(problems)
     identifiers = frame[column].astype(str)
     if frame[column].isna().any():
         raise StudyError([Problem("data.id", f"the column '{column}' has missing values, so it identifies no rows")])
@@ -277,25 +320,20 @@ def _join(
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Join one table, its cardinality checked."""
     keys = [join["by"]] if isinstance(join["by"], str) else list(join["by"])
-    for key in keys:
-        _require(key, left, f"{where}.by")
-        _require(key, right, f"{where}.by")
+    problems = _absent(keys, left, f"{where}.by", "the base table")
+    problems += _absent(keys, right, f"{where}.by", f"'{join['table']}'")
     columns = join.get("columns") or [c for c in right.columns if c not in keys]
-    for column in columns:
-        _require(column, right, f"{where}.columns")
-        if column in left.columns:
-            raise StudyError(
-                [Problem(where, f"the column '{column}' is in both tables", "list the columns to take under 'columns'")]
-            )
-    for key in keys:
-        if left[key].dtype.kind != right[key].dtype.kind:
-            raise StudyError(
-                [
-                    Problem(
-                        f"{where}.by", f"'{key}' is {left[key].dtype} in one table and {right[key].dtype} in the other"
-                    )
-                ]
-            )
+    problems += _absent(columns, right, f"{where}.columns", f"'{join['table']}'")
+    problems = problems or [
+        Problem(where, f"the column '{column}' is in both tables", "list the columns to take under 'columns'")
+        for column in columns
+        if column in left.columns
+    ]
+    problems = problems or [
+        problem for key in keys for problem in _unlike(key, left, right, join["table"], f"{where}.by")
+    ]
+    if problems:
+        raise StudyError(problems)
     right = right.dropna(subset=keys)  # pandas would match missing with missing
     repeated = right.duplicated(keys)
     if repeated.any():
@@ -307,7 +345,7 @@ def _join(
     merged = left.merge(right[[*keys, *columns]], on=keys, how="left", sort=False, indicator="_matched")
     lonely = merged["_matched"] == "left_only"
     if lonely.any() and join.get("unmatched", "error") == "error":
-        found = f"{int(lonely.sum())} rows have no partner in '{join['table']}', the first with {_key(merged.loc[lonely], keys)}"
+        found = f"{_rows(int(lonely.sum()))} no partner in '{join['table']}', the first with {_key(merged.loc[lonely], keys)}"
         raise StudyError([Problem(where, found, "set unmatched: missing to keep them")])
     unused = int((~right.set_index(keys).index.isin(left.set_index(keys).index)).sum())
     summary = {
@@ -320,14 +358,33 @@ def _join(
     return merged.drop(columns="_matched"), summary
 
 
+def _unlike(key: str, left: pd.DataFrame, right: pd.DataFrame, table: str, where: str) -> list[Problem]:
+    """Refuse a key of numbers in one table and text in the other, or without any value."""
+    for frame, name in ((left, "the base table"), (right, f"'{table}'")):
+        if frame[key].isna().all():
+            return [Problem(where, f"'{key}' has no value in any row of {name}")]
+    if left[key].dtype.kind in "fiub" and right[key].dtype.kind in "fiub":
+        return []
+    if left[key].dtype.kind == right[key].dtype.kind:
+        return []
+    kinds = ["numbers" if frame[key].dtype.kind in "fiub" else "text" for frame in (left, right)]
+    message = f"'{key}' holds {kinds[0]} in the base table and {kinds[1]} in '{table}'"
+    return [Problem(where, message, "declare it as a string in the datapackage.json of both, if it is text")]
+
+
+def _rows(count: int) -> str:
+    return f"{count} row has" if count == 1 else f"{count} rows have"
+
+
 def _is_partly_missing(value: Any) -> bool:
     """Tell a condition that is missing somewhere."""
     return str(getattr(value, "dtype", "")) == "boolean"
 
 
 def _key(rows: pd.DataFrame, keys: list[str]) -> str:
-    """Return the join key of the first of some rows, as ``county = AITKIN``."""
-    return ", ".join(f"{key} = {rows[key].iloc[0]}" for key in keys)
+    """Return the join key of the first of some rows, as ``county = AITKIN`` or ``county missing``."""
+    values = {key: rows[key].iloc[0] for key in keys}
+    return ", ".join(f"{key} missing" if value != value else f"{key} = {value}" for key, value in values.items())  # noqa: PLR0124
 
 
 def _evaluate(text: str, frame: pd.DataFrame, where: str) -> Any:
