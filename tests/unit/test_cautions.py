@@ -103,8 +103,8 @@ def test_a_varying_slope_of_what_lies_far_from_zero_is_warned_of(text: str, x: n
         mean = "1994" if x[0] > 0 else "-1994"
         assert found == [
             (
-                f"the slope of 'x' varies by 'g', but its values lie far from 0 (mean {mean}, sd 2.92): intercepts at 0 lie outside "
-                "the data and follow from the slopes; centre it (data.centre)."
+                f"the slope of 'x' varies by 'g', but its values lie far from 0 (mean {mean}, sd 2.92): intercepts at 0 lie "
+                "outside the data and follow from the slopes; centre it (data.centre)."
             )
         ]
 

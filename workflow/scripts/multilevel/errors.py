@@ -59,6 +59,10 @@ class FormulaError(ValueError):
     """A formula or expression that is refused; the message says why."""
 
 
+class FitError(RuntimeError):
+    """A fit that cannot be made; the message is the sentence that its log ends with."""
+
+
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return ``did you mean 'x'?`` for the nearest choice, or the list of choices, or nothing.
 
