@@ -28,7 +28,11 @@ class Problem:
     def __str__(self) -> str:
         """Return the problem as one line."""
         tail = f"; {self.hint}" if self.hint else ""
-        return f"{self.where}: {self.message}{tail}" if self.where else f"{self.message}{tail}"
+        line = f"{self.where}: {self.message}{tail}" if self.where else f"{self.message}{tail}"
+        # What users wrote may hold characters that move the cursor or that no terminal takes.
+        return "".join(
+            char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in line
+        )
 
 
 class StudyError(Exception):

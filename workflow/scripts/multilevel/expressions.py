@@ -65,13 +65,14 @@ def parse(text: str) -> ast.expr:
     """
     if len(text) > MAX_LENGTH:
         raise FormulaError(f"is longer than {MAX_LENGTH} characters")
+    shown = "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         hint = "; write == to compare" if re.search(r"(?<![=<>!])=(?!=)", text) else ""
-        raise FormulaError(f"'{text}' is no expression ({reason}){hint}") from None
-    _check(tree, text, 0)
+        raise FormulaError(f"'{shown}' is no expression ({reason}){hint}") from None
+    _check(tree, shown, 0)
     return tree
 
 
@@ -119,7 +120,16 @@ def _refuse(node: ast.AST, text: str) -> FormulaError:
         "ListComp": "a comprehension",
         "JoinedStr": "an f-string",
         "NamedExpr": "an assignment",
-    }.get(type(node).__name__, f"'{type(node).__name__}'")
+        "IfExp": "'if' and 'else'",
+        "Tuple": "a comma",
+        "List": "square brackets",
+        "Dict": "braces",
+        "Set": "braces",
+        "Constant": "a value that is no number or text",
+        "Is": "'is'",
+        "IsNot": "'is not'",
+        "Call": "a call of what is no function",
+    }.get(type(node).__name__, "an operator or a form of Python")
     return FormulaError(f"'{text}' holds {what}, which is not allowed: only columns, numbers and listed functions are")
 
 

@@ -254,17 +254,22 @@ def _package(path: Path, where: str, shown: str) -> tuple[dict[str, Any], dict[s
         return {}, {}
     try:
         package = json.loads(package_path.read_text(encoding="utf-8"))
-        resources = {r["path"]: r for r in package.get("resources", [])}
+        resources = {str(r["path"]): dict(r) for r in package.get("resources") or []}
     except json.JSONDecodeError as error:
         message = f"'{shown}' is not valid JSON (line {error.lineno}, column {error.colno})"
         raise StudyError([Problem(where, message)]) from None
     except UnicodeDecodeError as error:
         raise StudyError([Problem(where, f"'{shown}' is not UTF-8 (byte {error.start})", "save it as UTF-8")]) from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         message = f"'{shown}' is no data package"
         raise StudyError(
             [Problem(where, message, "it must hold a list of 'resources', each with its 'path'")]
         ) from None
+    for key in ("sources", "licenses"):
+        entries = package.get(key) or []
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            message, hint = f"'{key}' of '{shown}' is no list of mappings", 'such as [{"title": "..."}]'
+            raise StudyError([Problem(where, message, hint)])
     return resources.get(path.name, {}), package
 
 
