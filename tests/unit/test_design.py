@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -249,6 +252,33 @@ def test_what_no_fit_could_mend_is_refused(text: str, problem: str) -> None:
     assert len(problems) == 1
     assert str(problems[0]).startswith("models.m.formula: ")
     assert problem in str(problems[0])
+
+
+@pytest.mark.parametrize(
+    ("levels", "text", "fields", "refused"),
+    [
+        ("0 1 2 3 4 5 x", "y ~ v", {}, True),
+        ("0 1 2 3 4 5 x", "y ~ (1 + v | g)", {}, True),
+        ("0,5 1,5 2,5 3,5", "y ~ v", {}, True),
+        # meant to be a factor
+        ("0 1 2 3 4 5 x", "y ~ C(v)", {}, False),
+        ("0 1 2 3 4 5 x", "y ~ v", {"v": {"type": "string"}}, False),
+        ("0 1 2 3+", "y ~ v", {}, False),
+        ("0 1 2 3 4 5", "y ~ v", {}, False),
+        ("0 1 2 3 4 5 a b c d e f g", "y ~ v", {}, False),
+        # a grouping may have any names
+        ("0 1 2 3 4 5 x", "y ~ (1 | v)", {}, False),
+    ],
+)
+def test_numbers_that_are_text_because_of_a_few_values_are_no_factor(
+    levels: str, text: str, fields: dict[str, Any], refused: bool
+) -> None:
+    values = levels.split() * 4
+    data = dataset_of(y=np.sin(np.arange(len(values))), v=values, g=["p", "q", "r", "s"] * len(levels.split()))
+    data = dataclasses.replace(data, summary={"fields": fields})
+    _, problems, _ = preflight.check("m", {"formula": text, "family": "gaussian"}, data)
+    told = [str(problem) for problem in problems if "the predictor 'v' is text" in str(problem)]
+    assert len(told) == refused
 
 
 def test_few_levels_and_scales_far_apart_are_warned_of() -> None:

@@ -7,6 +7,7 @@ one with a name. Here every line must have as many fields as the header.
 from __future__ import annotations
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Iterator
 
@@ -69,7 +70,7 @@ def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
             if row:
                 yield line, row.split(separator)
         return
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=separator, strict=True)
+    reader = csv.reader(io.StringIO(text), delimiter=separator, strict=True)
     begun = 1
     while True:
         try:

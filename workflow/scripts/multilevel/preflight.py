@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ from multilevel.design import INTERCEPT, Design, Term, build
 from multilevel.errors import Problem, StudyError
 
 FEWEST_ROWS = 3
+
+FEW_NUMBERS = 5
+"""With fewer different numbers among them, the levels of a text column are taken for those of a factor."""
 
 LARGEST = 1e100
 """Largest value of a response or predictor: squares and their sums must stay finite."""
@@ -76,29 +80,33 @@ def _response(design: Design, model: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _numbers_as_text(model: dict[str, Any], dataset: Dataset) -> list[tuple[str, str]]:
-    """Refuse predictors that are text because a few of their values are no numbers, which would make factors of them."""
+    """Refuse predictors that are text because a few of their values are no numbers, which would make factors of them.
+
+    A column that is written as a factor, ``C(x)``, or declared as text is meant to be one, and so is one of few numbers, such
+    as 0, 1, 2 and 3+.
+    """
     parsed = formula.parse(model["formula"])
-    names = set().union(
-        *(formula.column_names(text) for text in (parsed.fixed, *(t.effects for t in parsed.group_terms)))
-    )
+    sides = (parsed.fixed, *(term.effects for term in parsed.group_terms))
+    factors = {ast.unparse(call.args[0]) for side in sides for call in formula.calls(side) if call.args}
     declared = {name for name, entry in dataset.summary.get("fields", {}).items() if entry.get("type") == "string"}
     found = []
-    for name in sorted(names - declared):
+    for name in sorted(set().union(*map(formula.column_names, sides)) - declared - factors):
         column = dataset.frame[name]
         if not isinstance(column.dtype, pd.CategoricalDtype):
             continue
-        text = column.astype(str)
-        if text.str.fullmatch(r"-?\d+,\d+").mean() > 0.5:
+        text, levels = column.astype(str), pd.Series(list(column.cat.categories), dtype=str)
+        if levels.str.fullmatch(r"-?\d+,\d+").mean() > 0.5:
             message = f"the predictor '{name}' is text: its numbers, such as '{text.iloc[0]}', have decimal commas"
             found.append((message, "save it with decimal points"))
             continue
-        other = pd.to_numeric(text, errors="coerce").isna()
-        if 0 < other.mean() < 0.5:
+        numbers = int(pd.to_numeric(levels, errors="coerce").notna().sum())
+        if numbers < len(levels) and numbers >= max(FEW_NUMBERS, len(levels) / 2):
+            other = pd.to_numeric(text, errors="coerce").isna()
             message = (
                 f"the predictor '{name}' is text because {int(other.sum())} of its {len(text)} values "
                 f"{'is no number' if other.sum() == 1 else 'are no numbers'} ('{text[other].iloc[0]}')"
             )
-            found.append((message, "leave such cells empty, or declare a string in datapackage.json"))
+            found.append((message, f"leave such cells empty, or write C({name}) if it is a factor"))
     return found
 
 
