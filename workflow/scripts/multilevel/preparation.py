@@ -59,7 +59,9 @@ def prepare(data: dict[str, Any], used: Iterable[str], root: Path) -> Dataset:
     if "row_id" in available:
         problems.append(
             Problem(
-                "data", "the column 'row_id' has the name that row identifiers have", "give it another one (rename)"
+                "data",
+                "no column can be called 'row_id', the name of row identifiers",
+                "give it another name under data.rename",
             )
         )
     for name in data.get("centre", {}):
@@ -238,7 +240,7 @@ def _centre(frame: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
             raise StudyError([Problem(where, message, "derive a number from it" if kind_of(values) == "date" else "")])
         if entry.get("within") and entry.get("between"):
             raise StudyError(
-                [Problem(where, "'within' and 'between' are two different columns", "make one centred column of each")]
+                [Problem(where, "it has both 'within' and 'between'", "they are two columns: name one for each")]
             )
         values = values.astype(float)
         if group := entry.get("within"):
