@@ -89,6 +89,8 @@ def _validate(options: argparse.Namespace, _further: list[str]) -> int:
         print(f"{path}: valid; {len(plan['models'])} models on {plan['rows']} rows")
         for name, model in plan["models"].items():
             print(f"  {name}: {model['formula']} ({model['family']})")
+        if plan["published"]:
+            print(f"  {len(plan['published'])} published numbers to compare with")
         for warning in plan["warnings"]:
             print(f"  warning: {warning}")
     return status

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from multilevel import expressions, families, formula, priors, schema, storage, structures
+from multilevel import estimands, expressions, families, formula, priors, schema, storage, structures
 
 FILES: dict[str, type[schema.Closed]] = {"study.schema.json": schema.Study, "config.schema.json": schema.Config}
 """JSON Schemas by file name in config/."""
@@ -78,6 +78,13 @@ def page() -> str:
         + ", ".join(f"`{f}`" for f in expressions.FUNCTIONS)
         + ". `where(condition, a, b)` chooses by row; `mean`, `sd` and the like are over all rows; "
         "`group_mean(x, g)` is the mean of `x` in each row's own group.",
+        "## Quantities of published numbers",
+        (
+            "Names as parameters are written; blanks do not matter. `x` and `z` are effects such as `Intercept` or `floor`, "
+            "`g` is a group, `A` one of its levels."
+        ),
+        "| quantity | what it is |\n|---|---|\n"
+        + "\n".join(f"| {', '.join(f'`{n}`' for n in names)} | {text} |" for names, text in estimands.LISTED),
         "## Families",
         _listing(families.names(), families.get),
         "## Structures over the levels of a group",
