@@ -103,3 +103,12 @@ def test_naming_the_study_on_the_command_line_as_it_says():
         [sys.executable, "-m", "snakemake", *words], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_model_with_a_predicted_sigma_is_valid(tmp_path):
+    (shown,) = [block for block in blocks("yaml") if block.startswith("models:")]
+    study = (ROOT / "config" / "studies" / "radon.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "shown.yaml"
+    path.write_text(study.replace("models:\n", shown, 1), encoding="utf-8")
+    model = plan.make(path, plan.read_config(ROOT / "config" / "config.yaml"), ROOT)["models"]["unsteady"]
+    assert model["parameters"] == {"sigma": "1 + floor + (1 | id | county)"}
