@@ -128,7 +128,8 @@ PIECES = [
     "offset(log(z))", "(1 | g)", "(1 + x | g)", "(0 + x || g)", "(1 | g) + (0 + x | g)", "C(k)", "C(k, contr.sum)",
     "C(k, contr.treatment('v'))", "poly(x, 2)", "bs(x, df=4)", "cr(z, df=4)", "scale(x)", "center(z)", "log(z)", "I(x ** 2)",
     "exp(x)", "(x + z)", "(x + z + k)^2", "sqrt(z)", "within(x, g)", "between(z, g)", "group_mean(x, k)", "(1 | g/k)",
-    "(x | g:k)", "(1 | p | g)", "(0 + z | p | g)", "| weights(z)", "| se(z, sigma=true)", "| cens(k)", "| trials(z) + weights(2 * z)",
+    "(x | g:k)", "(1 | p | g)", "(0 + z | p | g)", "| weights(z)", "| se(z, sigma=true)", "| cens(k)",
+    "| trials(z) + weights(2 * z)",
     "cbind(x, z)",
 ]  # fmt: skip
 SOUND = [
