@@ -42,7 +42,10 @@ def find(design: Design, model: dict[str, Any]) -> list[str]:
     """
     found: list[str] = []
     for term in design.group_terms:
-        found += [*_few(term), *_thin(term), *_lopsided(term), *_far(term)]
+        found += [*_few(term), *_lopsided(term), *_far(term)]
+        found += (
+            _thin(term) if "se" not in design.terms or "sigma" in design.parameters else []
+        )  # known errors tell them
     found += _scales(design)
     if model["family"] in BINARY and np.isin(design.y, (0.0, 1.0)).all():
         found += separated(design.y, design.x, design.coefficients)
