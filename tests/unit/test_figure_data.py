@@ -379,6 +379,14 @@ def test_panels_of_groups_say_which_grouping_where_there_are_several() -> None:
     assert figure_data.by_group(checks.densities(y, np.stack([y, y]), {}))[1]["note"] == ""
 
 
+def test_a_failed_fit_is_marked_in_its_label(tmp_path: Path) -> None:
+    for name, passed in (("a", True), ("b", False)):
+        storage.write_json(tmp_path / name / "diagnostics.json", {"passed": passed})
+    status = figure_data.statuses({name: tmp_path / name for name in "ab"})
+    assert status == {"a": "ok", "b": "failed checks"}
+    assert figure_data.marked({"a": "A", "b": "B"}, status) == {"a": "A", "b": "B (failed checks)"}
+
+
 def test_labels_say_the_response_where_there_are_several() -> None:
     labels = {"a": "A", "b": "B"}
     assert figure_data.with_responses(labels, {"a": "y (cm)", "b": "y (cm)"}) == (

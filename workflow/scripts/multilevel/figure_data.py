@@ -473,6 +473,17 @@ def by_group(densities: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
     return table.assign(level=named), {"y": SCALES[scale], "note": note}
 
 
+def marked(labels: Mapping[str, str], status: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels of models, with a word where a fit failed its checks: a figure is also looked at on its own."""
+    return {name: label if status[name] == "ok" else f"{label} ({status[name]})" for name, label in labels.items()}
+
+
+def statuses(folders: Mapping[str, Path]) -> dict[str, str]:
+    """Return ``ok`` or ``failed checks`` of every fit."""
+    passed = {name: storage.read_json(path / "diagnostics.json")["passed"] for name, path in folders.items()}
+    return {name: "ok" if ok else "failed checks" for name, ok in passed.items()}
+
+
 def with_responses(labels: Mapping[str, str], quantities: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Any]]:
     """Return the labels of models and the words of a figure that shows what they predict.
 
