@@ -22,7 +22,7 @@ def draw_models(models: dict[str, str], quantities: dict[str, str], folder: str,
     here = {name: Path(folder) / name for name in models}
     status = figure_data.statuses(here)
     summaries = {name: storage.read_csv(path / "summary.csv", convergence.TEXT) for name, path in here.items()}
-    drawn, note = figure_data.forest(summaries, models, status)
+    drawn, note = figure_data.forest(summaries, models, status, quantities)
     save(draw_forest(drawn, note=note), paths_out["forest"], drawn)
     labels, words = figure_data.with_responses(figure_data.marked(models, status), quantities)
     drawn, scale = figure_data.of_all_rows(here, labels)

@@ -371,13 +371,18 @@ def shrinkage_plane(design: Design, summary: pd.DataFrame, group: str) -> pd.Dat
 
 
 def forest(
-    summaries: Mapping[str, pd.DataFrame], labels: Mapping[str, str], status: Mapping[str, str]
+    summaries: Mapping[str, pd.DataFrame],
+    labels: Mapping[str, str],
+    status: Mapping[str, str],
+    quantities: Mapping[str, str],
 ) -> tuple[pd.DataFrame, str]:
     """Return parameter, model, mean, lower, upper, inner_lower, inner_upper, status of every hyperparameter, and a note.
 
     Parameters stand by kind: population, standard deviations, correlations, residual. Contrasts of a factor with many
-    levels, and what a figure has no room for, are left out and counted in the note.
+    levels, and what a figure has no room for, are left out and counted in the note. `quantities` names each model's
+    response: parameters of models of different responses are different parameters, though they have one name.
     """
+    several = len(set(quantities.values())) > 1
     columns = ["parameter", "kind", "mean", "lower", "upper", "inner_lower", "inner_upper"]
     parts = []
     crowded: dict[str, int] = {}
@@ -387,6 +392,8 @@ def forest(
         many = {str(f): int(n) for f, n in factor.value_counts().items() if n > MOST_CONTRASTS}
         crowded |= {f: max(n, crowded.get(f, 0)) for f, n in many.items()}
         kept = top[~factor.isin(set(many))].copy()
+        if several:
+            kept["parameter"] += f", {quantities[name]}"
         kept.insert(1, "model", labels[name])
         kept["status"] = status[name]
         parts.append(kept)
