@@ -188,6 +188,8 @@ def small_files_of(wildcards):
         model=plan["models"],
         name=["priors.json", "equations.json"],
     )
+    if plan["published"]:
+        found.append(f"{here}/replication.csv")
     return found + expand(
         f"{here}/comparisons/{{c}}.observation.csv", c=plan["comparisons"]
     )

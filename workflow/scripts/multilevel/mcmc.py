@@ -43,6 +43,11 @@ def mcse_mean(values: Array) -> float:
     return float(_stats().mcse(values, method="mean", **_AXES))
 
 
+def mcse_sd(values: Array) -> float:
+    """Return the Monte Carlo standard error of the standard deviation."""
+    return float(_stats().mcse(values, method="sd", **_AXES))
+
+
 def mcse_quantile(values: Array, probability: float) -> float:
     """Return the Monte Carlo standard error of a quantile."""
     return float(_stats().mcse(values, method="quantile", prob=probability, **_AXES))

@@ -21,6 +21,10 @@ SPEC = ("formula", "family", "link", "parameters", "priors", "centred")
 """Keys of a model that decide its posterior, given the data."""
 
 
+SCORE_FILES = ("loo.observation.json", "loo.observation.parquet", "dic.conditional.json")
+"""Scores that a published number may be compared with."""
+
+
 def as_json(value: Any) -> str:
     """Return plain values as JSON text that is the same for equal values."""
     return json.dumps(value, sort_keys=True)
@@ -100,6 +104,32 @@ def named_responses(plan: dict[str, Any]) -> str:
 def _named(plan: dict[str, Any], response: str) -> str:
     label, unit = plan["labels"].get(response, response), plan["units"].get(response, "")
     return f"{label} ({unit})" if unit and unit not in label else label
+
+
+def published_of(plan: dict[str, Any], model: str) -> list[dict[str, Any]]:
+    """Return the parameters of a model that have published numbers, in the order of the study."""
+    rows = [row for row in plan["published"] if row["model"] == model and row["recipe"] != "criterion"]
+    return list({row["quantity"]: {key: row[key] for key in ("quantity", "recipe", "parts")} for row in rows}.values())
+
+
+def estimators_of(plan: dict[str, Any], model: str) -> list[str]:
+    """Return the estimators, ML and REML, that a model is fitted by to be compared with published numbers."""
+    rows = [row for row in plan["published"] if row["model"] == model and not row["reason"]]
+    return [e for e in ("ml", "reml") if any(row["estimator"] == e for row in rows)]
+
+
+def replicated_files(plan: dict[str, Any], fitted: list[str]) -> list[str]:
+    """Return what the published numbers are compared with, as paths below the study's folder."""
+    found: list[str] = []
+    for model in plan["models"]:
+        rows = [row for row in plan["published"] if row["model"] == model]
+        names = [f"maximum.{e}.json" for e in estimators_of(plan, model)]
+        if rows and model in fitted:
+            names += ["diagnostics.json", *(["published.csv"] if published_of(plan, model) else [])]
+            if any(row["recipe"] == "criterion" and row["estimator"] == "posterior" for row in rows):
+                names += [f"scores/{name}" for name in SCORE_FILES]
+        found += [f"models/{model}/{name}" for name in names]
+    return found
 
 
 def labels(plan: dict[str, Any], models: list[str]) -> str:
@@ -202,8 +232,9 @@ def report_plan(plan: dict[str, Any]) -> str:
         name: {key: model[key] for key in ("formula", "family", "link", "parameters", "priors", "label", "description")}
         for name, model in plan["models"].items()
     }
-    aliases = {"aliases": plan["aliases"]} if plan.get("aliases") else {}
-    return json.dumps({**{key: plan[key] for key in kept}, **aliases, "models": models})
+    further = {"aliases": plan["aliases"]} if plan.get("aliases") else {}
+    further |= {"published": len(plan["published"])} if plan["published"] else {}
+    return json.dumps({**{key: plan[key] for key in kept}, **further, "models": models})
 
 
 def without_fit(plans: dict[str, dict[str, Any]], versions: dict[str, str], results: Path) -> list[str]:

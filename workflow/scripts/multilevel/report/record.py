@@ -55,7 +55,7 @@ _CHECK_WORDS = {
 }
 _TEXT_COLUMNS = frozenset({
     "parameter", "kind", "group", "level", "effect", "model", "status", "note", "statistic", "diag_diff", "diag_elpd",
-    "column",
+    "column", "quantity", "estimator", "published", "verdict", "reason", "source",
 })  # fmt: skip
 
 
@@ -108,6 +108,8 @@ def build_record(
             for unit in (comparison or {}).get("leave_out") or ["observation"]
         ],
         "aliases": {str(name): str(kept) for name, kept in (plan.get("aliases") or {}).items()},
+        "published": int(plan.get("published") or 0),
+        "replication": _read_csv(study_dir / "replication.csv"),
         "figures": _find_figures(study_dir, "figures", STUDY_FIGURES, known),
         "provenance": _read_json(study_dir / "provenance.json"),
     }
