@@ -24,10 +24,17 @@ Array = NDArray[np.float64]
 INTERVAL = (0.025, 0.975)
 """Probabilities of the ends of the intervals printed."""
 
+INNER = (0.25, 0.75)
+"""Probabilities of the ends of the intervals that figures draw inside those."""
+
 COLUMNS = (
-    "parameter", "kind", "group", "level", "effect", "mean", "sd", "median", "lower", "upper",
+    "parameter", "kind", "group", "level", "effect", "mean", "sd", "median", "lower", "upper", "inner_lower", "inner_upper",
     "mcse_mean", "mcse_lower", "mcse_upper", "ess_bulk", "ess_tail", "r_hat",
 )  # fmt: skip
+
+
+TEXT = ("parameter", "kind", "group", "level", "effect")
+"""Columns of a summary that hold names: `storage.read_csv` is to leave them as they are."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +49,8 @@ class Quantity:
     values: Array
 
 
-def quantities(posterior: xr.Dataset, design: Design) -> list[Quantity]:
-    """Return every scalar of a posterior under the name people write: population, sd, cor, residual, then group effects."""
+def quantities(posterior: xr.Dataset, design: Design, *, effects: bool = True) -> list[Quantity]:
+    """Return every scalar of a posterior under the name people write: population, sd, cor, residual, then group `effects`."""
     out: list[Quantity] = []
 
     def add(parameter: str, kind: str, values: Any, group: str = "", level: str = "", effect: str = "") -> None:
@@ -59,11 +66,11 @@ def quantities(posterior: xr.Dataset, design: Design) -> list[Quantity]:
                 add(name, "cor", posterior[f"cor_{term.key}"][..., position], term.label)
     for name in design.scalars:
         add(name, "residual", posterior[name])
-    for term in design.group_terms:
-        effects = posterior[f"r_{term.key}"].to_numpy().astype(np.float64)
+    for term in design.group_terms if effects else ():
+        values = posterior[f"r_{term.key}"].to_numpy().astype(np.float64)
         for i, level in enumerate(term.levels):
             for j, effect in enumerate(term.effects):
-                add(f"{term.label}[{level}: {effect}]", "group", effects[:, :, i, j], term.label, level, effect)
+                add(f"{term.label}[{level}: {effect}]", "group", values[:, :, i, j], term.label, level, effect)
     return out
 
 
@@ -81,6 +88,8 @@ def summarise(found: list[Quantity]) -> pd.DataFrame:
             "median": np.median(q.values),
             "lower": np.quantile(q.values, INTERVAL[0]),
             "upper": np.quantile(q.values, INTERVAL[1]),
+            "inner_lower": np.quantile(q.values, INNER[0]),
+            "inner_upper": np.quantile(q.values, INNER[1]),
             "mcse_mean": mcmc.mcse_mean(q.values),
             "mcse_lower": mcmc.mcse_quantile(q.values, INTERVAL[0]),
             "mcse_upper": mcmc.mcse_quantile(q.values, INTERVAL[1]),

@@ -184,6 +184,7 @@ def _first_line(error: BaseException) -> str:
 def _parquet(content: bytes, name: str, where: str) -> tuple[list[str], list[pa.ChunkedArray]]:
     try:
         table = pyarrow.parquet.read_table(pa.BufferReader(content))
+        table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _refused(where, f"'{name}' cannot be read as Parquet ({_first_line(error)})") from None
     if not table.num_columns:
@@ -284,7 +285,9 @@ def _fields(text: str, failure: str, name: str, separator: str, place: str) -> t
 def _width(text: str, separator: str) -> int:
     """Return at least the number of fields of the header, which may hold separators and line breaks in quotation marks."""
     try:
-        return 2 * len(next((row for row in csv.reader(io.StringIO(text), delimiter=separator) if row), [])) + 8
+        return (
+            2 * len(next((row for row in csv.reader(io.StringIO(text[: 2**20]), delimiter=separator) if row), [])) + 8
+        )
     except csv.Error:
         return 1000
 
@@ -323,7 +326,7 @@ def _headers(found: list[str], name: str, where: str) -> list[str]:
         raise _refused(
             where, f"'{name}' has numbers where the names of its columns should be ({shown})", "give it a header"
         )
-    names = [column or f"Unnamed: {position}" for position, column in enumerate(names)]
+    names = [column or f"column_{position}" for position, column in enumerate(names, start=1)]
     if twice := next((column for column in names if names.count(column) > 1), None):
         raise _refused(where, f"'{name}' has the column '{twice}' twice", "give each column a name of its own")
     return names
