@@ -127,7 +127,28 @@ def _normal(given: Mapping[str, str]) -> dict[str, str]:
     return {priors.normalise(name): text.strip() for name, text in given.items()}
 
 
-OTHER_NAMES = {"normal": "gaussian", "linear": "gaussian", "logistic": "binomial", "logit": "binomial"}
+OTHER_NAMES = {
+    "normal": "gaussian",
+    "linear": "gaussian",
+    "logistic": "bernoulli",
+    "logit": "bernoulli",
+    "probit": "bernoulli",
+    "binary": "bernoulli",
+    "student": "student_t",
+    "t": "student_t",
+    "negbinomial": "negative_binomial",
+    "neg_binomial": "negative_binomial",
+    "nbinom": "negative_binomial",
+    "negbin": "negative_binomial",
+    "zip": "zero_inflated_poisson",
+    "zinb": "zero_inflated_negative_binomial",
+    "zero_inflated_negbinomial": "zero_inflated_negative_binomial",
+    "hurdle_negbinomial": "hurdle_negative_binomial",
+    "zoib": "zero_one_inflated_beta",
+    "inverse.gaussian": "inverse_gaussian",
+    "wald": "inverse_gaussian",
+    "log_normal": "lognormal",
+}
 """What families are called elsewhere."""
 
 

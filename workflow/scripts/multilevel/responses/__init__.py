@@ -27,8 +27,8 @@ pt: Any = pt_untyped  # PyTensor ships incomplete types
 ROOT_HALF = np.asarray(np.sqrt(0.5))
 """Not a Python float: PyTensor would take it in single precision, as PyMC's own normal log cdf does its sqrt(2)."""
 
-FUNCTION_TERMS = ("trials", "se")
-"""Response terms that a family's functions take."""
+FUNCTION_TERMS = ("trials", "se", "arrangements")
+"""Response terms that a family's functions take; the last one where `aggregate` has added rows up."""
 
 
 def _inverse_of_inverse(eta: Any) -> Any:

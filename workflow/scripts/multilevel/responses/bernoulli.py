@@ -10,7 +10,7 @@ from multilevel.responses import observe
 from multilevel.responses._special import number
 from multilevel.responses.binomial import log_kernel
 
-ONE = number(1.0)
+ONE, ZERO = number(1.0), number(0.0)
 
 
 def add(design: Design, eta: Any, others: Mapping[str, Any]) -> None:
@@ -18,6 +18,6 @@ def add(design: Design, eta: Any, others: Mapping[str, Any]) -> None:
     observe(design, eta, others, log_density)
 
 
-def log_density(y: Any, eta: Any, link: str, trials: Any = ONE) -> Any:
-    """Return the log probability of y ones among `trials` rows, in the order in which they came."""
-    return log_kernel(y, eta, link, trials)
+def log_density(y: Any, eta: Any, link: str, trials: Any = ONE, arrangements: Any = ZERO) -> Any:
+    """Return the log probability of y ones among `trials` rows in the order in which they came, of which there is one."""
+    return arrangements + log_kernel(y, eta, link, trials)

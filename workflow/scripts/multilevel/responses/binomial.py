@@ -22,9 +22,10 @@ def add(design: Design, eta: Any, others: Mapping[str, Any]) -> None:
     observe(design, eta, others, log_density, log_cdf, log_survival)
 
 
-def log_density(y: Any, eta: Any, link: str, trials: Any = ONE) -> Any:
-    """Return log P(Y = y), the number of arrangements included."""
-    return log_choose(trials - y + 1, y) + log_kernel(y, eta, link, trials)
+def log_density(y: Any, eta: Any, link: str, trials: Any = ONE, arrangements: Any = None) -> Any:
+    """Return log P(Y = y), the number of arrangements included; that of several rows is given as its log."""
+    ways = log_choose(trials - y + 1, y) if arrangements is None else arrangements
+    return ways + log_kernel(y, eta, link, trials)
 
 
 def log_kernel(y: Any, eta: Any, link: str, trials: Any) -> Any:
