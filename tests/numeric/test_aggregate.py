@@ -106,7 +106,7 @@ def test_rows_that_differ_and_continuous_responses_stay_as_they_are(text: str, f
 def test_whatever_a_design_has_for_each_row_is_known() -> None:
     """A new field must be cut or compared as well; add it to `aggregate` and then here."""
     assert {f.name for f in fields(Design)} == {
-        "response", "y", "family", "link", "parameters", "predictors", "group_terms", "terms",
+        "response", "y", "family", "link", "parameters", "predictors", "group_terms", "terms", "log_jacobian",
     }  # fmt: skip
     assert {f.name for f in fields(Predictor)} == {
         "parameter", "prefix", "x", "coefficients", "terms_of", "scales", "offset", "centre",

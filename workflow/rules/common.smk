@@ -72,6 +72,13 @@ def data_of(wildcards):
     return f"results/{wildcards.study}/data/{model_of(wildcards)['fingerprint']}.nc"
 
 
+def scored_data_of(wildcards):
+    """Return the file that a model is scored on: its own, or all columns where scores are not of its response."""
+    if "scored_as" in model_of(wildcards):
+        return f"results/{wildcards.study}/data.nc"
+    return data_of(wildcards)
+
+
 def model_params(wildcards):
     """Return what decides a model's design and likelihood, as JSON."""
     return rules.as_json(rules.model_spec(model_of(wildcards)))

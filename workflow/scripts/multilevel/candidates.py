@@ -51,6 +51,7 @@ def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, d
             "label": cell.label(model.label or cell.model),
             "description": model.description or "",
             "written": model.formula,
+            **({"scored_as": {"column": model.scored_as}} if model.scored_as else {}),
         }
     return resolved, problems
 

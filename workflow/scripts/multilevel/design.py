@@ -158,6 +158,8 @@ class Design:
         What stands beside the response, shape (rows,) each: ``trials``, ``weights``, ``se``, ``cens`` (-1 left, 0 not,
         1 right, 2 interval) and ``cens_upper`` (the upper end of an interval), ``lb`` and ``ub`` (the bounds of a
         truncated response).
+    log_jacobian
+        What log densities are raised by, shape (rows,), where scores are of the column that the response was derived from.
     """
 
     response: str
@@ -168,6 +170,7 @@ class Design:
     predictors: tuple[Predictor, ...]
     group_terms: tuple[Term, ...] = ()
     terms: dict[str, Array] = field(default_factory=dict)
+    log_jacobian: Array | None = None
 
     @property
     def x(self) -> Array:

@@ -51,6 +51,8 @@ def of_rows(design: Design, rows: slice, arguments: Mapping[str, Any]) -> Array:
     """
     module, y = families.get(design.family), design.y[rows]
     value = np.asarray(module.log_density(y, **arguments))
+    if design.log_jacobian is not None:  # densities; the probability of an interval is the same on either scale
+        value = value + design.log_jacobian[rows]
     if found := intervals.censoring(design):
         censored, lower, upper = found[0][rows], found[1][rows], found[2][rows]
         if censored.any():

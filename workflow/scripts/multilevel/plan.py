@@ -11,9 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multilevel import candidates, formula, grid, preflight, preparation, priors, published, rules, schema, strict_yaml
+from multilevel import (
+    candidates,
+    formula,
+    grid,
+    jacobian,
+    preflight,
+    preparation,
+    priors,
+    published,
+    rules,
+    schema,
+    strict_yaml,
+)
 from multilevel.dataset import Dataset
-from multilevel.default_priors import resolve, targets
+from multilevel.default_priors import Resolved, resolve, targets
 from multilevel.design import planes
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
 from multilevel.expressions import parse as parse_expression
@@ -86,7 +98,10 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         raise StudyError(_shared(error.problems), source) from None
     warnings = list(dataset.summary["warnings"])
     designs: dict[str, Any] = {}
-    checked = {name: _against_data(cells[name], model, used[name], dataset, designs) for name, model in models.items()}
+    derived = data.get("derive", {})
+    checked = {
+        name: _against_data(cells[name], model, used[name], dataset, designs, derived) for name, model in models.items()
+    }
     problems, notes = _of_cells(cells, checked)
     problems = problems or _unused_priors(study, cells, models, checked)
     aliases = {} if problems else grid.aliases(cells, {name: c.identity for name, c in checked.items()})
@@ -212,8 +227,9 @@ def _unequal_responses(comparisons: dict[str, dict[str, Any]], models: dict[str,
     for name, comparison in comparisons.items():
         parsed = {m: formula.parse(models[m]["formula"]) for m in comparison["models"] if m in models}
         first = next(iter(parsed), "")
+        scored = {m: models[m].get("scored_as", {}).get("column", found.response) for m, found in parsed.items()}
         for model, found in parsed.items():
-            if found.response != parsed[first].response:
+            if scored[model] != scored[first]:
                 message = (
                     f"'{model}' models '{found.response}' and '{first}' models '{parsed[first].response}': "
                     "scores of different responses cannot be compared"
@@ -272,7 +288,12 @@ class _Checked:
 
 
 def _against_data(
-    cell: grid.Cell, model: dict[str, Any], used: set[str], dataset: Dataset, designs: dict[str, Any]
+    cell: grid.Cell,
+    model: dict[str, Any],
+    used: set[str],
+    dataset: Dataset,
+    designs: dict[str, Any],
+    derived: dict[str, str],
 ) -> _Checked:
     """Check one model against the data: columns, design, the targets of its priors.
 
@@ -312,6 +333,8 @@ def _against_data(
     design, problems, notes = designs[key]
     if design is None or problems:
         return _Checked(problems, notes)
+    if problems := _scored_as(f"{where}.scored_as", model, design.response, dataset, derived):
+        return _Checked(problems, notes)
     addressable = tuple(targets(design))
     known = {priors.normalise(t) for t in addressable}
     place, own = cell.priors[0]
@@ -331,7 +354,35 @@ def _against_data(
         "effects": int(sum(len(t.levels) * len(t.effects) for t in design.group_terms)),
     }
     model["planes"] = planes(design)
-    return _Checked(problems, notes, addressable, repr((spec, [(r.parameter, r.prior) for r in resolved])))
+    return _Checked(problems, notes, addressable, _identity(model, spec, resolved))
+
+
+def _identity(model: dict[str, Any], spec: dict[str, Any], resolved: list[Resolved]) -> str:
+    """Return what decides a model's posterior and the scale of its scores."""
+    own = [spec, [(r.parameter, r.prior) for r in resolved]]
+    return repr((*own, *([model["scored_as"]] if "scored_as" in model else [])))
+
+
+def _scored_as(
+    where: str, model: dict[str, Any], response: str, dataset: Dataset, derived: dict[str, str]
+) -> list[Problem]:
+    """Check that the response tells the value of the column that its scores are to be of, and add its expression."""
+    if "scored_as" not in model:
+        return []
+    column = model["scored_as"]["column"]
+    available = [str(c) for c in dataset.frame.columns]
+    if column not in available:
+        return [Problem(where, f"unknown column '{column}'", did_you_mean(column, available))]
+    if response not in derived:
+        message = f"the response '{response}' is not derived from '{column}'"
+        return [Problem(where, message, f"leave it out, or derive '{response}' under data.derive")]
+    try:
+        jacobian.log_derivative(derived[response], column, dataset.frame)
+    except FormulaError as error:
+        message = f"the response '{response}' does not tell the value of '{column}': {error}"
+        return [Problem(where, message, "scores can be of a column that the response strictly rises or falls with")]
+    model["scored_as"]["expression"] = derived[response]
+    return []
 
 
 def _of_cells(cells: dict[str, grid.Cell], checked: dict[str, _Checked]) -> tuple[list[Problem], list[str]]:
