@@ -39,10 +39,7 @@ FRAME = pd.DataFrame({"y": Y, "x": [1.0, 2.0, 3.0, 4.0, 5.0]})
     ],
 )
 def test_the_slope_is_that_of_small_differences(text: str, function: Any) -> None:
-    if text == "y ** y":  # falls before 1 / e
-        frame = FRAME[FRAME["y"] > 0.4]
-    else:
-        frame = FRAME
+    frame = FRAME[FRAME["y"] > 0.4] if text == "y ** y" else FRAME  # which falls before 1 / e
     y = frame["y"].to_numpy()
     difference = (function(y + 1e-6) - function(y - 1e-6)) / 2e-6
     np.testing.assert_allclose(

@@ -179,6 +179,7 @@ def small_files_of(wildcards):
         "diagnostics.json",
         "summary.csv",
         "checks.csv",
+        "checks_coverage.csv",
         "scores/loo.observation.json",
         "scores/dic.conditional.json",
     ]

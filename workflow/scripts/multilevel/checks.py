@@ -44,6 +44,9 @@ POINTS = 80
 MOST_SHARES = 60
 """Whole numbers that a curve of shares may cover; a wider range is drawn as a density."""
 
+WIDEST = 1_000_000
+"""Range of whole numbers above which their quantiles are taken as those of continuous values."""
+
 PROBABILITIES = np.concatenate([[0.005, 0.01], np.arange(1, 40) / 40, [0.99, 0.995]])
 """Probabilities of the quantiles that are compared."""
 
@@ -139,7 +142,14 @@ def replicate_blocks(design: Design, draws: Draws, seed: int) -> Iterator[Array]
         yield likelihood.draws_of_rows(design, rng, every, predictor.arguments(design, part, every))
 
 
-def check(y: Array, replicates: Iterable[Array], groups: Mapping[str, Grouping], count: int, discrete: bool) -> Checks:
+def check(
+    y: Array,
+    replicates: Iterable[Array],
+    groups: Mapping[str, Grouping],
+    count: int,
+    discrete: bool,
+    suited: Mapping[str, Callable[[Array], Array]] | None = None,
+) -> Checks:
     """Compare the response with its replicates.
 
     Parameters
@@ -154,8 +164,14 @@ def check(y: Array, replicates: Iterable[Array], groups: Mapping[str, Grouping],
         Number of replicates.
     discrete
         Whether the response is whole numbers.
+    suited
+        Statistics beyond `STATISTICS` that suit the family, by name.
     """
-    functions = {**STATISTICS, **{f"sd of {name} means": _sd_of_means(group.index) for name, group in groups.items()}}
+    functions = {
+        **STATISTICS,
+        **(suited or {}),
+        **{f"sd of {name} means": _sd_of_means(group.index) for name, group in groups.items()},
+    }
     values: dict[str, list[Array]] = {name: [] for name in functions}
     moments = {name: _Moments(y, group, count) for name, group in groups.items()}
     quantiles: list[Array] = []
@@ -224,9 +240,12 @@ def quantiles_of(values: Array, discrete: bool) -> Array:
     if not discrete:
         return np.asarray(np.quantile(values, PROBABILITIES, axis=-1))
     out = np.empty((len(PROBABILITIES), len(values)))
-    for place, row in enumerate(np.round(values).astype(np.int64)):
-        low = int(row.min())
-        below = np.concatenate([[0.0], np.cumsum(np.bincount(row - low)) / len(row)])
+    for place, row in enumerate(np.round(values)):
+        low = row.min()
+        if row.max() - low > WIDEST:  # steps of one are then no steps to speak of
+            out[:, place] = np.quantile(row, PROBABILITIES)
+            continue
+        below = np.concatenate([[0.0], np.cumsum(np.bincount((row - low).astype(np.int64))) / len(row)])
         out[:, place] = np.interp(PROBABILITIES, below, np.arange(len(below)) + low - 0.5)
     return out
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from multilevel import (
     candidates,
+    families,
     formula,
     grid,
     jacobian,
@@ -120,6 +121,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         first = parsed[name][0]
         model["columns"] = [*dict.fromkeys([first.response, *sorted(used[name])])]
         model["groups"] = list(dict.fromkeys(t.group for part in parsed[name] for t in part.group_terms))
+        model["suited"] = list(getattr(families.get(model["family"]), "PICTURES", ()))
         model["fingerprint"] = dataset.fingerprint(used[name])
         model["response_fingerprint"] = dataset.digests[first.response or ""]
         model["seed"] = seed(study.seed, path.stem, name)

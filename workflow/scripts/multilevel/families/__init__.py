@@ -12,6 +12,8 @@ A family module defines
     What may stand beside the response in a formula, of `formula.RESPONSE_TERMS`.
 ``KIND``
     ``"continuous"`` or ``"discrete"``.
+``PICTURES``
+    Predictive checks that suit the family, of ``rootogram`` and ``calibration`` (`checks_discrete`); left out where none.
 ``SYMBOL``
     Name of the distribution in equations.
 ``OF_LOGARITHM``

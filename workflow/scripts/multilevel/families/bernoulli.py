@@ -16,6 +16,7 @@ LINKS = binomial.LINKS
 OTHER_LINKS: dict[str, str] = {}
 RESPONSE_TERMS = ("weights",)
 KIND = "discrete"
+PICTURES = ("calibration",)
 SYMBOL = "Bernoulli"
 
 

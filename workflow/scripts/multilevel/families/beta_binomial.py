@@ -21,6 +21,7 @@ LINKS = ("logit", "probit", "cloglog")
 OTHER_LINKS = {"phi": "log"}
 RESPONSE_TERMS = ("trials", "weights", "cens", "trunc")
 KIND = "discrete"
+PICTURES = ("rootogram", "calibration")
 SYMBOL = "BetaBinomial"
 
 

@@ -18,6 +18,7 @@ LINKS = ("logit", "probit", "cloglog")
 OTHER_LINKS: dict[str, str] = {}
 RESPONSE_TERMS = ("trials", "weights", "cens", "trunc")
 KIND = "discrete"
+PICTURES = ("rootogram", "calibration")
 SYMBOL = "Binomial"
 
 SPREAD = 1.0

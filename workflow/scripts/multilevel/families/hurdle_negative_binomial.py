@@ -19,6 +19,7 @@ LINKS = negative_binomial.LINKS
 OTHER_LINKS = {"shape": "log", "hu": "logit"}
 RESPONSE_TERMS = ("weights", "cens")
 KIND = "discrete"
+PICTURES = ("rootogram",)
 SYMBOL = "HurdleNegBinomial"
 
 

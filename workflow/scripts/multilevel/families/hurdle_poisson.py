@@ -18,6 +18,7 @@ LINKS = poisson.LINKS
 OTHER_LINKS = {"hu": "logit"}
 RESPONSE_TERMS = ("weights", "cens")
 KIND = "discrete"
+PICTURES = ("rootogram",)
 SYMBOL = "HurdlePoisson"
 
 

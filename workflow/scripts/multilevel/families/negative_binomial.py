@@ -21,6 +21,7 @@ LINKS = ("log", "softplus")
 OTHER_LINKS = {"shape": "log"}
 RESPONSE_TERMS = ("weights", "cens", "trunc")
 KIND = "discrete"
+PICTURES = ("rootogram",)
 SYMBOL = "NegBinomial"
 
 

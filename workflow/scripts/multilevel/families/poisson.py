@@ -18,6 +18,7 @@ LINKS = ("log", "softplus")
 OTHER_LINKS: dict[str, str] = {}
 RESPONSE_TERMS = ("weights", "cens", "trunc")
 KIND = "discrete"
+PICTURES = ("rootogram",)
 SYMBOL = "Poisson"
 
 

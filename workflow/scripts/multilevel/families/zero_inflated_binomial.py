@@ -17,6 +17,7 @@ LINKS = binomial.LINKS
 OTHER_LINKS = {**binomial.OTHER_LINKS, "zi": "logit"}
 RESPONSE_TERMS = ("trials", "weights", "cens")
 KIND = "discrete"
+PICTURES = ("rootogram", "calibration")
 SYMBOL = "ZeroInflatedBinomial"
 
 

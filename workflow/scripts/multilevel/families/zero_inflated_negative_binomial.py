@@ -17,6 +17,7 @@ LINKS = negative_binomial.LINKS
 OTHER_LINKS = {**negative_binomial.OTHER_LINKS, "zi": "logit"}
 RESPONSE_TERMS = ("weights", "cens")
 KIND = "discrete"
+PICTURES = ("rootogram",)
 SYMBOL = "ZeroInflatedNegBinomial"
 
 

@@ -17,6 +17,7 @@ LINKS = poisson.LINKS
 OTHER_LINKS = {**poisson.OTHER_LINKS, "zi": "logit"}
 RESPONSE_TERMS = ("weights", "cens")
 KIND = "discrete"
+PICTURES = ("rootogram",)
 SYMBOL = "ZeroInflatedPoisson"
 
 
