@@ -55,7 +55,7 @@ def draw_calibration(data: pd.DataFrame, *, quantity: str = "outcome", interval:
         HEIGHT,
         titles=[f"{len(table) - int(out.sum())} of {len(table)} shares inside their interval"],
         x="Predicted probability, mean of a bin of rows",
-        y=f"Share of {plain(quantity)}",
+        y=f"Observed share: {plain(quantity)}",
         key=[
             ("observed", sample(INK, "o")),
             (f"replicated, {percent(interval)} interval", sample(BLUE, "", 3.0)),

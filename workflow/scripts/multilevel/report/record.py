@@ -36,6 +36,8 @@ MODEL_FIGURES = (
     "shrinkage",
     "shrinkage_plane",
     "predictive_by_group",
+    "rootogram",
+    "calibration",
     "pareto_k",
     "pairs",
     "trace",

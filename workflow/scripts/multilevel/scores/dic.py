@@ -1,7 +1,7 @@
 """Deviance information criterion given the group effects, with both penalties in use.
 
 ``p_d`` is Dbar - D(plug-in) (Spiegelhalter, Best, Carlin & van der Linde 2002, JRSS-B 64:583). The plug-in is the
-posterior mean of each linear predictor and of the log of each scale parameter; another plug-in gives another p_d.
+posterior mean of each linear predictor and of every other parameter on the scale of its link; another plug-in gives another p_d.
 ``p_v`` is Var(D)/2 (Gelman et al., Bayesian Data Analysis), invariant and never negative; two criteria are made of it:
 Dbar + p_v (R2jags) and D(plug-in) + 2 p_v (BDA3).
 """
@@ -19,7 +19,7 @@ from multilevel.predictor import Draws
 
 Array = NDArray[np.float64]
 
-PLUG_IN = "posterior mean of each linear predictor and of the log of each scale parameter"
+PLUG_IN = "posterior mean of each linear predictor and of every other parameter on the scale of its link"
 
 
 def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
