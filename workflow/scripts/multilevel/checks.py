@@ -53,7 +53,7 @@ def replicate(design: Design, draws: Draws, seed: int) -> Array:
     module = families.get(design.family)
     rng = np.random.default_rng([seed, 1])
     out = np.empty((count, len(design.y)))
-    for rows in predictor.blocks(len(design.y), count):
+    for rows in predictor.blocks(len(design.y), count * design.width):
         out[:, rows] = module.draws(rng, **predictor.arguments(design, chosen, rows))
     return out
 

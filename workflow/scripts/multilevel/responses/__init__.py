@@ -43,9 +43,11 @@ def get(name: str) -> ModuleType:
 
 
 def log_normal_cdf(z: Any) -> Any:
-    """Return log Phi(z), without loss of digits in either tail."""
+    """Return log Phi(z), without loss of digits in either tail; its gradient is finite in both."""
     scaled = z * ROOT_HALF
-    return pt.switch(pt.lt(z, -1.0), pt.log(0.5 * pt.erfcx(-scaled)) - pt.sqr(scaled), pt.log1p(-0.5 * pt.erfc(scaled)))
+    # Each branch is evaluated where it is not taken too: without the limits, infinities there make a gradient NaN.
+    lower, upper = pt.minimum(scaled, 0.0), pt.maximum(scaled, -1.0)
+    return pt.switch(pt.lt(z, -1.0), pt.log(0.5 * pt.erfcx(-lower)) - pt.sqr(lower), pt.log1p(-0.5 * pt.erfc(upper)))
 
 
 def weighted(design: Design, log_density: Any) -> None:
