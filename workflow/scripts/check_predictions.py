@@ -28,8 +28,8 @@ def check_predictions(
     replicates = checks.replicate(built, predictor.read(Path(path_to_posterior), built), seed)
     index = {group: design.code_grouping(data.frame, group)[0] for group in groups}
     for table, path in (
-        (checks.statistics(built.y, replicates, index), path_to_statistics),
-        (checks.densities(built.y, replicates), path_to_densities),
+        (checks.statistics(built.y, replicates, checks.functions_of(built, index)), path_to_statistics),
+        (checks.densities(built.y, replicates, len(built.categories)), path_to_densities),
     ):
         table.insert(0, "model", name)
         storage.write_csv(Path(path), table)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from multilevel import dataset, design, joblog
+from multilevel import categories, dataset, joblog
 from multilevel.figures.data_response_by_group import draw_data_response_by_group
 from multilevel.figures.group_sizes import draw_group_sizes
 from multilevel.figures.theme import save
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def draw_data(response: str, quantity: str, group: str, path_to_data: str, paths_out: dict[str, str]) -> None:
     """Draw the response by group and the sizes of the groups."""
     frame = dataset.read(Path(path_to_data)).frame
-    drawn = pd.DataFrame({"group": frame[group].astype(str), "value": design.numeric(frame, response)})
+    drawn = pd.DataFrame({"group": frame[group].astype(str), "value": categories.numbers(frame[response])})
     save(draw_data_response_by_group(drawn, quantity=quantity, group=group), paths_out["data_response_by_group"], drawn)
     sizes = drawn.groupby("group", sort=True).size().rename("n").reset_index()
     save(draw_group_sizes(sizes, group=group, unit="rows"), paths_out["group_sizes"], sizes)

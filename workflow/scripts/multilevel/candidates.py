@@ -19,12 +19,12 @@ def resolve(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[Proble
     """
     resolved: dict[str, dict[str, Any]] = {}
     problems = prior_problems("defaults.priors", study.defaults.priors)
-    if study.defaults.family not in families.names():
+    if families.canonical(study.defaults.family) not in families.names():
         problems.append(_unknown_family("defaults.family", study.defaults.family))
     for name, model in study.models.items():
         where = f"models.{name}"
-        family = model.family or study.defaults.family
-        if model.family and model.family not in families.names():
+        family = families.canonical(model.family or study.defaults.family)
+        if model.family and family not in families.names():
             problems.append(_unknown_family(f"{where}.family", model.family))
         problems += prior_problems(f"{where}.priors", model.priors)
         parsed, found = _formula(f"{where}.formula", model.formula, study.defaults.response)
@@ -33,7 +33,7 @@ def resolve(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[Proble
         if parsed is None:
             continue
         if family in families.names():
-            problems += _fits_family(where, parsed, family, model.link)
+            problems += _fits_family(where, parsed, family, model.link) + _thresholds(where, model, parsed, family)
         given = {**_normal(study.defaults.priors), **_normal(model.priors)}
         resolved[name] = {
             "formula": str(parsed),
@@ -46,6 +46,8 @@ def resolve(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[Proble
             "description": model.description or "",
             "written": model.formula,
         }
+        if model.thresholds == "equidistant":  # a key that other models have not, so that nothing changes for them
+            resolved[name]["thresholds"] = model.thresholds
     return resolved, problems
 
 
@@ -76,10 +78,11 @@ def _parameters(
     found: dict[str, Formula] = {}
     problems = []
     known = formula.known_parameters(parsed) if parsed else frozenset()
+    by_category = family in families.names() and families.get(family).KIND == "nominal"
     choices = families.parameters(family)[1:] if family in families.names() else ()
     for parameter, text in model.parameters.items():
         place = f"{where}.parameters.{parameter}"
-        if family in families.names() and parameter not in choices:
+        if family in families.names() and parameter not in choices and not by_category:
             if parameter == families.parameters(family)[0]:
                 hint = "its linear predictor is the formula's"
             else:
@@ -97,6 +100,11 @@ def _parameters(
             continue
         if parsed and parsed.response in found[parameter].variables():
             problems.append(Problem(place, f"the response '{parsed.response}' cannot explain itself"))
+        if family in families.names() and parameter in families.fixed(family) and _is_empty(found[parameter]):
+            message = f"the formula of '{parameter}' predicts it by nothing"
+            problems.append(
+                Problem(place, message, f"its level is {families.fixed(family)[parameter]:g}; add predictors")
+            )
     return found, problems
 
 
@@ -116,12 +124,40 @@ def _fits_family(where: str, parsed: Formula, family: str, link: str | None) -> 
     return problems
 
 
+def _is_empty(parsed: Formula) -> bool:
+    """Tell a formula that has an intercept at most."""
+    return not (parsed.group_terms or parsed.offsets or formula.column_names(parsed.fixed))
+
+
+def _thresholds(where: str, model: schema.Model, parsed: Formula, family: str) -> list[Problem]:
+    """Check what only some families have: thresholds, and effects that differ between categories."""
+    problems = []
+    has_thresholds = bool(families.threshold_kind(family))
+    if model.thresholds and not has_thresholds:
+        able = ", ".join(name for name in families.names() if families.threshold_kind(name))
+        problems.append(Problem(f"{where}.thresholds", f"the family {family} has no thresholds", f"{able} have them"))
+    if parsed.specific:
+        reason = getattr(families.get(family), "NO_SPECIFIC_EFFECTS", "" if has_thresholds else "it has no categories")
+        if reason:
+            able = ", ".join(n for n in families.names() if families.threshold_kind(n) and not _refuses_specific(n))
+            message = f"the family {family} takes no category-specific effects, cs(): {reason}"
+            problems.append(Problem(f"{where}.formula", message, f"families that take them: {able}"))
+    if has_thresholds and not formula.has_intercept(parsed.fixed):
+        message = f"the thresholds of a {family} model are its intercepts, so '0 +' has nothing to take out"
+        problems.append(Problem(f"{where}.formula", message, "leave '0 +' out"))
+    return problems
+
+
+def _refuses_specific(family: str) -> bool:
+    return hasattr(families.get(family), "NO_SPECIFIC_EFFECTS")
+
+
 def _normal(given: dict[str, str]) -> dict[str, str]:
     return {priors.normalise(name): text.strip() for name, text in given.items()}
 
 
 def _unknown_family(where: str, name: str) -> Problem:
-    return Problem(where, f"unknown family '{name}'", did_you_mean(name, families.names()))
+    return Problem(where, f"unknown family '{name}'", did_you_mean(name, [*families.names(), *families.ALIASES]))
 
 
 def prior_problems(where: str, given: dict[str, str]) -> list[Problem]:

@@ -61,7 +61,7 @@ def coded(frame: pd.DataFrame, column: str, family: str) -> tuple[Array, tuple[s
 def numbers(values: pd.Series) -> Array:
     """Return numbers as they are, and levels as their place in their order, counted from 1."""
     if isinstance(values.dtype, pd.CategoricalDtype):
-        return values.cat.codes.to_numpy(dtype=np.float64) + 1.0
+        return np.asarray(values.cat.codes.to_numpy(dtype=np.float64) + 1.0)
     return values.to_numpy(dtype=np.float64)
 
 

@@ -58,7 +58,31 @@ def replicate(design: Design, draws: Draws, seed: int) -> Array:
     return out
 
 
-def statistics(y: Array, replicates: Array, groups: Mapping[str, NDArray[np.int64]]) -> pd.DataFrame:
+def functions_of(design: Design, groups: Mapping[str, NDArray[np.int64]]) -> dict[str, Callable[[Array], Array]]:
+    """Return the statistics that suit the response, by name.
+
+    Parameters
+    ----------
+    design
+        The design. Of categories, the share of each is checked; if they are ordered, also mean and sd of their numbers.
+    groups
+        Level index of each row by group; each adds the sd of the group means, where means make sense.
+    """
+    functions = dict(STATISTICS)
+    if design.categories:
+        shares = {f"share of {label}": _share(k) for k, label in enumerate(design.categories, 1)}
+        moments = {"mean category": STATISTICS["mean"], "sd of category": STATISTICS["sd"]}
+        functions = shares if design.nominal else {**shares, **moments}
+    if not design.nominal:
+        functions |= {f"sd of {name} means": _sd_of_means(index) for name, index in groups.items()}
+    return functions
+
+
+def _share(category: int) -> Callable[[Array], Array]:
+    return lambda y: np.asarray((y == category).mean(axis=-1))
+
+
+def statistics(y: Array, replicates: Array, functions: Mapping[str, Callable[[Array], Array]]) -> pd.DataFrame:
     """Return one row for each statistic: observed, predicted mean, 95 % interval, tail probability.
 
     Parameters
@@ -67,12 +91,9 @@ def statistics(y: Array, replicates: Array, groups: Mapping[str, NDArray[np.int6
         The response, shape (rows,).
     replicates
         Shape (replicates, rows).
-    groups
-        Level index of each row by group; each adds the sd of the group means.
+    functions
+        The statistics by name (`functions_of`).
     """
-    functions = dict(STATISTICS)
-    for name, index in groups.items():
-        functions[f"sd of {name} means"] = _sd_of_means(index)
     rows = []
     for name, function in functions.items():
         observed, predicted = float(function(y)), np.asarray(function(replicates))
@@ -82,8 +103,19 @@ def statistics(y: Array, replicates: Array, groups: Mapping[str, NDArray[np.int6
     return pd.DataFrame(rows, columns=["statistic", "observed", "predicted", "lower", "upper", "tail_probability"])
 
 
-def densities(y: Array, replicates: Array, points: int = 128) -> pd.DataFrame:
+def densities(y: Array, replicates: Array, categories: int = 0, points: int = 128) -> pd.DataFrame:
     """Return kernel densities of the observed response and of some replicates on one grid.
+
+    Parameters
+    ----------
+    y
+        The response, shape (rows,).
+    replicates
+        Shape (replicates, rows).
+    categories
+        The number of categories: then the shares of each are returned instead, at 1 to that number.
+    points
+        Points of the grid.
 
     Returns
     -------
@@ -91,6 +123,14 @@ def densities(y: Array, replicates: Array, points: int = 128) -> pd.DataFrame:
         Columns source (``observed`` or ``replicate``), replicate, x, density.
     """
     shown = replicates[np.linspace(0, len(replicates) - 1, min(SHOWN_REPLICATES, len(replicates))).round().astype(int)]
+    if categories:
+        every = np.arange(1.0, categories + 1)
+        shares = [(values[:, None] == every).mean(axis=0) for values in (y, *shown)]
+        tables = [
+            pd.DataFrame({"source": "replicate" if i else "observed", "replicate": i, "x": every, "density": share})
+            for i, share in enumerate(shares)
+        ]
+        return pd.concat(tables, ignore_index=True)
     low, high = min(y.min(), np.quantile(shown, 0.001)), max(y.max(), np.quantile(shown, 0.999))
     margin = 0.05 * (high - low)
     grid = np.linspace(low - margin, high + margin, points)

@@ -17,6 +17,7 @@ from multilevel.default_priors import resolve, targets
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
 from multilevel.expressions import parse as parse_expression
 from multilevel.names import NAME_PATTERN, RESERVED
+from multilevel.rules import SPEC
 
 
 def read_config(path: Path, name: str = "") -> dict[str, Any]:
@@ -92,7 +93,8 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         first = parsed[name][0]
         model["columns"] = [*dict.fromkeys([first.response, *sorted(used[name])])]
         model["groups"] = list(dict.fromkeys(t.group for part in parsed[name] for t in part.group_terms))
-        model["varying_intercept"] = any(formula.has_intercept(t.effects) for t in first.group_terms)
+        residuals = model.pop("has_residuals")
+        model["varying_intercept"] = residuals and any(formula.has_intercept(t.effects) for t in first.group_terms)
         model["fingerprint"] = dataset.fingerprint(used[name])
         model["response_fingerprint"] = dataset.digests[first.response or ""]
         model["seed"] = seed(study.seed, path.stem, name)
@@ -246,7 +248,12 @@ def _against_data(
             )
     # A default prior of the study may name a parameter that only some models have; one that none has is refused later.
     model["priors"] = {k: v for k, v in model["priors"].items() if k in known}
-    resolve(design, model["priors"])
+    try:
+        resolve(design, model["priors"])
+    except FormulaError as error:
+        return [*problems, Problem(f"models.{name}.priors", str(error))], notes
+    # What a group's own rows say is told on the scale of the response, with the residual sd.
+    model["has_residuals"] = design.link == "identity" and "sigma" in design.scalars
     model["size"] = {
         "rows": len(design.y),
         "coefficients": len(design.all_coefficients),
@@ -270,7 +277,7 @@ def _same_models(models: dict[str, dict[str, Any]]) -> list[str]:
     seen: dict[str, str] = {}
     notes = []
     for name, model in models.items():
-        identity = repr([model[key] for key in ("formula", "family", "link", "parameters", "priors", "centred")])
+        identity = repr([model.get(key) for key in SPEC])
         if identity in seen:
             notes.append(f"Models {seen[identity]} and {name} are the same model under two names.")
         seen.setdefault(identity, name)

@@ -13,6 +13,8 @@ from multilevel.design import Design, Predictor, build
 from multilevel.errors import Problem, StudyError
 
 FEW_LEVELS = 5
+FEW_ROWS = 5
+"""Rows below which a category of the response says little."""
 LARGEST = 1e100
 """Largest value of a response or predictor: squares and their sums must stay finite."""
 
@@ -40,8 +42,8 @@ def check(name: str, model: dict[str, Any], dataset: Dataset) -> tuple[Design | 
     except StudyError as error:
         return None, [Problem(where, p.message, p.hint) for p in error.problems], []
     found = _response(design) + _one_level(model, dataset) + _groups(design)
-    found += [problem for part in design.predictors for problem in _fixed(part)]
-    problems = [Problem(where, message, hint) for message, hint in found]
+    found += [problem for part in design.predictors for problem in _fixed(design, part)]
+    problems = [Problem(where, message, hint) for message, hint in dict.fromkeys(found)]
     return design, problems, [f"Model {name}: {sentence}" for sentence in _warnings(design)]
 
 
@@ -62,7 +64,8 @@ def _response(design: Design) -> list[tuple[str, str]]:
         return [
             (f"the response '{design.response}' equals its offset up to a constant, so there is nothing to model", "")
         ]
-    if max(np.abs(y).max(), *(np.abs(p.x).max(initial=0.0) for p in design.predictors)) > LARGEST:
+    matrices = [p.x for p in design.predictors] + ([design.thresholds.x] if design.thresholds else [])
+    if max(np.abs(y).max(), *(np.abs(x).max(initial=0.0) for x in matrices)) > LARGEST:
         return [(f"values beyond {LARGEST:g} are too large to compute with", "change the units")]
     if problem := families.get(design.family).support_problem(y, design.terms):
         words, _, hint = problem.partition("; ")
@@ -72,7 +75,9 @@ def _response(design: Design) -> list[tuple[str, str]]:
 
 def _one_level(model: dict[str, Any], dataset: Dataset) -> list[tuple[str, str]]:
     """Name text predictors with one level: they make no column, so the matrix does not show them."""
-    names = sorted({name for part in formula.of_model(model) for name in formula.predictor_names(part.fixed)})
+    names = sorted(
+        {name for part in formula.of_model(model) for text in part.population for name in formula.predictor_names(text)}
+    )
     columns = {name: dataset.frame[name] for name in names}
     return [
         (f"the predictor '{name}' is constant ('{column.iloc[0]}' in every row)", "leave it out")
@@ -81,30 +86,37 @@ def _one_level(model: dict[str, Any], dataset: Dataset) -> list[tuple[str, str]]
     ]
 
 
-def _fixed(part: Predictor) -> list[tuple[str, str]]:
+def _fixed(design: Design, part: Predictor) -> list[tuple[str, str]]:
+    """Look at the columns of a linear predictor; those of category-specific effects stand beside the first one's."""
+    names, columns, before = part.coefficients, part.x, np.zeros((len(part.x), 0))
+    if design.thresholds and part is design.predictors[0]:
+        names, columns = (*names, *design.thresholds.predictors), np.column_stack([columns, design.thresholds.x])
+    if design.thresholds:
+        before = np.ones((len(columns), 1))  # the thresholds, or the level that a parameter of fixed level has
+    first = 1 if part.has_intercept else 0
+    if design.nominal:  # the predictors of all categories mostly have the same columns, which are reported once
+        names = tuple(name.removeprefix(part.prefix) for name in names)
     found: list[tuple[str, str]] = []
-    for position, name in enumerate(part.coefficients):
-        column = part.x[:, position]
+    for position, (name, column) in enumerate(zip(names, columns.T, strict=True)):
         if not np.isfinite(column).all():
             found.append((f"the predictor '{name}' is not finite in {int((~np.isfinite(column)).sum())} rows", ""))
-        elif name != part.intercept and np.ptp(column) == 0:
+        elif position >= first and np.ptp(column) == 0:
             found.append((f"the predictor '{name}' is constant ({column[0]:g} in every row)", "leave it out"))
-    if found:
-        return found
-    return _collinear(part)
+    return found or _collinear(before, names, columns)
 
 
-def _collinear(part: Predictor) -> list[tuple[str, str]]:
-    """Name columns of X that are a combination of earlier ones (scaled, by QR)."""
-    if not part.x.shape[1]:
+def _collinear(before: np.ndarray, names: tuple[str, ...], columns: np.ndarray) -> list[tuple[str, str]]:
+    """Name columns of X that are a combination of earlier ones (scaled, by QR), or of those that stand before X."""
+    if not columns.shape[1]:
         return []
-    scaled = part.x / np.maximum(np.linalg.norm(part.x, axis=0), 1e-300)
-    diagonal = np.abs(np.diag(np.linalg.qr(scaled, mode="r")))
-    names = [part.coefficients[i] for i in np.flatnonzero(diagonal < 1e-9)]
-    names += list(part.coefficients[len(diagonal) :])
-    if not names:
+    whole = np.column_stack([before, columns])
+    scaled = whole / np.maximum(np.linalg.norm(whole, axis=0), 1e-300)
+    diagonal = np.abs(np.diag(np.linalg.qr(scaled, mode="r")))[before.shape[1] :]
+    found = [names[i] for i in np.flatnonzero(diagonal < 1e-9)]
+    found += list(names[len(diagonal) :])
+    if not found:
         return []
-    shown = ", ".join(f"'{n}'" for n in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    shown = ", ".join(f"'{n}'" for n in found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
     return [(f"collinear columns: {shown} can be computed from the columns before", "leave one out")]
 
 
@@ -136,6 +148,14 @@ def _warnings(design: Design) -> list[str]:
         for term in design.group_terms
         if len(term.levels) < FEW_LEVELS
     ]
+    for label, count in zip(
+        design.categories, np.bincount(design.y.astype(int))[1:] if design.categories else (), strict=True
+    ):
+        if count < FEW_ROWS:
+            noun = "row" if count == 1 else "rows"
+            found.append(
+                f"category '{label}' of '{design.response}' has only {count} {noun}; its parameters rest on their priors."
+            )
     finite = design.scales[(design.scales > 0) & np.isfinite(design.scales)]
     if len(finite) and finite.max() / finite.min() > 1e4:
         wide, narrow = int(np.argmax(design.scales)), int(np.argmin(design.scales))

@@ -37,7 +37,8 @@ def log_probabilities(eta: Array, thresholds: Array, disc: Array | float = 1.0, 
     """Return the log probability of every category, shape (..., K)."""
     stops, goes_on = _ordinal.log_tails(link, _ordinal.distances(eta, thresholds, disc))
     none = np.zeros((*stops.shape[:-1], 1))
-    return np.concatenate([stops, none], axis=-1) + np.concatenate([none, np.cumsum(goes_on, axis=-1)], axis=-1)
+    passed = np.concatenate([none, np.cumsum(goes_on, axis=-1)], axis=-1)
+    return np.asarray(np.concatenate([stops, none], axis=-1) + passed)
 
 
 def probabilities(eta: Array, thresholds: Array, disc: Array | float = 1.0, link: str = "logit") -> Array:

@@ -46,12 +46,8 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
 def plug_in_deviance(design: Design, draws: Draws) -> float:
     """Return the deviance at the plug-in (see `PLUG_IN`)."""
     links_of = families.get(design.family).OTHER_LINKS
-    at = draws.at_mean(
-        {
-            name: float(links.inverse(links_of[name], links.forward(links_of[name], draws.others[name]).mean()))
-            for name in design.scalars
-        }
-    )
+    means = {name: np.mean(links.forward(links_of[name], draws.others[name]), keepdims=True) for name in design.scalars}
+    at = draws.at_mean({name: float(links.inverse(links_of[name], mean)[0]) for name, mean in means.items()})
     total = 0.0
     for rows in predictor.blocks(len(design.y), design.width):
         total += float(-2.0 * likelihood.of_rows(design, rows, predictor.arguments(design, at, rows)).sum())
