@@ -51,7 +51,7 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
     for part in design.predictors:
         coords[variable_name("slope", part)] = [part.coefficients[i] for i in part.slopes]
     if design.thresholds:
-        coords |= {"threshold": list(design.thresholds.names), "specific": list(design.thresholds.coefficients)}
+        coords |= {"threshold": list(design.thresholds.names), "specific_effect": list(design.thresholds.coefficients)}
     for term in design.group_terms:
         coords[f"{term.key}_level"] = list(term.levels)
         coords[f"{term.key}_effect"] = list(term.effects)
@@ -113,7 +113,7 @@ def _thresholds(thresholds: Thresholds, priors: Mapping[str, Prior]) -> Any:
     if not thresholds.predictors:
         return found
     own = [priors[default_priors.coefficient_name(name)] for name in thresholds.coefficients]
-    effects = _variable("specific", own, "specific")
+    effects = _variable("specific", own, "specific_effect")
     columns = thresholds.x - thresholds.centre
     shifts = [columns[:, [i]] * effects[i * size : (i + 1) * size] for i in range(len(thresholds.predictors))]
     return found - _sum(shifts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,18 @@ def distances(eta: Any, others: Any, rows: NDArray[np.int64], places: NDArray[np
     own = thresholds[places] if thresholds.ndim == 1 else thresholds[rows, places]
     found = own - eta[rows]
     return found * others["disc"][rows] if "disc" in others else found
+
+
+def add_weights(design: Design, weights: Sequence[Any]) -> None:
+    """Add log probabilities that are given up to a constant, one vector over rows for each category.
+
+    Only operations by element, which compile into one loop: a matrix of weights takes many times as long to compile.
+    """
+    total, chosen = weights[0], weights[0]
+    for category, value in enumerate(weights[1:], 2):
+        total = total + pt.softplus(value - total)  # log(exp(total) + exp(value))
+        chosen = pt.switch(design.y == category, value, chosen)
+    add(design, [(np.arange(len(design.y)), chosen - total)])
 
 
 def steps(design: Design) -> tuple[tuple[NDArray[np.int64], NDArray[np.int64]], ...]:

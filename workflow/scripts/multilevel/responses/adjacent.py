@@ -6,21 +6,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pytensor.tensor as pt_untyped
 
 from multilevel.design import Design
 from multilevel.responses import _categories
-
-pt: Any = pt_untyped  # PyTensor ships incomplete types
 
 
 def add(design: Design, eta: Any, others: Mapping[str, Any]) -> None:
     """Add the response to the model that is being built."""
     rows, count = np.arange(len(design.y)), len(design.categories)
     z = [-_categories.distances(eta, others, rows, np.full_like(rows, place)) for place in range(count - 1)]
-    above = [_categories.log_cdf(design.link, value) for value in z]
-    below = [_categories.log_survival(design.link, value) for value in z]
+    if design.link == "logit":  # log F(z) - log(1 - F(z)) is z
+        above, below = z, [np.zeros(len(rows))] * (count - 1)
+    else:
+        above = [_categories.log_cdf(design.link, value) for value in z]
+        below = [_categories.log_survival(design.link, value) for value in z]
     # Category k has passed the thresholds before it and not those from its own on.
-    weights = pt.stack([sum([*above[:k], *below[k:]][1:], [*above[:k], *below[k:]][0]) for k in range(count)], axis=1)
-    chosen = weights[rows, design.y.astype(np.int64) - 1]
-    _categories.add(design, [(rows, chosen - pt.logsumexp(weights, axis=1))])
+    _categories.add_weights(design, [sum([*above[:k], *below[k:]], np.zeros(len(rows))) for k in range(count)])
