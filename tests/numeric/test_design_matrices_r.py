@@ -5,14 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
-from fixtures.r_formulas import FORMULAS, REFERENCE
 from fixtures.small_data import dataset_of, design_of
+from oracle import design_formulas
 
 from multilevel.dataset import Dataset
 
+REFERENCE = Path(__file__).resolve().parents[1] / "oracle" / "reference"
 R = json.loads((REFERENCE / "designs_r.json").read_text(encoding="utf-8"))
 PATSY = json.loads((REFERENCE / "designs_patsy.json").read_text(encoding="utf-8"))
 
@@ -20,7 +22,7 @@ PATSY = json.loads((REFERENCE / "designs_patsy.json").read_text(encoding="utf-8"
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     path = tmp_path_factory.mktemp("designs") / "designs.csv"
-    digest = FORMULAS.write(path)
+    digest = design_formulas.write(path)
     assert digest == R["data_sha256"] == PATSY["data_sha256"]
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -34,13 +36,13 @@ def in_r(name: str) -> str:
 
 
 def test_the_reference_holds_every_formula() -> None:
-    assert len(FORMULAS.IN_R) >= 20
-    assert list(R["designs"]) == list(FORMULAS.IN_R.values())
+    assert len(design_formulas.IN_R) >= 20
+    assert list(R["designs"]) == list(design_formulas.IN_R.values())
 
 
-@pytest.mark.parametrize("ours", FORMULAS.IN_R)
+@pytest.mark.parametrize("ours", design_formulas.IN_R)
 def test_the_fixed_matrix_is_that_of_r(ours: str, data: Dataset) -> None:
-    reference = R["designs"][FORMULAS.IN_R[ours]]["x"]
+    reference = R["designs"][design_formulas.IN_R[ours]]["x"]
     design = design_of(ours, data)
     expected = np.array(reference["values"], dtype=float).reshape(len(design.y), -1)
     assert design.x.shape == expected.shape
@@ -49,9 +51,9 @@ def test_the_fixed_matrix_is_that_of_r(ours: str, data: Dataset) -> None:
         assert [in_r(name) for name in design.coefficients] == np.atleast_1d(reference["names"]).tolist()
 
 
-@pytest.mark.parametrize("ours", [text for text in FORMULAS.IN_R if "|" in text])
+@pytest.mark.parametrize("ours", [text for text in design_formulas.IN_R if "|" in text])
 def test_the_group_terms_are_those_of_lme4(ours: str, data: Dataset) -> None:
-    reference = R["designs"][FORMULAS.IN_R[ours]]["terms"]
+    reference = R["designs"][design_formulas.IN_R[ours]]["terms"]
     design = design_of(ours, data)
     assert len(design.group_terms) == len(reference)
     # lme4 sorts its terms by their number of levels, and writes the inner grouping first.
@@ -71,9 +73,9 @@ def test_the_group_terms_are_those_of_lme4(ours: str, data: Dataset) -> None:
     assert not left
 
 
-@pytest.mark.parametrize("text", FORMULAS.IN_PATSY)
+@pytest.mark.parametrize("text", design_formulas.IN_PATSY)
 def test_the_fixed_matrix_is_that_of_patsy(text: str, data: Dataset) -> None:
     expected = np.array(PATSY["designs"][text]["values"])
-    ours = design_of(f"y ~ {FORMULAS.AS_OURS.get(text, text)}", data).x
+    ours = design_of(f"y ~ {design_formulas.AS_OURS.get(text, text)}", data).x
     assert ours.shape == expected.shape
     np.testing.assert_allclose(ours, expected, rtol=1e-10, atol=1e-12)

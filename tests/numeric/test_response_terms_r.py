@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from fixtures.r_formulas import FORMULAS, REFERENCE
 from fixtures.small_data import dataset_of
+from oracle import design_formulas
 
 from multilevel import design, likelihood, predictor
 from multilevel.dataset import Dataset
 from multilevel.predictor import Draws
 
+REFERENCE = Path(__file__).resolve().parents[1] / "oracle" / "reference"
 R = json.loads((REFERENCE / "response_terms.json").read_text(encoding="utf-8"))
 
 TOLERANCE = 1e-6
@@ -24,7 +26,7 @@ TOLERANCE = 1e-6
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     path = tmp_path_factory.mktemp("responses") / "responses.csv"
-    assert FORMULAS.write(path, FORMULAS.response_columns()) == R["data_sha256"]
+    assert design_formulas.write(path, design_formulas.response_columns()) == R["data_sha256"]
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return dataset_of(**{n: [r[n] if n == "kind" else float(r[n]) for r in rows] for n in rows[0]})

@@ -92,7 +92,7 @@ def test_a_join_by_two_columns_matches_both(tmp_path: Path) -> None:
         ("county,radon\nA,1\nB,1\nC,1\n", {}, "the column 'radon' is in both tables; list the columns to take under 'columns'"),
         (COUNTIES, {"by": "countie"}, "data.join[0].by: unknown column 'countie'; did you mean 'county'?"),
         (COUNTIES, {"columns": ["uranum"]}, "data.join[0].columns: unknown column 'uranum'; did you mean 'uranium'?"),
-        ("county,uranium\n1,1\n2,1\n", {}, "data.join[0].by: 'county' is str in one table and int64 in the other"),
+        ("county,uranium\n1,1\n2,1\n", {}, "'county' is text in the base table and a number in 'counties.csv'; list it under"),
         (COUNTIES, {"table": "countys.csv"}, "data.join[0].table: no file 'countys.csv'; did you mean 'counties.csv'?"),
     ],
 )  # fmt: skip
@@ -222,7 +222,11 @@ def test_what_a_centred_or_nested_column_is_made_of_is_used_too(tmp_path: Path) 
     ("houses", "used", "sentence"),
     [
         ("x,y\n,1\n,2\n", "x y", "no row is complete: 'x' is missing in 2 of 2 rows"),
-        ("x,y\ninf,1\n2,2\n", "x", "the column 'x' has 1 infinite values (such as log(0)); filter those rows"),
+        (
+            "x,y\n2,1\ninf,2\n",
+            "x",
+            "the column 'x' has 1 infinite values, the first in row 2; list inf under missing, or filter",
+        ),
     ],
 )
 def test_data_that_no_model_could_use_are_refused(houses: str, used: str, sentence: str, tmp_path: Path) -> None:
@@ -355,9 +359,13 @@ def test_codes_that_look_like_numbers_are_text_where_the_data_package_says_so(tm
 @pytest.mark.parametrize(
     ("raw", "sentence"),
     [
-        (b"x,y\n\xe9,1\n", "is not UTF-8 (byte 4); save it as UTF-8"),
-        (b"x,y\n1,2,3\n", "has rows with more fields than its header"),
-        (b"x,y\n1,2\n1,2,3\n", "cannot be read as CSV"),
+        (b"x,y\n\xe9,1\n", "is not UTF-8 (byte 4, in line 2); save it as UTF-8, or set encoding, such as cp1252"),
+        (
+            b"x,y\n1,2,3\n",
+            "cannot be read as CSV: row 1 has 3 fields and the header 2; every row seems to begin with a name",
+        ),
+        (b"x,y\n1,2\n1,2,3\n", "cannot be read as CSV: row 2 has 3 fields and the header 2"),
+        (b"x,y\n1,2\n1\n", "cannot be read as CSV: row 2 has 1 field and the header 2"),
         (b"x,y\n", "has no rows"),
         (b"", "cannot be read as CSV"),
         (b"x,x\n1,2\n", "has the column 'x' twice"),

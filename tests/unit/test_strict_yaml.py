@@ -68,7 +68,13 @@ def refusal_of(text: str) -> str:
 )
 def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
     found = content_of(f"key: {text}")["key"]
-    assert (type(found), found) == (type(value), value)
+    kind = float if isinstance(found, float) else type(found)  # a float remembers how it was written
+    assert (kind, found) == (type(value), value)
+
+
+@pytest.mark.parametrize("text", ["12.10", ".44", "-0.670", "5.", "1.50e-3", "+2.0"])
+def test_a_number_remembers_how_it_was_written(text: str) -> None:
+    assert content_of(f"key: {text}")["key"].written == text
 
 
 def test_nan_is_a_number() -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from multilevel import families, formula, priors, schema
 from multilevel.errors import FormulaError, Problem, did_you_mean
 from multilevel.formula import Formula
+from multilevel.grid import Cell
 
 
-def resolve(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
-    """Resolve every model: canonical formulas, family, link, priors with the study's defaults beneath.
+def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
+    """Resolve every cell of the grid: canonical formulas, family, link, priors with the study's defaults beneath.
 
     Returns
     -------
@@ -21,28 +24,32 @@ def resolve(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[Proble
     problems = prior_problems("defaults.priors", study.defaults.priors)
     if families.canonical(study.defaults.family) not in families.names():
         problems.append(_unknown_family("defaults.family", study.defaults.family))
-    for name, model in study.models.items():
-        where = f"models.{name}"
+    for name, cell in cells.items():
+        model, where = cell.written, f"models.{cell.model}"
         family = families.canonical(model.family or study.defaults.family)
-        if model.family and family not in families.names():
-            problems.append(_unknown_family(f"{where}.family", model.family))
-        problems += prior_problems(f"{where}.priors", model.priors)
+        known = family in families.names()
+        if model.family and not known:
+            problems.append(_unknown_family(cell.place("family"), model.family))
+        for place, texts in cell.priors:
+            problems += prior_problems(place, texts)
         parsed, found = _formula(f"{where}.formula", model.formula, study.defaults.response)
         parameters, more = _parameters(where, model, parsed, family)
         problems += found + more
         if parsed is None:
             continue
-        if family in families.names():
-            problems += _fits_family(where, parsed, family, model.link) + _thresholds(where, model, parsed, family)
-        given = {**_normal(study.defaults.priors), **_normal(model.priors)}
+        if known:
+            problems += _fits_family(cell, parsed, family) + _thresholds(cell, parsed, family)
+        given: dict[str, str] = {}
+        for texts in (study.defaults.priors, *(texts for _, texts in cell.priors)):
+            given |= _normal(texts)
         resolved[name] = {
             "formula": str(parsed),
             "family": family,
-            "link": model.link or (families.get(family).LINKS[0] if family in families.names() else ""),
+            "link": model.link or (families.get(family).LINKS[0] if known else ""),
             "parameters": {parameter: part.right_hand_side() for parameter, part in parameters.items()},
             "priors": dict(sorted(given.items())),
             "centred": model.centred,
-            "label": model.label or name,
+            "label": cell.label(model.label or cell.model),
             "description": model.description or "",
             "written": model.formula,
         }
@@ -64,7 +71,7 @@ def _formula(where: str, text: str, default: str | None) -> tuple[Formula | None
     if not (response := parsed.response or default):
         problems.append(Problem(where, "names no response", "write 'y ~ ...' or set defaults.response"))
         return None, problems
-    if response in Formula(None, parsed.fixed, parsed.offsets, parsed.group_terms).variables():
+    if response in replace(parsed, response=None, response_terms=()).variables():
         message = f"the response '{response}' cannot explain itself"
         problems.append(Problem(where, message, "take it out on the right"))
         return None, problems
@@ -78,7 +85,7 @@ def _parameters(
     found: dict[str, Formula] = {}
     problems = []
     known = formula.known_parameters(parsed) if parsed else frozenset()
-    by_category = family in families.names() and families.get(family).KIND == "nominal"
+    by_category = family in families.names() and families.get(family).KIND == "nominal"  # named by the data
     choices = families.parameters(family)[1:] if family in families.names() else ()
     for parameter, text in model.parameters.items():
         place = f"{where}.parameters.{parameter}"
@@ -108,19 +115,20 @@ def _parameters(
     return found, problems
 
 
-def _fits_family(where: str, parsed: Formula, family: str, link: str | None) -> list[Problem]:
+def _fits_family(cell: Cell, parsed: Formula, family: str) -> list[Problem]:
     """Check that the family takes what stands beside the response, and the link."""
-    module = families.get(family)
+    module, link = families.get(family), cell.written.link
     problems = []
     for term in parsed.response_terms:
         if term.name not in module.RESPONSE_TERMS:
             able = [name for name in families.names() if term.name in families.get(name).RESPONSE_TERMS]
             hint = f"families that take it: {', '.join(able)}" if able else ""
-            problems.append(Problem(f"{where}.formula", f"the family {family} takes no {term.name}()", hint))
+            problems.append(
+                Problem(f"models.{cell.model}.formula", f"the family {family} takes no {term.name}()", hint)
+            )
     if link and link not in module.LINKS:
-        problems.append(
-            Problem(f"{where}.link", f"the family {family} has no link '{link}'", did_you_mean(link, module.LINKS))
-        )
+        message = f"the family {family} has no link '{link}'"
+        problems.append(Problem(cell.place("link"), message, did_you_mean(link, module.LINKS)))
     return problems
 
 
@@ -129,30 +137,31 @@ def _is_empty(parsed: Formula) -> bool:
     return not (parsed.group_terms or parsed.offsets or formula.column_names(parsed.fixed))
 
 
-def _thresholds(where: str, model: schema.Model, parsed: Formula, family: str) -> list[Problem]:
+def _thresholds(cell: Cell, parsed: Formula, family: str) -> list[Problem]:
     """Check what only some families have: thresholds, and effects that differ between categories."""
-    problems = []
+    where, problems = f"models.{cell.model}.formula", []
     has_thresholds = bool(families.threshold_kind(family))
-    if model.thresholds and not has_thresholds:
-        able = ", ".join(name for name in families.names() if families.threshold_kind(name))
-        problems.append(Problem(f"{where}.thresholds", f"the family {family} has no thresholds", f"{able} have them"))
-    if parsed.specific:
-        reason = getattr(families.get(family), "NO_SPECIFIC_EFFECTS", "" if has_thresholds else "it has no categories")
-        if reason:
-            able = ", ".join(n for n in families.names() if families.threshold_kind(n) and not _refuses_specific(n))
-            message = f"the family {family} takes no category-specific effects, cs(): {reason}"
-            problems.append(Problem(f"{where}.formula", message, f"families that take them: {able}"))
+    if cell.written.thresholds and not has_thresholds:
+        able = [name for name in families.names() if families.threshold_kind(name)]
+        hint = f"families that have them: {', '.join(able)}"
+        problems.append(Problem(cell.place("thresholds"), f"the family {family} has no thresholds", hint))
+    if parsed.specific and (reason := _no_specific_effects(family)):
+        able = [name for name in families.names() if not _no_specific_effects(name)]
+        message = f"the family {family} takes no category-specific effects, cs(): {reason}"
+        problems.append(Problem(where, message, f"families that take them: {', '.join(able)}"))
     if has_thresholds and not formula.has_intercept(parsed.fixed):
         message = f"the thresholds of a {family} model are its intercepts, so '0 +' has nothing to take out"
-        problems.append(Problem(f"{where}.formula", message, "leave '0 +' out"))
+        problems.append(Problem(where, message, "leave '0 +' out"))
     return problems
 
 
-def _refuses_specific(family: str) -> bool:
-    return hasattr(families.get(family), "NO_SPECIFIC_EFFECTS")
+def _no_specific_effects(family: str) -> str:
+    """Return why a family takes no category-specific effects; nothing where it does."""
+    default = "" if families.threshold_kind(family) else "its responses are no ordered categories"
+    return str(getattr(families.get(family), "NO_SPECIFIC_EFFECTS", default))
 
 
-def _normal(given: dict[str, str]) -> dict[str, str]:
+def _normal(given: Mapping[str, str]) -> dict[str, str]:
     return {priors.normalise(name): text.strip() for name, text in given.items()}
 
 
@@ -160,7 +169,7 @@ def _unknown_family(where: str, name: str) -> Problem:
     return Problem(where, f"unknown family '{name}'", did_you_mean(name, [*families.names(), *families.ALIASES]))
 
 
-def prior_problems(where: str, given: dict[str, str]) -> list[Problem]:
+def prior_problems(where: str, given: Mapping[str, str]) -> list[Problem]:
     """Check priors as texts: the class exists, the distribution exists and has the right support."""
     problems = []
     spelled: dict[str, str] = {}

@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from multilevel import families
-from multilevel.dataset import level_text
 from multilevel.errors import Problem, StudyError, did_you_mean
+from multilevel.levels import level_text
 
 Array = NDArray[np.float64]
 
@@ -42,9 +42,8 @@ def coded(frame: pd.DataFrame, column: str, family: str) -> tuple[Array, tuple[s
         if families.threshold_kind(family) and not values.cat.ordered:
             shown = ", ".join(levels[:5]) + (" and more" if len(levels) > 5 else "")
             message = f"the response '{column}' has levels whose order is not said ({shown}), and {family} needs one"
-            raise StudyError(
-                [Problem("", message, f"list them from the lowest to the highest under data.ordered.{column}")]
-            )
+            hint = f"list them from the lowest to the highest under data.ordered.{column}, without a data.reference"
+            raise StudyError([Problem("", message, hint)])
     elif values.dtype.kind not in "fiub":
         example = str(values.iloc[0])
         message = f"the column '{column}' is text (such as '{example}') where categories are needed"

@@ -90,6 +90,8 @@ def _validate(options: argparse.Namespace, _further: list[str]) -> int:
         for name, model in plan["models"].items():
             parts = [model["formula"], *(f"{parameter} ~ {text}" for parameter, text in model["parameters"].items())]
             print(f"  {name}: {', '.join(parts)} ({model['family']}, {model['link']} link)")
+        for name, kept in plan.get("aliases", {}).items():
+            print(f"  {name}: the same model as {kept}, fitted once")
         for warning in plan["warnings"]:
             print(f"  warning: {warning}")
     return status

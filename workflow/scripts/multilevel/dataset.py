@@ -14,7 +14,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from multilevel import storage
+from multilevel import levels, storage
+
+level_text = levels.level_text
+
+DATES = "datetime64[us]"
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,9 @@ def digest(column: pd.Series) -> str:
         return hashlib.sha256(text.encode() + column.cat.codes.to_numpy(dtype="<i4").tobytes()).hexdigest()
     if column.dtype.kind in "fiub":
         return hashlib.sha256(column.to_numpy(dtype="<f8").tobytes()).hexdigest()
+    if column.dtype.kind == "M":
+        return hashlib.sha256(column.to_numpy(dtype=DATES).astype("<i8").tobytes()).hexdigest()
     return hashlib.sha256("\x1f".join(column.astype(str)).encode()).hexdigest()
-
-
-def level_text(value: Any) -> str:
-    """Return a level as text; a whole number reads as one also where missing values made the column floating-point."""
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _variable(name: str, position: int) -> str:
@@ -86,6 +87,12 @@ def write(path: Path, dataset: Dataset) -> None:
             variables[levels] = (f"{variable}__level", np.asarray(column.cat.categories, dtype=str))
         elif column.dtype.kind == "b":
             variables[variable] = ("row", column.to_numpy(dtype=np.int8), {"boolean": 1})
+        elif column.dtype.kind == "M":
+            variables[variable] = (
+                "row",
+                column.to_numpy(dtype=DATES).astype(np.int64),
+                {"date": "us since 1970-01-01"},
+            )
         else:
             variables[variable] = ("row", column.to_numpy())
     attributes = {
@@ -118,6 +125,8 @@ def read(path: Path) -> Dataset:
             columns[name] = pd.Categorical.from_codes(codes, categories=pd.Index(categories), ordered=ordered)
         elif "boolean" in variable.attrs:
             columns[name] = variable.to_numpy().astype(bool)
+        elif "date" in variable.attrs:
+            columns[name] = variable.to_numpy().astype(np.int64).astype(DATES)
         else:
             columns[name] = variable.to_numpy()
     frame, row_id = pd.DataFrame(columns), content["row_id"].to_numpy().astype(object)

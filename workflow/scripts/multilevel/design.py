@@ -397,6 +397,17 @@ def _predictor(
     )
 
 
+def planes(design: Design) -> list[str]:
+    """Return the groupings with an intercept and slopes that are correlated: each level is a point in a plane of two."""
+    first = design.unprefixed
+    found = [
+        term.group
+        for term in design.group_terms
+        if term.correlated and INTERCEPT in term.effects and len(term.positions(first)) > 1
+    ]
+    return list(dict.fromkeys(found))
+
+
 def _response_terms(parsed: formula.Formula, frame: pd.DataFrame) -> dict[str, Array]:
     """Return what stands beside the response, checked."""
     found: dict[str, Array] = {}

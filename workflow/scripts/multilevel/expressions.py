@@ -13,6 +13,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from multilevel import moments
 from multilevel.errors import FormulaError
 
 if TYPE_CHECKING:
@@ -25,9 +26,11 @@ ELEMENTWISE = (
     "log", "log2", "log10", "log1p", "exp", "expm1", "sqrt", "abs", "floor", "ceil", "round", "sin", "cos", "tan", "sign",
 )  # fmt: skip
 AGGREGATES = ("mean", "sd", "median", "min", "max", "sum", "count")
-OTHERS = ("where", "minimum", "maximum", "missing", "group_mean", "group_size", "lower", "strip")
-OF_COLUMNS = ("group_mean", "group_size", "lower", "strip")
-FUNCTIONS = (*ELEMENTWISE, *AGGREGATES, *OTHERS)
+OTHERS = (
+    "where", "minimum", "maximum", "missing", "group_mean", "group_min", "group_max", "group_size", "lower", "strip",
+)  # fmt: skip
+OF_COLUMNS = ("group_mean", "group_min", "group_max", "group_size", "lower", "strip", "year", "month", "day_of_year")
+FUNCTIONS = (*ELEMENTWISE, *AGGREGATES, *OTHERS, *moments.FUNCTIONS)
 
 _BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Add: lambda a, b: a + b,
@@ -175,7 +178,9 @@ def _evaluate(node: ast.AST, columns: Mapping[str, Any]) -> Any:
             condition = _boolean(_evaluate(operand, columns))
             return not condition if isinstance(condition, bool) else ~condition
         case ast.UnaryOp(op=op, operand=operand):
-            value = _plain(_evaluate(operand, columns))
+            value = _number(_plain(_evaluate(operand, columns)))
+            if moments.any_moment(value):
+                raise moments.refuse("there is no negative of")
             return -value if isinstance(op, ast.USub) else value
         case ast.BoolOp(op=op, values=values):
             parts = [_boolean(_evaluate(value, columns)) for value in values]
@@ -192,7 +197,12 @@ def _evaluate(node: ast.AST, columns: Mapping[str, Any]) -> Any:
 
 
 def _arithmetic(op: ast.operator, left: Any, right: Any) -> Any:
-    """Compute one operation; text can only be joined, and numbers cannot grow without bound."""
+    """Compute one operation; text can only be joined, dates only subtracted, and numbers cannot grow without bound."""
+    if moments.any_moment(left, right):
+        if not isinstance(op, ast.Sub):
+            raise moments.refuse("nothing but another date can be combined with")
+        return moments.subtract(left, right)
+    left, right = _number(left), _number(right)
     text = any(_is_text(value) for value in (left, right))
     if text and not isinstance(op, ast.Add):
         raise FormulaError("text cannot be multiplied or subtracted, only joined with +")
@@ -202,6 +212,22 @@ def _arithmetic(op: ast.operator, left: Any, right: Any) -> Any:
         if isinstance(left, int) and isinstance(right, int):
             left = float(left)
     return _BINARY[type(op)](left, right)
+
+
+def _number(value: Any) -> Any:
+    """Return a condition as 1 and 0, levels as text, anything else as it is."""
+    import pandas as pd
+
+    if isinstance(value, pd.Series) and value.dtype == bool:
+        return value.astype("int64")
+    return _unordered(value)
+
+
+def _unordered(value: Any) -> Any:
+    """Return levels as text, anything else as it is."""
+    import pandas as pd
+
+    return value.astype("str") if isinstance(getattr(value, "dtype", None), pd.CategoricalDtype) else value
 
 
 def _is_text(value: Any) -> bool:
@@ -227,37 +253,97 @@ def _compare(node: ast.Compare, columns: Mapping[str, Any]) -> Any:
     import pandas as pd
 
     left = _plain(_evaluate(node.left, columns))
-    result: Any = None
+    left_node, result = node.left, None
     for op, comparator in zip(node.ops, node.comparators, strict=True):
         if isinstance(op, ast.In | ast.NotIn):
-            choices = [element.value for element in comparator.elts]  # type: ignore[attr-defined]
-            found = left.isin(choices) if isinstance(left, pd.Series) else left in choices
-            part: Any = (not found if isinstance(found, bool) else ~found) if isinstance(op, ast.NotIn) else found
             right: Any = 0
+            found = _is_in(left_node, left, comparator)
+            part: Any = (not found if isinstance(found, bool) else ~found) if isinstance(op, ast.NotIn) else found
         else:
             right = _plain(_evaluate(comparator, columns))
-            part = _COMPARE[type(op)](left, right)
+            _check_comparable(left_node, left, comparator, right)
+            part = _compared(op, left, right)
         unknown = pd.isna(left) | pd.isna(right)
         if isinstance(part, pd.Series) and unknown.any():
             part = part.astype("boolean").mask(unknown)
         result = part if result is None else result & part
-        left = right
+        left, left_node = right, comparator
     return result
+
+
+def _is_in(node: ast.expr, value: Any, comparator: ast.expr) -> Any:
+    """Return whether a value is one of a list."""
+    import pandas as pd
+
+    choices = [element.value for element in comparator.elts]  # type: ignore[attr-defined]
+    for element, choice in zip(comparator.elts, choices, strict=True):  # type: ignore[attr-defined]
+        _check_comparable(node, value, element, choice)
+    if moments.any_moment(value):
+        choices = moments.as_dates(*choices)
+    return value.isin(choices) if isinstance(value, pd.Series) else value in choices
+
+
+def _compared(op: ast.cmpop, left: Any, right: Any) -> Any:
+    """Compare two values: dates with dates or their text, levels by their declared order, anything else as it is."""
+    if moments.any_moment(left, right):
+        left, right = moments.as_dates(left, right)
+    elif isinstance(op, ast.Eq | ast.NotEq):
+        left, right = _unordered(left), _unordered(right)
+    else:
+        for levels, other in ((left, right), (right, left)):
+            known = list(levels.cat.categories) if hasattr(levels, "cat") else None
+            if known is not None and isinstance(other, str) and other not in known:
+                raise FormulaError(f"'{other}' is none of the levels {', '.join(known[:12])}")
+    return _COMPARE[type(op)](left, right)
+
+
+def _check_comparable(left_node: ast.expr, left: Any, right_node: ast.expr, right: Any) -> None:
+    """Refuse to compare text with numbers: it would be false, without a word, in every row."""
+    import pandas as pd
+
+    if moments.any_moment(left, right) or any(isinstance(v, pd.Series) and v.isna().all() for v in (left, right)):
+        return
+    if _is_text(left) == _is_text(right):
+        return
+    nodes = [(left_node, left), (right_node, right)]
+    (text_node, text), (number_node, number) = nodes if _is_text(left) else nodes[::-1]
+    message = f"{_called(text_node)} is text and {_called(number_node)} is not"
+    if isinstance(number_node, ast.Constant) and not isinstance(number, bool):
+        message += f"; write '{number}'"
+    elif isinstance(text_node, ast.Constant):
+        message += f"; write {text} without quotes" if str(text).strip("+-").replace(".", "", 1).isdigit() else ""
+    raise FormulaError(message)
+
+
+def _called(node: ast.expr) -> str:
+    return f"'{node.id}'" if isinstance(node, ast.Name) else ast.unparse(node)
 
 
 def _call(name: str, arguments: list[Any]) -> Any:
     import numpy as np
     import pandas as pd
 
-    counts = {"where": 3, "minimum": 2, "maximum": 2, "group_mean": 2}
+    counts = {
+        "where": 3,
+        "minimum": 2,
+        "maximum": 2,
+        "group_mean": 2,
+        "group_min": 2,
+        "group_max": 2,
+        "days_between": 2,
+    }
     wanted = counts.get(name, 1)
     if len(arguments) != wanted:
         raise FormulaError(f"'{name}' takes {wanted} argument{'s' if wanted > 1 else ''}, not {len(arguments)}")
     first = arguments[0]
     if name in OF_COLUMNS and not all(isinstance(argument, pd.Series) for argument in arguments):
         raise FormulaError(f"'{name}' takes columns, not single values")
+    if name in {"min", "max"} and moments.kind(first) == "date":
+        return getattr(pd.Series(first), name)()
+    if name in {*ELEMENTWISE, *AGGREGATES, "group_mean"} - {"count"} and moments.any_moment(first):
+        raise moments.refuse(f"'{name}' takes numbers, not")
     if name in ELEMENTWISE or name in AGGREGATES:
-        if _is_text(first):
+        if _is_text(first) and not moments.any_moment(first):
             raise FormulaError(f"'{name}' takes numbers, not text")
         if name in ELEMENTWISE:
             ufunc: Any = getattr(np, name)
@@ -272,18 +358,28 @@ def _call(name: str, arguments: list[Any]) -> Any:
                 return arguments[1] if condition else arguments[2]
             unknown = pd.isna(condition)
             known = condition.fillna(False).astype(bool) if unknown.any() else condition.astype(bool)
+            if moments.any_moment(*arguments[1:]):
+                yes, no = (pd.Series(date, index=condition.index) for date in moments.as_dates(*arguments[1:]))
+                return yes.where(known, no).mask(unknown)
             chosen = pd.Series(np.where(known, _plain(arguments[1]), _plain(arguments[2])), index=condition.index)
             return chosen.mask(unknown) if unknown.any() else chosen
-        case "minimum":
-            return np.minimum(first, arguments[1])
-        case "maximum":
-            return np.maximum(first, arguments[1])
+        case "minimum" | "maximum":
+            both = moments.as_dates(*arguments) if moments.any_moment(*arguments) else map(_number, arguments)
+            return getattr(np, name)(*both)
         case "missing":
             return pd.isna(first)
-        case "group_mean":
-            return first.groupby(arguments[1], sort=False).transform("mean")
+        case "group_mean" | "group_min" | "group_max":
+            return (
+                _unordered(first).groupby(_unordered(arguments[1]), sort=False).transform(name.removeprefix("group_"))
+            )
         case "group_size":
-            return first.groupby(first, sort=False).transform("size").astype(float)
+            return first.groupby(_unordered(first), sort=False).transform("size").astype(float)
         case "lower" | "strip":
-            return getattr(first.str, name)()
+            return getattr(_unordered(first).str, name)()
+        case "days":
+            return moments.days(first)
+        case "days_between":
+            return moments.days(moments.subtract(arguments[1], first))
+        case "year" | "month" | "day_of_year":
+            return moments.part(name, first)
     raise FormulaError(f"the function '{name}' is not known")

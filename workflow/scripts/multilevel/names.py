@@ -1,7 +1,13 @@
-"""Names that users give."""
+"""Names that users give, and the names of models made of them."""
 
 NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_]{0,63}"
-"""What users may call a study, a model or a comparison; also the wildcard constraint of every rule."""
+"""What users may call a study, a model, a comparison or a value of the grid; the wildcard constraint of the first three."""
+
+MODEL_PATTERN = rf"{NAME_PATTERN}(?:\.{NAME_PATTERN})*"
+"""A model of the plan: the name that the user gave, then the values of the grid, each after a dot. Names have none."""
+
+LONGEST_MODEL = 128
+"""Most characters of a model's name with its grid values: it is part of the names of files."""
 
 RESERVED = frozenset({"Intercept", "chain", "coefficient", "draw", "offset", "row", "row_id"})
 """Names that a column used in a model cannot have: they stand for something else in formulas and stored posteriors."""

@@ -5,19 +5,19 @@ Needs no PyMC. `study` keeps the result, so that an unchanged study is planned o
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multilevel import candidates, formula, preflight, preparation, priors, schema, strict_yaml
+from multilevel import candidates, formula, grid, preflight, preparation, priors, published, rules, schema, strict_yaml
 from multilevel.dataset import Dataset
 from multilevel.default_priors import resolve, targets
+from multilevel.design import planes
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
 from multilevel.expressions import parse as parse_expression
 from multilevel.names import NAME_PATTERN, RESERVED
-from multilevel.rules import SPEC
 
 
 def read_config(path: Path, name: str = "") -> dict[str, Any]:
@@ -69,11 +69,12 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     if problems:
         raise StudyError(problems, source)
     data = _without_defaults(study.data.model_dump())
-    models, problems = candidates.resolve(study)
-    comparisons, more = _comparisons(study)
-    problems += more + _expressions(data)
+    cells, excluded, problems = grid.cross(study, list(content.get("grid") or {}))
+    comparisons, more = ({}, []) if problems else _comparisons(study, list(cells), excluded)
+    models, unsound = candidates.resolve(study, cells)
+    problems += unsound + more + _expressions(data) + published.names_problems(study.published, cells)
     if problems:
-        raise StudyError(problems, source)
+        raise StudyError(list(dict.fromkeys(problems)), source)
     parsed = {name: formula.of_model(model) for name, model in models.items()}
     used = {name: set().union(*(part.variables() for part in parts)) for name, parts in parsed.items()}
     try:
@@ -81,24 +82,29 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     except StudyError as error:
         raise StudyError(error.problems, source) from None
     warnings = list(dataset.summary["warnings"])
-    for name, model in models.items():
-        more, notes = _against_data(name, model, used[name], study.models[name], dataset)
-        problems += more
-        warnings += notes
-    problems = problems or _unequal_responses(comparisons, models) + _unused_priors(study.defaults.priors, models)
+    designs: dict[str, Any] = {}
+    checked = {name: _against_data(cells[name], model, used[name], dataset, designs) for name, model in models.items()}
+    problems, notes = _of_cells(cells, checked)
+    problems = problems or _unused_priors(study, cells, models, checked)
+    aliases = {} if problems else grid.aliases(cells, {name: c.identity for name, c in checked.items()})
+    comparisons, more = _without_aliases(comparisons, aliases, asked_for=bool(study.comparisons))
+    problems = problems or more + _unequal_responses(comparisons, models)
     if problems:
         raise StudyError(_shared(problems), source)
+    warnings += notes + _same_models(cells, aliases)
+    printed, problems = published.resolve(study.published, models, dataset)
+    if problems:
+        raise StudyError(problems, source)
+    printed = [{**row, "model": aliases.get(row["model"], row["model"])} for row in printed]
+    models = {name: model for name, model in models.items() if name not in aliases}
     missing = dataset.summary["missing"]
     for name, model in models.items():
         first = parsed[name][0]
         model["columns"] = [*dict.fromkeys([first.response, *sorted(used[name])])]
         model["groups"] = list(dict.fromkeys(t.group for part in parsed[name] for t in part.group_terms))
-        residuals = model.pop("has_residuals")
-        model["varying_intercept"] = residuals and any(formula.has_intercept(t.effects) for t in first.group_terms)
         model["fingerprint"] = dataset.fingerprint(used[name])
         model["response_fingerprint"] = dataset.digests[first.response or ""]
         model["seed"] = seed(study.seed, path.stem, name)
-    warnings += _same_models(models)
     sampler = {**config["sampler"], **{k: v for k, v in study.sampler.model_dump().items() if v is not None}}
     needed = {source for columns in used.values() for c in columns for source in preparation.sources(data, c)}
     return {
@@ -119,7 +125,9 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         "rows": len(dataset.frame),
         "rows_fingerprint": dataset.digests["row_id"],
         "models": models,
+        **({"aliases": aliases} if aliases else {}),  # a plan without any is what it was before there were grids
         "comparisons": comparisons,
+        "published": printed,
         "warnings": warnings,
     }
 
@@ -130,9 +138,10 @@ def seed(study_seed: int, study: str, model: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
-def _comparisons(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
+def _comparisons(
+    study: schema.Study, known: list[str], excluded: frozenset[str]
+) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
     """Expand wildcards and check names; without any comparison, all models are compared."""
-    known = list(study.models)
     if not study.comparisons:
         return (
             {"main": {"models": known, "reference": None, "leave_out": ["observation"]}} if len(known) > 1 else {}
@@ -144,19 +153,13 @@ def _comparisons(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[P
         chosen: list[str] = []
         whole = True  # where a name is wrong, what else seems wrong may follow from that
         for pattern in comparison.models:
-            matched = [m for m in known if fnmatch.fnmatchcase(m, pattern)]
+            matched = grid.matching(pattern, known)
             if not matched:
-                problems.append(Problem(f"{where}.models", f"unknown model '{pattern}'", did_you_mean(pattern, known)))
+                problems.append(_unknown_model(f"{where}.models", pattern, known, excluded))
                 whole = False
             chosen += [m for m in matched if m not in chosen]
         if comparison.reference is not None and comparison.reference not in known:
-            problems.append(
-                Problem(
-                    f"{where}.reference",
-                    f"unknown model '{comparison.reference}'",
-                    did_you_mean(comparison.reference, known),
-                )
-            )
+            problems.append(_unknown_model(f"{where}.reference", comparison.reference, known, excluded))
         elif whole and comparison.reference is not None and comparison.reference not in chosen:
             problems.append(Problem(f"{where}.reference", f"'{comparison.reference}' is not among the models compared"))
         if whole and len(chosen) == 1:
@@ -165,6 +168,39 @@ def _comparisons(study: schema.Study) -> tuple[dict[str, dict[str, Any]], list[P
             )
         found[name] = {"models": chosen, "reference": comparison.reference, "leave_out": list(comparison.leave_out)}
     return found, problems
+
+
+def _unknown_model(where: str, name: str, known: list[str], excluded: frozenset[str]) -> Problem:
+    if grid.matching(name, excluded):
+        return Problem(where, f"the grid leaves out '{name}'", "take it out of grid.exclude, or out of here")
+    return Problem(where, f"unknown model '{name}'", did_you_mean(name, known))
+
+
+def _without_aliases(
+    comparisons: dict[str, dict[str, Any]], aliases: dict[str, str], asked_for: bool
+) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
+    """Let the fitted model stand for its aliases in every comparison, once."""
+    found: dict[str, dict[str, Any]] = {}
+    problems = []
+    for name, comparison in comparisons.items():
+        models = list(dict.fromkeys(aliases.get(m, m) for m in comparison["models"]))
+        reference = comparison["reference"]
+        if len(models) > 1 or asked_for:
+            found[name] = {**comparison, "models": models, "reference": aliases.get(reference, reference)}
+        if len(models) == 1 and asked_for:
+            message = f"{_quoted(comparison['models'])} are the same model, so nothing is left to compare"
+            problems.append(Problem(f"comparisons.{name}.models", message))
+    return found, problems
+
+
+def _quoted(names: list[str]) -> str:
+    """Return ``'a', 'b' and 'c'``, or the first three of more."""
+    quoted = [f"'{name}'" for name in names]
+    return (
+        f"{', '.join(quoted[:3])} and {len(names) - 3} more"
+        if len(names) > 3
+        else " and ".join([", ".join(quoted[:-1]), quoted[-1]])
+    )
 
 
 def _unequal_responses(comparisons: dict[str, dict[str, Any]], models: dict[str, dict[str, Any]]) -> list[Problem]:
@@ -212,76 +248,137 @@ def _expressions(data: dict[str, Any]) -> list[Problem]:
     return problems
 
 
+@dataclass(frozen=True)
+class _Checked:
+    """What the data say of one cell.
+
+    Parameters
+    ----------
+    problems, notes
+        What no fit could mend, and warnings.
+    targets
+        Every name that its priors may be given to.
+    identity
+        What decides its posterior.
+    """
+
+    problems: list[Problem]
+    notes: list[str]
+    targets: tuple[str, ...] = ()
+    identity: str = ""
+
+
 def _against_data(
-    name: str, model: dict[str, Any], used: set[str], written: schema.Model, dataset: Dataset
-) -> tuple[list[Problem], list[str]]:
-    """Check one model against the data: columns, design, the targets of its priors."""
+    cell: grid.Cell, model: dict[str, Any], used: set[str], dataset: Dataset, designs: dict[str, Any]
+) -> _Checked:
+    """Check one model against the data: columns, design, the targets of its priors.
+
+    Cells that differ in their priors alone have one design, which `designs` keeps.
+    """
+    where = f"models.{cell.model}"
     available = [str(c) for c in dataset.frame.columns]
     unknown = sorted(used - set(available))
     if unknown:
-        return [
-            Problem(f"models.{name}.formula", f"unknown column '{column}'", did_you_mean(column, available))
+        problems = [
+            Problem(f"{where}.formula", f"unknown column '{column}'", did_you_mean(column, available))
             for column in unknown
-        ], []
+        ]
+        return _Checked(problems, [])
     if taken := sorted(c for c in used if c in RESERVED or c.endswith("_Intercept")):
-        return [
+        problems = [
             Problem(
-                f"models.{name}.formula",
+                f"{where}.formula",
                 f"no column can be called '{column}' in a model",
                 "give it another name under data.rename",
             )
             for column in taken
-        ], []
-    design, problems, notes = preflight.check(name, model, dataset)
+        ]
+        return _Checked(problems, [])
+    if dated := sorted(c for c in used if dataset.frame[c].dtype.kind == "M"):
+        hint = "derive a number from it, such as days_between(start, visit) or year(visit)"
+        problems = [
+            Problem(f"{where}.formula", f"the column '{c}' holds dates, which no model takes", hint) for c in dated
+        ]
+        return _Checked(problems, [])
+    spec = {key: value for key, value in rules.model_spec(model).items() if key != "priors"}
+    key = repr({name: value for name, value in spec.items() if name != "centred"})
+    if key not in designs:
+        designs[key] = preflight.check(cell.model, model, dataset)
+    design, problems, notes = designs[key]
     if design is None or problems:
-        return problems, notes
-    addressable = targets(design)
+        return _Checked(problems, notes)
+    addressable = tuple(targets(design))
     known = {priors.normalise(t) for t in addressable}
-    for target in written.priors:
-        if priors.normalise(target) not in known:
-            problems.append(
-                Problem(
-                    f"models.{name}.priors.{target}",
-                    f"the model has no parameter '{target}'",
-                    did_you_mean(target, addressable),
-                )
-            )
-    # A default prior of the study may name a parameter that only some models have; one that none has is refused later.
+    place, own = cell.priors[0]
+    problems = [
+        Problem(f"{place}.{target}", f"the model has no parameter '{target}'", did_you_mean(target, addressable))
+        for target in own
+        if priors.normalise(target) not in known
+    ]
+    # A default prior of the study, or one of the grid, may name a parameter that only some models have; one that none has
+    # is refused later.
     model["priors"] = {k: v for k, v in model["priors"].items() if k in known}
     try:
-        resolve(design, model["priors"])
+        resolved = resolve(design, model["priors"])
     except FormulaError as error:
-        return [*problems, Problem(f"models.{name}.priors", str(error))], notes
-    # What a group's own rows say is told on the scale of the response, with the residual sd.
-    model["has_residuals"] = design.link == "identity" and "sigma" in design.scalars
+        return _Checked([*problems, Problem(f"{where}.priors", str(error))], notes)
+    spec["centred"] = model["centred"] and any(priors.class_of(r.parameter) == "sd" for r in resolved)
     model["size"] = {
         "rows": len(design.y),
         "coefficients": len(design.all_coefficients),
         "effects": int(sum(len(t.levels) * len(t.effects) for t in design.group_terms)),
     }
+    model["planes"] = planes(design)
+    return _Checked(problems, notes, addressable, repr((spec, [(r.parameter, r.prior) for r in resolved])))
+
+
+def _of_cells(cells: dict[str, grid.Cell], checked: dict[str, _Checked]) -> tuple[list[Problem], list[str]]:
+    """Collect problems and warnings; what holds for a model whatever the grid says is told once, as the model's."""
+    problems: list[Problem] = []
+    notes: list[str] = []
+    for base in dict.fromkeys(cell.model for cell in cells.values()):
+        own = {name: found for name, found in checked.items() if cells[name].model == base}
+        for problem in dict.fromkeys(p for found in own.values() for p in found.problems):
+            names = [name for name, found in own.items() if problem in found.problems]
+            whole = base in names or len(names) == len(own)
+            where = problem.where if whole else f"{problem.where} (as {', '.join(names[:3])})"
+            problems.append(Problem(where, problem.message, problem.hint))
+        for note in dict.fromkeys(n for found in own.values() for n in found.notes):
+            names = [name for name, found in own.items() if note in found.notes]
+            whole = base in names or len(names) == len(own)
+            notes.append(note if whole else note.replace(f"Model {base}:", f"Model {', '.join(names[:3])}:", 1))
     return problems, notes
 
 
-def _unused_priors(given: dict[str, str], models: dict[str, dict[str, Any]]) -> list[Problem]:
-    """Refuse default priors of the study that no model has a parameter for."""
-    used = {target for model in models.values() for target in model["priors"]}
+def _unused_priors(
+    study: schema.Study,
+    cells: dict[str, grid.Cell],
+    models: dict[str, dict[str, Any]],
+    checked: dict[str, _Checked],
+) -> list[Problem]:
+    """Refuse default priors of the study, and priors of the grid, that no model has a parameter for."""
+    given = [("defaults.priors", study.defaults.priors, list(models))]
+    for value, texts in (study.grid.priors or {}).items():
+        given.append((f"grid.priors.{value}", texts, [n for n in models if cells[n].values.get("priors") == value]))
+    known = list(dict.fromkeys(target for found in checked.values() for target in found.targets))
+    problems = []
+    for place, texts, names in given:
+        used = {target for name in names for target in models[name]["priors"]}
+        problems += [
+            Problem(f"{place}.{target}", f"no model has a parameter '{target}'", did_you_mean(target, known))
+            for target in texts
+            if names and priors.normalise(target) not in used
+        ]
+    return problems
+
+
+def _same_models(cells: dict[str, grid.Cell], aliases: dict[str, str]) -> list[str]:
+    """Say which models of the study file are the same model; that the grid makes one twice is no surprise."""
     return [
-        Problem(f"defaults.priors.{target}", f"no model has a parameter '{target}'")
-        for target in given
-        if priors.normalise(target) not in used
+        f"Models {kept} and {name} are the same model under two names; it is fitted once, as {kept}."
+        for name, kept in aliases.items()
+        if not cells[name].suffix and not cells[kept].suffix
     ]
-
-
-def _same_models(models: dict[str, dict[str, Any]]) -> list[str]:
-    """Say which models are the same model under two names."""
-    seen: dict[str, str] = {}
-    notes = []
-    for name, model in models.items():
-        identity = repr([model.get(key) for key in SPEC])
-        if identity in seen:
-            notes.append(f"Models {seen[identity]} and {name} are the same model under two names.")
-        seen.setdefault(identity, name)
-    return notes
 
 
 def _shared(problems: list[Problem]) -> list[Problem]:

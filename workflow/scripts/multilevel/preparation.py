@@ -13,8 +13,16 @@ import numpy as np
 import pandas as pd
 
 from multilevel import tables
-from multilevel.dataset import Dataset, digest, level_text
+from multilevel.column_types import KINDS, kind_of
+from multilevel.dataset import Dataset, digest
 from multilevel.errors import Problem, StudyError, did_you_mean
+from multilevel.levels import level_text, level_texts
+
+STEPS = ("rename", "reshape", "dates", "derive", "filter", "centre", "categorical", "ordered", "reference", "groups")
+"""Keys of the data section that change rows or columns, for the report."""
+
+READING = ("separator", "decimal", "thousands", "encoding", "missing", "text")
+"""Keys of a table that say how it is read, for the report."""
 
 
 def sources(data: dict[str, Any], column: str) -> set[str]:
@@ -59,23 +67,26 @@ def prepare(data: dict[str, Any], used: Iterable[str], root: Path) -> Dataset:
             problems.append(
                 Problem(f"data.centre.{name}", f"the column '{name}' is already in the data", "choose another name")
             )
+    needed = sorted({source for name in used if name in available for source in sources(data, name)})
+    # A predictor that is text by a slip would become a factor with as many levels as it has values.
+    problems += [joined.doubts[name] for name in needed if name in joined.doubts]
+    problems += _undeclared_levels(frame, row_id, data)
     if problems:
         raise StudyError(problems)
-    needed = sorted({source for name in used if name in available for source in sources(data, name)})
-    complete, dropped = _complete(frame, needed)
+    complete, dropped = _complete(frame, row_id, needed, joined.fields)
     rows = {
-        "raw": joined.raw_rows,
+        **joined.rows,
         "after_filter": len(frame),
         "dropped_missing": len(frame) - len(complete),
         "used": len(complete),
     }
     missing = {str(name): int(frame[name].isna().sum()) for name in frame.columns}
     row_id = row_id.loc[complete.index].reset_index(drop=True)
-    complete = complete.reset_index(drop=True)
+    complete = _without_unknown(complete.reset_index(drop=True))
     complete = _nest(complete, data)
     complete = _centre(complete, data)
     complete = _categorise(complete, data)
-    warnings = list(joined.warnings)
+    warnings = joined.warnings + _absent_levels(complete, data)
     if rows["dropped_missing"]:
         warnings.append(
             f"{rows['dropped_missing']} of {rows['after_filter']} rows are left out of every model because a column that some "
@@ -91,11 +102,19 @@ def prepare(data: dict[str, Any], used: Iterable[str], root: Path) -> Dataset:
         "missing": missing,
         "fields": joined.fields,
         "warnings": warnings,
-        "steps": {
-            key: data[key] for key in ("rename", "derive", "filter", "centre", "reference", "groups") if data.get(key)
-        },
+        "steps": _steps(data),
     }
     return Dataset(complete, row_id.to_numpy(dtype=object), digests, summary)
+
+
+def _steps(data: dict[str, Any]) -> dict[str, Any]:
+    """Return what the data section does, for the report."""
+    reading = [
+        {"table": source["table"], **options}
+        for source in (data, *data.get("join", []))
+        if (options := {key: source[key] for key in READING if source.get(key)})
+    ]
+    return {**({"reading": reading} if reading else {}), **{key: data[key] for key in STEPS if data.get(key)}}
 
 
 def _unknown(data: dict[str, Any], available: set[str]) -> list[Problem]:
@@ -107,7 +126,8 @@ def _unknown(data: dict[str, Any], available: set[str]) -> list[Problem]:
         ]
     for name, entry in data.get("groups", {}).items():
         named += [(f"data.groups.{name}", name), (f"data.groups.{name}.within", entry["within"])]
-    named += [(f"data.reference.{name}", name) for name in data.get("reference", {})]
+    named += [(f"data.{key}.{name}", name) for key in ("reference", "ordered") for name in data.get(key, {})]
+    named += [("data.categorical", name) for name in data.get("categorical", [])]
     return [
         Problem(where, f"unknown column '{column}'", did_you_mean(column, available))
         for where, column in named
@@ -115,17 +135,54 @@ def _unknown(data: dict[str, Any], available: set[str]) -> list[Problem]:
     ]
 
 
-def _complete(frame: pd.DataFrame, needed: list[str]) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+def _undeclared_levels(frame: pd.DataFrame, row_id: pd.Series, data: dict[str, Any]) -> list[Problem]:
+    """Return a problem for every value of an ordered column that is none of the levels declared."""
+    problems = []
+    for name, declared in data.get("ordered", {}).items():
+        where, levels = f"data.ordered.{name}", list(map(level_text, declared))
+        if len(set(levels)) < len(levels):
+            twice = next(level for level in levels if levels.count(level) > 1)
+            problems.append(Problem(where, f"the level '{twice}' stands twice", "name each level once"))
+        if name in data.get("categorical", []):
+            problems.append(
+                Problem(where, f"'{name}' is listed under data.categorical too", "ordered says that already")
+            )
+        if name not in frame.columns:
+            continue
+        texts = level_texts(frame[name])
+        for value in texts[texts.notna() & ~texts.isin(levels)].unique():
+            rows = row_id[(texts == value).to_numpy()]
+            shown = ", ".join(rows.iloc[:3]) + (f" and {len(rows) - 3} more" if len(rows) > 3 else "")
+            noun = "row" if len(rows) == 1 else "rows"
+            message = f"'{value}' in {noun} {shown} is none of the levels of '{name}'"
+            problems.append(Problem(where, message, did_you_mean(value, levels)))
+    return problems
+
+
+def _absent_levels(frame: pd.DataFrame, data: dict[str, Any]) -> list[str]:
+    """Say which declared levels no row has."""
+    return [
+        f"The level '{level}' of '{name}' occurs in no row that is used."
+        for name, declared in data.get("ordered", {}).items()
+        for level in map(level_text, declared)
+        if level not in frame[name].cat.categories
+    ]
+
+
+def _complete(
+    frame: pd.DataFrame, row_id: pd.Series, needed: list[str], fields: dict[str, dict[str, Any]]
+) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
     """Drop the rows with a missing value in a needed column; refuse infinities and an empty rest."""
-    problems = [
-        Problem(
-            "data",
-            f"the column '{name}' has {count} infinite values (such as log(0))",
-            "filter those rows or derive the column differently",
-        )
-        for name in needed
-        if frame[name].dtype.kind == "f" and (count := int(np.isinf(frame[name]).sum()))
-    ]  # fmt: skip
+    problems = []
+    for name in needed:
+        if frame[name].dtype.kind == "f" and (count := int(np.isinf(frame[name]).sum())):
+            message = f"the column '{name}' has {count} infinite values"
+            if "derived" in fields.get(name, {}):
+                message, hint = f"{message} (such as log(0))", "filter those rows or derive the column differently"
+            else:
+                first = row_id[np.isinf(frame[name]).to_numpy()].iloc[0]
+                message, hint = f"{message}, the first in row {first}", "list inf under missing, or filter those rows"
+            problems.append(Problem("data", message, hint))
     if problems:
         raise StudyError(problems)
     absent = frame[needed].isna()
@@ -144,6 +201,14 @@ def _complete(frame: pd.DataFrame, needed: list[str]) -> tuple[pd.DataFrame, lis
     return kept, dropped
 
 
+def _without_unknown(frame: pd.DataFrame) -> pd.DataFrame:
+    """Turn conditions with missing values into conditions, where none is left, or into numbers."""
+    for name in frame.columns:
+        if isinstance(frame[name].dtype, pd.BooleanDtype):
+            frame[name] = frame[name].astype(float if frame[name].isna().any() else bool)
+    return frame
+
+
 def _nest(frame: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
     """Code the levels of nested groups uniquely, as ``outer:inner``; an inner group may itself be an outer one."""
     groups = data.get("groups", {})
@@ -155,7 +220,7 @@ def _nest(frame: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
         if name in groups and name not in done:
             outer = groups[name]["within"]
             label(outer, (*path, name))
-            frame[name] = _text(frame[outer]) + ":" + _text(frame[name])
+            frame[name] = level_texts(frame[outer]) + ":" + level_texts(frame[name])
             done.add(name)
 
     for name in groups:
@@ -163,17 +228,14 @@ def _nest(frame: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
     return frame
 
 
-def _text(column: pd.Series) -> pd.Series:
-    return column.map(level_text, na_action="ignore").astype("str")
-
-
 def _centre(frame: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
     """Add the centred columns, computed on the rows used."""
     for name, entry in data.get("centre", {}).items():
         where = f"data.centre.{name}"
         values = frame[entry["column"]]
-        if values.dtype.kind not in "fiub":
-            raise StudyError([Problem(where, f"the column '{entry['column']}' is text, so it has no mean")])
+        if kind_of(values) not in {"number", "condition"}:
+            message = f"the column '{entry['column']}' is {KINDS[kind_of(values)]}, so it has no mean"
+            raise StudyError([Problem(where, message, "derive a number from it" if kind_of(values) == "date" else "")])
         if entry.get("within") and entry.get("between"):
             raise StudyError(
                 [Problem(where, "'within' and 'between' are two different columns", "make one centred column of each")]
@@ -190,19 +252,31 @@ def _centre(frame: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
 
 
 def _categorise(frame: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
-    """Turn text into categories, the reference level first."""
-    references = data.get("reference", {})
+    """Turn text, and what is declared to be of levels, into categories: those that occur, the reference level first."""
+    references, ordered = data.get("reference", {}), data.get("ordered", {})
+    declared = {*references, *ordered, *data.get("categorical", [])}
     for name in frame.columns:
         column = frame[name]
-        if column.dtype.kind not in "fiub":
-            levels = sorted(column.dropna().astype(str).unique())
-            frame[name] = pd.Categorical(
-                column.astype(str).where(column.notna()), categories=_first(levels, name, references)
-            )
-        elif name in references:
-            ordered = [level_text(level) for level in sorted(column.dropna().unique())]
-            text = column.map(level_text, na_action="ignore")
-            frame[name] = pd.Categorical(text, categories=_first(ordered, name, references))
+        if name not in declared and kind_of(column) != "text":
+            continue
+        texts = level_texts(column)
+        found = set(texts.dropna().unique())
+        if name in ordered:
+            levels = [level for level in map(level_text, ordered[name]) if level in found]
+            if other := sorted(found.difference(levels)):
+                hint = "leave it out: levels of a nested group are coded anew" if name in data.get("groups", {}) else ""
+                message = f"'{other[0]}' is none of the levels of '{name}'"
+                raise StudyError([Problem(f"data.ordered.{name}", message, hint)])
+        elif isinstance(column.dtype, pd.CategoricalDtype):
+            levels = [level for level in column.cat.categories if level in found]
+        elif kind_of(column) in {"number", "condition"}:
+            levels = [level_text(level) for level in sorted(column.dropna().unique())]
+        else:
+            levels = sorted(found)
+        # Levels whose order was said, unless another reference now stands first.
+        said = name in ordered or (isinstance(column.dtype, pd.CategoricalDtype) and bool(column.cat.ordered))
+        moved = _first(levels, name, references)
+        frame[name] = pd.Categorical(texts, categories=moved, ordered=said and moved == levels)
     return frame
 
 

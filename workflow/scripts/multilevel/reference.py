@@ -86,8 +86,8 @@ def page() -> str:
             "| term | meaning |\n|---|---|\n"
             "| `y \\| trials(n)` | `y` successes out of `n`; `cbind(success, failure)` says the same |\n"
             "| `y \\| weights(w)` | the row counts `w` times, as `w` equal rows (not a precision) |\n"
-            "| `y \\| se(s)` | the standard error of `y` is known, as in a meta-analysis; `se(s, sigma=true)` estimates a residual "
-            "standard deviation on top |\n"
+            "| `y \\| se(s)` | the standard error of `y` is known, as in a meta-analysis; `se(s, sigma=true)` estimates "
+            "a residual standard deviation on top |\n"
             "| `y \\| cens(c)` | `c` says whether `y` is observed (`none` or 0), an upper bound (`left` or -1), a lower bound "
             "(`right` or 1) or the start of an interval (`interval` or 2) that ends at `u` in `cens(c, u)` |\n\n"
             "Several are added: `y | weights(w) + cens(c)`. Models whose rows are weighted, censored or counted out of other "
@@ -103,7 +103,10 @@ def page() -> str:
         "Columns, numbers, text, `+ - * / // % **`, comparisons, `and`, `or`, `not`, `in [...]`, and the functions "
         + ", ".join(f"`{f}`" for f in expressions.FUNCTIONS)
         + ". `where(condition, a, b)` chooses by row; `mean`, `sd` and the like are over all rows; "
-        "`group_mean(x, g)` is the mean of `x` in each row's own group.",
+        "`group_mean(x, g)` is the mean of `x` in each row's own group. Conditions count as 1 and 0. Dates are subtracted from "
+        "each other and counted in days, `days(visit - start)`, which is also `days_between(start, visit)`; "
+        "`days_between(group_min(visit, subject), visit)` counts from each subject's first; they compare with text such as "
+        "`'2020-01-31'`. Columns whose levels are `ordered` compare in that order.",
         "## Families",
         _listing(families.names(), families.get),
         "## Structures over the levels of a group",
@@ -150,6 +153,7 @@ def _type(info: FieldInfo) -> str:
 def _words(annotation: Any) -> str:
     """Return a type in words."""
     simple = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    simple |= {schema.Printed: "number as printed"}
     if annotation in simple:
         return simple[annotation]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -164,7 +168,8 @@ def _words(annotation: Any) -> str:
         return _words(annotation.__origin__)
     if arguments and all(isinstance(a, str) for a in arguments):
         return " or ".join(f"`{a}`" for a in arguments)
-    return " or ".join(dict.fromkeys(_words(a) for a in arguments))
+    words = list(dict.fromkeys(_words(a) for a in arguments))
+    return " or ".join(word for word in words if word != "whole number" or "number" not in words)
 
 
 def _default(info: FieldInfo) -> str:

@@ -6,21 +6,59 @@ Everything else that describes the files (the JSON Schema for editors, the refer
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints, ValidationError
+from pydantic_core import PydanticCustomError, core_schema
 
 from multilevel.errors import Problem, did_you_mean
 from multilevel.names import NAME_PATTERN
+from multilevel.strict_yaml import WrittenFloat
 
-Name = Annotated[str, StringConstraints(pattern=rf"^{NAME_PATTERN}$")]
+NAME_ALONE = rf"^{NAME_PATTERN}$"
+Name = Annotated[str, StringConstraints(pattern=NAME_ALONE)]
 Column = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128)]
 Text = Annotated[str, StringConstraints(max_length=5_000)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 PriorText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Named = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+"""A column as a file names it."""
 
-_TEXT_BRANCH, _LIST_BRANCH = "constrained-str", r"list\[.*\]"
-"""What pydantic calls the two branches of `Column | list[Column]`."""
+Value = (
+    Annotated[str, StringConstraints(max_length=500)]
+    | Annotated[int, Field(ge=-(2**53), le=2**53)]
+    | Annotated[float, Field(gt=-1e308, allow_inf_nan=False)]
+)
+"""A level, code or occasion as YAML gives it; quoted or not."""
+
+
+class Printed(str):
+    """A number as it is printed somewhere, digit for digit: 12.10 has two decimals."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Take a number as the file writes it, or a text that holds one."""
+        return core_schema.no_info_plain_validator_function(cls._read, serialization=core_schema.to_string_ser_schema())
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: Any, _handler: Any) -> dict[str, Any]:
+        """Tell editors that a number or a text may stand here."""
+        return {"type": ["number", "string"]}
+
+    @classmethod
+    def _read(cls, value: Any) -> Printed:
+        if isinstance(value, WrittenFloat):
+            value = value.written
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            value = str(value)
+        text = value.strip().replace("\N{MINUS SIGN}", "-") if isinstance(value, str) else ""
+        if not re.fullmatch(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?", text):
+            raise PydanticCustomError("printed_number", "is no number; write it as it is printed, such as 1.46")
+        return cls(text)
 
 
 class Closed(BaseModel):
@@ -29,11 +67,44 @@ class Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Join(Closed):
-    """One table joined to the base table."""
+class Source(Closed):
+    """One table and how to read it."""
 
-    table: str = Field(description="Path of the table to join, relative to the project folder.")
-    by: Column | list[Column] = Field(description="Column or columns that both tables share and are matched on.")
+    table: str = Field(
+        description="Path of the table, relative to the project folder: `.csv`, `.tsv` or `.parquet`, as it is or followed "
+        "by `.gz`, `.bz2`, `.xz`, `.zst` or `.zip` (one file in it)."
+    )
+    separator: Annotated[str, StringConstraints(min_length=1, max_length=1)] | None = Field(
+        None, description="What separates the fields of a text format; a comma in `.csv`, a tab in `.tsv` if left out."
+    )
+    decimal: Literal[".", ","] | None = Field(
+        None, description="What stands before the decimals of a number in a text format; a full stop if left out."
+    )
+    thousands: Literal[",", ".", " ", "'", "_"] | None = Field(
+        None, description="What groups the digits of large numbers in a text format, as in 1,000; nothing if left out."
+    )
+    encoding: Annotated[str, StringConstraints(min_length=1, max_length=50)] | None = Field(
+        None, description="Encoding of a text format, such as `cp1252`, `latin-1` or `utf-16`; UTF-8 if left out."
+    )
+    missing: list[Value] | dict[Named, list[Value]] | None = Field(
+        None,
+        description='Codes that mean missing, in all columns (`[".", -99]`) or by column (`{age: [999]}`), besides the empty '
+        "field and NA of text formats; taken out before types are guessed.",
+    )
+    text: list[Named] | None = Field(
+        None, description="Columns that are text whatever they look like, such as codes with leading zeros."
+    )
+    rename: dict[Column, str] | None = Field(
+        None, description="New column names: `new_name: name in the table`, for names with dots or blanks."
+    )
+
+
+class Join(Source):
+    """One table joined to the rows so far. Its rows are known by columns of the base table or of a table joined before."""
+
+    by: Column | list[Column] | dict[Column, Column] = Field(
+        description="Column or columns that rows are matched on; `{name here: name in the joined table}` where they differ."
+    )
     cardinality: Literal["many_to_one", "one_to_one"] = Field(
         "many_to_one", description="How rows match; checked. `many_to_one`: the joined table has one row for each key."
     )
@@ -41,6 +112,26 @@ class Join(Closed):
         "error", description="What to do with a row of the base table without a partner: refuse, or fill with missing."
     )
     columns: list[Column] | None = Field(None, description="Columns to take from the joined table; all if left out.")
+
+
+class Reshape(Closed):
+    """Wide to long: a row of the table becomes one row for each occasion, known by its identifier and the occasion (`s1:2`)."""
+
+    id: Column | list[Column] | None = Field(
+        None, description="Column or columns that identify a row of the wide table; checked."
+    )
+    new_id: Column | None = Field(
+        None, description="New column that numbers the rows of the wide table, where no column identifies them."
+    )
+    columns: dict[Column, list[Named | None] | Named] = Field(
+        description="New measured columns, each with the columns of the wide table that it is made of, occasion by occasion "
+        "(`{bdi: [bdi_2m, bdi_3m]}`, `null` where it was not measured), or with a pattern (`{bdi: 'bdi_{month}m'}`)."
+    )
+    into: dict[Column, list[Value]] | None = Field(
+        None,
+        description="New columns that tell the occasions apart, with a value for each (`{month: [2, 3]}`); a pattern says this "
+        "itself, in braces.",
+    )
 
 
 class Centre(Closed):
@@ -61,19 +152,23 @@ class Group(Closed):
     )
 
 
-class Data(Closed):
-    """The data of a study: one base table and what is done to it."""
+class Data(Source):
+    """The data of a study: one base table and what is done to it.
 
-    table: str = Field(
-        description="Path of the base table (CSV), relative to the project folder; one row per observation."
-    )
-    join: list[Join] = Field(default_factory=list, description="Tables joined to the base table, in this order.")
+    It is done in this order: read every table (take out missing codes, guess types, rename), reshape the base table, join the
+    others, read dates, derive, filter, drop incomplete rows, nest groups, centre, order levels.
+    """
+
     id: Column | None = Field(
         None, description="Column that identifies a row of the base table; the row number is used if left out."
     )
-    rename: dict[Column, str] = Field(
-        default_factory=dict,
-        description="New column names: `new_name: name in the table`, for names with dots or blanks.",
+    reshape: Reshape | None = Field(
+        None, description="How a wide base table becomes a long one, before anything is joined to it."
+    )
+    join: list[Join] = Field(default_factory=list, description="Tables joined to the base table, in this order.")
+    dates: dict[Column, Annotated[str, StringConstraints(min_length=1, max_length=100)]] | None = Field(
+        None,
+        description="Columns of dates with their format: `%d.%m.%Y` and the like, or `iso`. Parquet says itself which are dates.",
     )
     derive: dict[Column, Expression] = Field(
         default_factory=dict, description="New columns as expressions of earlier ones, such as `log(expected)`."
@@ -84,9 +179,19 @@ class Data(Closed):
     centre: dict[Column, Centre] = Field(
         default_factory=dict, description="New centred columns, computed on the rows that are used."
     )
+    categorical: list[Column] | None = Field(
+        None,
+        description="Columns whose numbers are codes of levels, such as zones 1, 2 and 3; text is categorical anyway.",
+    )
+    ordered: dict[Column, Annotated[list[Value], Field(min_length=2)]] | None = Field(
+        None,
+        description="Levels of a categorical column in their order, `{severity: [low, medium, high]}`; any other value is an "
+        "error. Contrasts stay those of treatment: each level against the first, or against `reference`.",
+    )
     reference: dict[Column, str] = Field(
         default_factory=dict,
-        description="Reference level of a categorical column; the first in sorted order otherwise.",
+        description="Reference level of a categorical column; the first otherwise: in declared order, in that of a Parquet "
+        "dictionary, or sorted.",
     )
     groups: dict[Column, Group] = Field(default_factory=dict, description="Groupings that are more than a column.")
     units: dict[Column, Text] = Field(
@@ -133,16 +238,91 @@ class Model(Closed):
     )
 
 
+class Grid(Closed):
+    """Axes crossed with the models: every model is fitted under every combination of their values.
+
+    The first value of an axis keeps the model's name; any other follows it after a dot, as in `bym2.sceptical`. Models
+    that come out the same are fitted once.
+    """
+
+    # An axis is a key of Model; adding one is adding its line here.
+    priors: dict[Name, dict[str, PriorText]] | None = Field(
+        None,
+        description="Sets of priors by name, each laid over a model's own; `{}` leaves them as they are. A set's priors "
+        "for parameters that a model lacks do nothing there.",
+    )
+    family: dict[Name, str] | list[Name] | None = Field(
+        None, description="Families by name, or a list of families, each called what it is."
+    )
+    link: dict[Name, str] | list[Name] | None = Field(None, description="Links by name, or a list of links.")
+    parameters: dict[Name, dict[Name, Expression]] | None = Field(
+        None, description="Sets of linear predictors of other parameters by name; `{}` predicts none."
+    )
+    centred: dict[Name, bool] | None = Field(None, description="Parameterisations by name: true is centred.")
+    exclude: list[Pattern] = Field(
+        default_factory=list, description="Names of models to leave out; `*` stands for any text, as in `pooled.*`."
+    )
+
+
 class Comparison(Closed):
     """One comparison of models."""
 
-    models: list[str] = Field(min_length=1, description="Names of the models to compare; `*` stands for any text.")
+    models: list[Pattern] = Field(
+        min_length=1,
+        description="Names of the models to compare, those of the grid among them; `*` stands for any text.",
+    )
     reference: str | None = Field(
         None, description="Model that the text speaks from; differences are always from the best model."
     )
     leave_out: list[Literal["observation"]] = Field(
         default=["observation"], description="What is left out when scoring: one observation at a time."
     )
+
+
+class Published(Closed):
+    """One published number, and what was printed beside it, that the study is to reproduce.
+
+    It counts as reproduced where our number differs by no more than half a unit of its last printed digit plus three times
+    the Monte Carlo error of both. Nothing in a study file changes that rule.
+    """
+
+    model: Name = Field(description="Model of this study that the number belongs to.")
+    quantity: Annotated[str, StringConstraints(min_length=1, max_length=300)] = Field(
+        description="What the number is of, as parameters are written: `b(floor)`, `sd(county: Intercept)`, "
+        "`var(county: Intercept)`, `cor(county: Intercept, floor)`, `cov(...)`, `sigma`, `var(sigma)`, "
+        "`school[A: Intercept]`, `coef(school[A]: Intercept)`, `icc(school)`, `log_likelihood`, `reml_criterion`, `elpd_loo`."
+    )
+    value: Printed = Field(description="The number, digit for digit as printed.")
+    sd: Printed | None = Field(None, description="The posterior standard deviation printed beside it.")
+    se: Printed | None = Field(
+        None, description="The standard error printed beside an ML or REML estimate, or a score."
+    )
+    lower: Printed | None = Field(None, description="The lower end of the 95% interval printed beside it.")
+    upper: Printed | None = Field(None, description="The upper end of the 95% interval printed beside it.")
+    mcse: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="The Monte Carlo standard error of `value` that the source gives; 0 if left out."
+    )
+    digits: Annotated[int, Field(ge=-9, le=15)] | None = Field(
+        None, description="Decimals that `value` is printed with; read off the number if left out."
+    )
+    statistic: Literal["mean", "median", "sd", "lower", "upper", "estimate", "se"] | None = Field(
+        None,
+        description="What `value` is: of a posterior its `mean` if left out, of any other estimator the `estimate`.",
+    )
+    estimator: Literal["posterior", "ml", "reml", "laplace", "quadrature", "pql", "empirical_bayes", "other"] = Field(
+        "posterior",
+        description="How the number was computed. `ml` and `reml` are compared with our own ML and REML fit of the same "
+        "design, never with a posterior mean; those after `reml` are shown as not comparable.",
+    )
+    priors: Text | None = Field(
+        None,
+        description="The priors of the published analysis where they are not this model's; its numbers are then shown "
+        "as not comparable.",
+    )
+    source: Annotated[str, StringConstraints(min_length=1, max_length=2_000)] = Field(
+        description="Where the number stands: work, table or page."
+    )
+    note: Text | None = Field(None, description="What is known of a disagreement; shown beside the number.")
 
 
 class SamplerOverride(Closed):
@@ -171,8 +351,15 @@ class Study(Closed):
     data: Data = Field(description="The data and what is done to them before any model sees them.")
     defaults: Defaults = Field(default_factory=Defaults, description="What models take unless they say otherwise.")
     models: dict[Name, Model] = Field(min_length=1, description="The candidate models by name.")
+    grid: Grid = Field(
+        default_factory=Grid, description="Axes crossed with the models, such as several sets of priors."
+    )
     comparisons: dict[Name, Comparison] = Field(
         default_factory=dict, description="The comparisons by name; one of all models if left out."
+    )
+    published: list[Published] = Field(
+        default_factory=list,
+        description="Published numbers to reproduce; results/<study>/replication.csv says which were.",
     )
     sampler: SamplerOverride = Field(
         default_factory=SamplerOverride,
@@ -249,43 +436,136 @@ def validate(kind: type[Closed], content: dict[str, Any], lines: dict[str, int])
     try:
         return kind.model_validate(content), []
     except ValidationError as error:
-        return None, [_explain(kind, item, lines) for item in error.errors() if not _of_other_branch(item)]
+        return None, _explained(kind, [_Found.of(content, item) for item in error.errors()], lines)
 
 
-def _of_other_branch(item: Any) -> bool:
-    """Tell what pydantic says of a branch that was not meant: of text where a list stands, of a list where none does."""
-    branch = str(item["loc"][-1])
-    return (branch == _TEXT_BRANCH and isinstance(item["input"], list)) or (
-        item["type"] == "list_type" and re.fullmatch(_LIST_BRANCH, branch) is not None
-    )
+@dataclass(frozen=True)
+class _Found:
+    """One error of pydantic, its place told apart from the branches of unions that pydantic writes into it.
+
+    Parameters
+    ----------
+    parts
+        Keys and positions in the file.
+    branch
+        Whether it is about a branch of a union as a whole: text where the file may also have a list.
+    item
+        The error.
+    """
+
+    parts: tuple[str | int, ...]
+    branch: bool
+    item: Any
+
+    @classmethod
+    def of(cls, content: Any, item: Any) -> _Found:
+        """Follow pydantic's location through the content: what leads nowhere there is the name of a branch."""
+        parts: list[str | int] = []
+        branch, here = False, content
+        location = [part for part in item["loc"] if part != "[key]"]
+        for position, part in enumerate(location):
+            last = position == len(location) - 1
+            inside = (isinstance(here, dict) and part in here) or (isinstance(here, list) and isinstance(part, int))
+            if inside or (last and item["type"] == "missing"):
+                parts.append(part)
+                here = here[part] if inside else None
+            else:
+                branch = branch or last
+        return cls(tuple(parts), branch, item)
+
+    @property
+    def mismatch(self) -> bool:
+        """Whether it says that a branch is of another type than the file's value."""
+        return self.branch and str(self.item["type"]).endswith("_type")
 
 
-def _explain(kind: type[Closed], item: Any, lines: dict[str, int]) -> Problem:
+def _explained(kind: type[Closed], found: list[_Found], lines: dict[str, int]) -> list[Problem]:
+    """Turn pydantic's errors into sentences; of a union, only those of the branch that was meant."""
+    problems: list[Problem] = []
+    for one in found:
+        alike = [one]
+        if one.mismatch:
+            inside = [other for other in found if other.parts[: len(one.parts)] == one.parts]
+            alike = [other for other in inside if other.mismatch and other.parts == one.parts]
+            if len(alike) < len(inside) or one is not alike[0]:
+                continue  # another branch is meant, or this was told with the first branch
+        problems.append(_explain(kind, one, [_NOUNS.get(other.item["type"], "a mapping") for other in alike], lines))
+    return problems
+
+
+_NOUNS = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+}
+"""What pydantic's errors of type ask for; a mapping otherwise."""
+
+_BOUNDS = {
+    "greater_than_equal": ("ge", "is too small", "at least"),
+    "greater_than": ("gt", "is too small", "above"),
+    "less_than_equal": ("le", "is too large", "at most"),
+    "less_than": ("lt", "is too large", "below"),
+}
+
+
+def _explain(kind: type[Closed], found: _Found, wanted: list[str], lines: dict[str, int]) -> Problem:
     """Turn one pydantic error into a sentence with its place and what was probably meant."""
-    # pydantic names union branches in the location; they are no part of the file, nor can they be a name in it.
-    parts = [p for p in item["loc"] if p not in {"[key]", _TEXT_BRANCH} and not re.fullmatch(_LIST_BRANCH, str(p))]
     path = ""
-    for part in parts:
+    for part in found.parts:
         path = f"{path}[{part}]" if isinstance(part, int) else (f"{path}.{part}" if path else str(part))
     where = f"{path} (line {lines[path]})" if path in lines else path
-    kind_of_error, value = item["type"], item.get("input")
-    if kind_of_error == "extra_forbidden":
-        known = _keys_at(kind, parts[:-1])
-        return Problem(where, f"unknown key '{parts[-1]}'", did_you_mean(str(parts[-1]), known))
-    if kind_of_error == "missing":
-        return Problem(where, f"the key '{parts[-1]}' is missing")
-    if kind_of_error == "string_pattern_mismatch" and "[key]" in item["loc"]:
-        return Problem(
-            where, f"'{parts[-1]}' is no valid name", "use letters, digits and _, starting with a letter, at most 64"
-        )
-    if kind_of_error == "literal_error":
-        expected = str(item["ctx"]["expected"]).replace(" or ", ", ").replace("'", "").split(", ")
-        return Problem(where, f"'{value}' is not one of the choices", did_you_mean(str(value), expected))
-    if kind_of_error in {"string_type", "int_type", "float_type", "bool_type", "dict_type", "list_type", "model_type"}:
-        noun = {"string": "text", "int": "a whole number", "float": "a number", "bool": "true or false"}
-        wanted = noun.get(kind_of_error.split("_")[0], {"list": "a list"}.get(kind_of_error.split("_")[0], "a mapping"))
-        return Problem(where, f"{value!r} should be {wanted}", "quote it" if kind_of_error == "string_type" else "")
-    return Problem(where, f"{item['msg'][0].lower()}{item['msg'][1:]} (found {value!r})"[:300])
+    error, value, context = found.item["type"], found.item.get("input"), found.item.get("ctx", {})
+    last = str(found.parts[-1]) if found.parts else ""
+    if error == "extra_forbidden":
+        return Problem(where, f"unknown key '{last}'", did_you_mean(last, _keys_at(kind, list(found.parts[:-1]))))
+    if error == "missing":
+        return Problem(where, f"the key '{last}' is missing")
+    if error == "literal_error":
+        expected = [a or b for a, b in re.findall(r"'(.*?)'(?=, | or |$)|\"(.*?)\"", str(context["expected"]))]
+        marks = any(not choice.isidentifier() for choice in expected)
+        hint = f"choose from {' '.join(map(repr, expected))}" if marks else did_you_mean(str(value), expected)
+        return Problem(where, f"'{value}' is not one of the choices", hint)
+    if error == "string_pattern_mismatch":
+        return Problem(where, *_no_name(str(value), context["pattern"] == NAME_ALONE, "[key]" in found.item["loc"]))
+    if error in _BOUNDS:
+        key, message, words = _BOUNDS[error]
+        return Problem(where, f"{value} {message}", f"it must be {words} {context[key]}")
+    if error in {"too_short", "string_too_short"}:
+        return Problem(where, "is empty", "" if error == "string_too_short" else "name at least one")
+    if error == "string_too_long":
+        return Problem(where, f"has {len(str(value))} characters", f"at most {context['max_length']} are taken")
+    if error == "printed_number":
+        return Problem(where, f"{value!r} {found.item['msg']}")
+    if error.endswith("_type"):
+        return _of_other_type(where, value, list(dict.fromkeys(wanted)))
+    return Problem(where, f"{value!r} is not taken here"[:300], str(found.item["msg"]).lower())
+
+
+def _no_name(value: str, of_user: bool, is_key: bool) -> tuple[str, str]:
+    """Return message and hint for a text that is no name of a model (`of_user`) or of a column."""
+    if of_user:
+        return f"'{value}' is no valid name", "use letters, digits and _, starting with a letter, at most 64"
+    if is_key:
+        return f"'{value}' is no valid name of a column", "use letters, digits and _, starting with a letter"
+    return f"'{value}' is no valid name of a column", "give it one of letters, digits and _ under data.rename"
+
+
+def _of_other_type(where: str, value: Any, wanted: list[str]) -> Problem:
+    """Say what should stand where a value of another type does."""
+    if "a number" in wanted:
+        wanted = [noun for noun in wanted if noun != "a whole number"]
+    nouns = " or ".join(wanted)
+    if value is None:
+        return Problem(where, f"has no value where {nouns} should be", "give one or leave the key out")
+    shown = str(value).lower() if isinstance(value, bool) else repr(value)
+    hint = ""
+    if "text" in wanted and isinstance(value, int | float):
+        hint = "quote it"
+    elif wanted == ["a list"] and isinstance(value, str):
+        hint = f"write [{value}]"
+    return Problem(where, f"{shown if len(shown) <= 60 else 'what stands there'} should be {nouns}", hint)
 
 
 def _keys_at(kind: type[BaseModel], parts: list[Any]) -> list[str]:
@@ -293,7 +573,8 @@ def _keys_at(kind: type[BaseModel], parts: list[Any]) -> list[str]:
     here: Any = kind
     for part in parts:
         here = _inside(here, part)
-    return list(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []
+    shapes = [shape for shape in (here, *get_args(here)) if isinstance(shape, type) and issubclass(shape, BaseModel)]
+    return list(shapes[0].model_fields) if shapes else []
 
 
 def _inside(annotation: Any, part: Any) -> Any:

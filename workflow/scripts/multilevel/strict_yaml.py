@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -26,6 +26,18 @@ _SCALARS = [
 ]
 
 
+class WrittenFloat(float):
+    """A number with the text that the file writes it as: ``12.10`` has a zero that the number has not."""
+
+    written: str
+
+    def __new__(cls, value: float, written: str) -> Self:
+        """Return the number with its text."""
+        number = super().__new__(cls, value)
+        number.written = written
+        return number
+
+
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader with the scalars of YAML 1.2's core schema (``no`` is a string, ``1e-3`` a number)."""
 
@@ -37,8 +49,9 @@ for _tag, _pattern, _first in _SCALARS:
 
 
 def _construct_float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
-    text = str(loader.construct_scalar(node)).lower().lstrip("+")
-    return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+    written = str(loader.construct_scalar(node))
+    text = written.lower().lstrip("+")
+    return WrittenFloat(float(text.replace(".inf", "inf").replace(".nan", "nan")), written)
 
 
 def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:

@@ -50,15 +50,12 @@ def load(path: Path, config_path: Path, root: Path, overrides: dict[str, Any] | 
             return dict(kept["plan"])
     except (OSError, ValueError, KeyError, TypeError):
         pass  # no cache, an older form of it, or one cut short: plan again
-    from multilevel import plan, tables
+    from multilevel import plan, rules
 
     config = plan.read_config(root / config_path, str(config_path))
     config = _override(config, overrides or {}, config_path)
     made = plan.make(path, config, root)
-    files = {
-        str(p.relative_to(root)) if p.is_relative_to(root) else str(p): _state(p)
-        for p in tables.paths(made["data"], root)
-    }
+    files = {name: _state(root / name) for name in rules.raw_tables(made, root)}
     _keep(cache, {"basis": basis, "files": files, "plan": made})
     return made
 
@@ -116,7 +113,12 @@ def load_all(
             if len(errors) == 1
             else StudyError([Problem("", str(error)) for error in errors], "several studies")
         )
-    return plans, {name: [m for m in plan["models"] if f"{name}/{m}" in failed] for name, plan in plans.items()}
+    without: dict[str, list[str]] = {}
+    for name, plan in plans.items():
+        named = {m for m in (*plan["models"], *plan.get("aliases", {})) if f"{name}/{m}" in failed}
+        fitted = {plan.get("aliases", {}).get(m, m) for m in named}
+        without[name] = [m for m in plan["models"] if m in fitted]
+    return plans, without
 
 
 def _override(config: dict[str, Any], overrides: dict[str, Any], config_path: Path) -> dict[str, Any]:

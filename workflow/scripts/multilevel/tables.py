@@ -1,56 +1,65 @@
-"""Raw tables: reading, verifying against their data package, renaming, joining, deriving and filtering."""
+"""From raw tables to rows: read, verify, rename, reshape, join, read dates, derive and filter, in this order."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from multilevel import expressions
+import pandas as pd
+
+from multilevel import column_types, dates, expressions, joins, packages, readers, reshape
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
+from multilevel.levels import level_text, level_texts
+from multilevel.packages import TableRecord
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-MISSING = ["", "NA"]
-
-
-@dataclass
-class TableRecord:
-    """What the report says of one raw table."""
-
-    name: str
-    path: str
-    rows: int
-    sha256: str
-    source: str
-    licence: str
-    citation: str
-    verified: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the record as plain values."""
-        return dict(vars(self))
+Fields = dict[str, dict[str, Any]]
 
 
 @dataclass
-class Joined:
-    """The base table with everything joined, derived and filtered, before missing rows are dropped.
+class Table:
+    """One raw table, read and renamed.
 
     Parameters
     ----------
     frame
-        One row per kept row of the base table, in its order.
+        Its rows.
+    record
+        What the report says of it.
+    fields
+        Description of columns from its data package: type, unit, description.
+    doubts
+        For a column that may be text by mistake: why, and what to do.
+    warnings
+        Sentences for the quality record.
+    """
+
+    frame: pd.DataFrame
+    record: TableRecord
+    fields: Fields
+    doubts: dict[str, Problem]
+    warnings: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Joined:
+    """The rows of a study before those with missing values are dropped.
+
+    Parameters
+    ----------
+    frame
+        One row per kept row of the base table (reshaped, where the study says so), in its order.
     row_id
         Identifier of each row.
     tables, joins
         Records for the report.
     fields
         Description of columns from the data packages: type, unit, description.
-    raw_rows
-        Rows of the base table before the filter.
+    rows
+        Rows of the base table (``raw``) and after it was reshaped (``after_reshape``, where it was).
+    doubts
+        For a column that may be text by mistake: why, and what to do.
     warnings
         Sentences for the quality record.
     """
@@ -59,29 +68,14 @@ class Joined:
     row_id: pd.Series
     tables: list[TableRecord]
     joins: list[dict[str, Any]]
-    fields: dict[str, dict[str, Any]]
-    raw_rows: int
+    fields: Fields
+    rows: dict[str, int]
+    doubts: dict[str, Problem]
     warnings: list[str] = field(default_factory=list)
 
 
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file as hexadecimal text."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-def paths(data: dict[str, Any], root: Path) -> list[Path]:
-    """Return every file that the data section reads: tables and the data packages beside them."""
-    found: list[Path] = []
-    for name in [data["table"], *(join["table"] for join in data.get("join", []))]:
-        path = root / name
-        package = path.parent / "datapackage.json"
-        found += [path, *([package] if package.is_file() else [])]
-    return list(dict.fromkeys(found))
-
-
 def load(data: dict[str, Any], root: Path) -> Joined:
-    """Read, verify, rename, join, derive and filter.
+    """Read, verify, rename, reshape, join, derive and filter.
 
     Parameters
     ----------
@@ -95,60 +89,30 @@ def load(data: dict[str, Any], root: Path) -> Joined:
     StudyError
         With every problem found at the first stage that has any.
     """
-    import pandas as pd  # late: planning from the cache needs no pandas
-
-    problems: list[Problem] = []
-    names = [("data.table", data["table"])]
-    names += [(f"data.join[{i}].table", join["table"]) for i, join in enumerate(data.get("join", []))]
-    read: list[tuple[pd.DataFrame, TableRecord, dict[str, dict[str, Any]]]] = []
-    for where, name in names:
-        try:
-            read.append(_read(root, name, where))
-        except StudyError as error:
-            problems += error.problems
-    if problems:
-        raise StudyError(problems)
-
-    frame, fields = read[0][0], dict(read[0][2])
-    raw_rows = len(frame)
-    for new, old in data.get("rename", {}).items():
-        _require(old, frame, f"data.rename.{new}")
-        if new in frame.columns:
-            raise StudyError(
-                [Problem(f"data.rename.{new}", f"the column '{new}' is already in the data", "choose another name")]
-            )
-        frame = frame.rename(columns={old: new})
-        if old in fields:
-            fields[new] = fields.pop(old)
-    row_id = _row_ids(frame, data.get("id"))
-    joins = []
-    for position, join in enumerate(data.get("join", [])):
-        right, record, right_fields = read[position + 1]
-        frame, summary = _join(frame, right, join, f"data.join[{position}]")
-        joins.append({"table": record.path, **summary})
-        fields = {**right_fields, **fields}
-    for name, text in data.get("derive", {}).items():
-        where = f"data.derive.{name}"
-        if name in frame.columns:
-            raise StudyError([Problem(where, f"the column '{name}' is already in the data", "choose another name")])
-        value = _evaluate(text, frame, where)
-        frame[name] = value.astype(float) if _is_partly_missing(value) else value
-        fields[name] = {"name": name, "derived": text}
-    keep, unknown = pd.Series(True, index=frame.index), 0
-    if text := data.get("filter"):
-        value = _evaluate(text, frame, "data.filter")
-        if _is_partly_missing(value):
-            unknown = int(value.isna().sum())
-            value = value.fillna(False).astype(bool)
-        keep = pd.Series(value, index=frame.index)
-        if keep.dtype != bool:
-            raise StudyError(
-                [Problem("data.filter", f"'{text}' is no condition", "write a comparison, such as age >= 18")]
-            )
-        if not keep.any():
-            raise StudyError([Problem("data.filter", f"'{text}' keeps none of the {len(frame)} rows")])
-    tables = [record for _, record, _ in read]
-    warnings = [
+    base, *others = _read_all(data, root)
+    rows = {"raw": len(base.frame)}
+    if spec := data.get("reshape"):
+        base, row_id = _reshaped(base, spec, data.get("id"))
+        rows["after_reshape"] = len(base.frame)
+    else:
+        row_id = _row_ids(base.frame, data.get("id"))
+    frame, fields, doubts, records = base.frame, dict(base.fields), dict(base.doubts), []
+    for position, (join, other) in enumerate(zip(data.get("join", []), others, strict=True)):
+        frame, taken, counts = joins.join(frame, other.frame, join, f"data.join[{position}]")
+        records.append({"table": other.record.path, **counts})
+        fields |= {name: other.fields[name] for name in taken if name in other.fields}
+        doubts |= {name: other.doubts[name] for name in taken if name in other.doubts}
+    for name, pattern in data.get("dates", {}).items():
+        where = f"data.dates.{name}"
+        _require(name, frame, where)
+        frame[name] = dates.read_dates(frame[name], pattern, row_id, where)
+    declared = {*data.get("dates", {}), *data.get("categorical", []), *data.get("ordered", {})}
+    doubts = {name: doubt for name, doubt in doubts.items() if name not in declared}
+    _derive(frame, data, fields, doubts)
+    keep, unknown = _kept(frame, data, doubts)
+    tables = [base.record, *(other.record for other in others)]
+    warnings = [warning for table in (base, *others) for warning in table.warnings]
+    warnings += [
         f"{record.path} has no datapackage.json beside it that names it: its source, licence and hash are not recorded."
         for record in tables
         if not record.verified
@@ -158,97 +122,136 @@ def load(data: dict[str, Any], root: Path) -> Joined:
             f"The filter's condition is missing in {unknown} rows, because a value that it compares is; it drops them."
         )
     kept = frame.loc[keep].reset_index(drop=True)
-    return Joined(kept, row_id.loc[keep].reset_index(drop=True), tables, joins, fields, raw_rows, warnings)
+    return Joined(kept, row_id.loc[keep].reset_index(drop=True), tables, records, fields, rows, doubts, warnings)
 
 
-def _read(root: Path, name: str, where: str) -> tuple[pd.DataFrame, TableRecord, dict[str, dict[str, Any]]]:
-    """Read one table and check it against the data package in its folder."""
-    import pandas as pd
+# Reading.
 
+
+def _read_all(data: dict[str, Any], root: Path) -> list[Table]:
+    """Read the base table and every table to join; what is wrong with any of them is told at once."""
+    sources = [("data", data), *((f"data.join[{i}]", join) for i, join in enumerate(data.get("join", [])))]
+    tables: list[Table] = []
+    problems: list[Problem] = []
+    for place, source in sources:
+        try:
+            tables.append(_read(root, source, place))
+        except StudyError as error:
+            problems += error.problems
+    if problems:
+        raise StudyError(problems)
+    return tables
+
+
+def _read(root: Path, source: dict[str, Any], place: str) -> Table:
+    """Read one table, check it against the data package in its folder and rename its columns."""
+    name, where = source["table"], f"{place}.table"
     path = root / name
     if not path.is_file():
-        near = [str(p.relative_to(root)) for p in path.parent.glob("*.csv")] if path.parent.is_dir() else []
+        beside = path.parent.iterdir() if path.parent.is_dir() else iter(())
+        near = [str(p.relative_to(root)) for p in beside if readers.is_known(p.name)]
         raise StudyError([Problem(where, f"no file '{name}'", did_you_mean(name, near))])
-    resource, package = _package(path, where)
-    digest = sha256(path)
-    declared = str(resource.get("hash", "")).removeprefix("sha256:")
-    if declared and declared != digest:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise StudyError([Problem(where, f"'{name}' cannot be opened ({error.strerror})")]) from None
+    package = packages.read(path, where)
+    digest = packages.verify(package, content, name, where)
+    raw = readers.read(content, name, source, place)
+    columns, warnings = _typed(raw, source, package, place)
+    rows = len(next(iter(columns.values())).values)
+    packages.check_content(package, list(raw.columns), rows, name, where)
+    frame = pd.DataFrame({column: made.values for column, made in columns.items()})
+    doubts = {
+        column: Problem(where, f"the column '{column}' of '{name}' {made.doubt[0]}", made.doubt[1])
+        for column, made in columns.items()
+        if made.doubt[0]
+    }
+    record = package.record(readers.stem(name), name, rows, digest)
+    table = Table(frame, record, dict(package.fields), doubts, warnings)
+    return _renamed(table, source.get("rename", {}), place)
+
+
+def _typed(
+    raw: readers.Raw, source: dict[str, Any], package: packages.Package, place: str
+) -> tuple[dict[str, column_types.Column], list[str]]:
+    """Give every column its type, missing codes taken out; return sentences of what is worth knowing too."""
+    name, rename = source["table"], source.get("rename", {})
+    codes, by_column = _codes(raw, source, place)
+    text = {rename.get(column, column) for column in source.get("text", [])}
+    _require_all(text, raw, f"{place}.text")
+    text |= {column for column, described in package.fields.items() if described.get("type") == "string"}
+    words = [*column_types.WORDS, *package.missing]
+    made: dict[str, column_types.Column] = {}
+    warnings = []
+    for column, values in raw.columns.items():
+        if raw.is_text:
+            marks = (source.get("decimal") or ".", source.get("thousands") or "")
+            found = column_types.from_text(values, codes[column], words, *marks, as_text=column in text)
+        else:
+            kept = column_types.from_arrow(values, codes[column], as_text=column in text)
+            if kept is None:
+                warnings.append(f"{name}: the column '{column}' is left out, because it holds {values.type}.")
+                continue
+            found = kept
+        made[column] = found
+    if not made:
+        raise StudyError([Problem(f"{place}.table", f"'{name}' has no column of numbers, texts or dates")])
+    if blanks := [f"{found.trimmed} values of '{column}'" for column, found in made.items() if found.trimmed]:
+        warnings.append(f"{name}: blanks around {', '.join(blanks)} are cut off.")
+    return made, warnings + _unmatched(made, codes, by_column, name)
+
+
+def _codes(raw: readers.Raw, source: dict[str, Any], place: str) -> tuple[dict[str, list[str]], bool]:
+    """Return the missing codes of every column, and whether they were declared by column."""
+    declared = source.get("missing") or []
+    if not isinstance(declared, dict):
+        return dict.fromkeys(raw.columns, column_types.code_texts(declared)), False
+    rename = source.get("rename", {})
+    by_name = {rename.get(column, column): column_types.code_texts(codes) for column, codes in declared.items()}
+    _require_all(by_name, raw, f"{place}.missing")
+    return {column: by_name.get(column, []) for column in raw.columns}, True
+
+
+def _unmatched(
+    made: dict[str, column_types.Column], codes: dict[str, list[str]], by_column: bool, name: str
+) -> list[str]:
+    """Say which missing codes no value has; those that always count need not be there."""
+    codes = {column: [code for code in own if code not in column_types.WORDS] for column, own in codes.items()}
+    if by_column:
+        return [
+            f"{name}: the missing code '{code}' occurs nowhere in '{column}'."
+            for column, found in made.items()
+            for code in codes[column]
+            if code not in found.matched
+        ]
+    matched = {code for found in made.values() for code in found.matched}
+    everywhere = next(iter(codes.values()))
+    return [f"{name}: the missing code '{code}' occurs in no column." for code in everywhere if code not in matched]
+
+
+def _require_all(columns: Any, raw: readers.Raw, where: str) -> None:
+    if unknown := [column for column in columns if column not in raw.columns]:
         raise StudyError(
-            [
-                Problem(
-                    where,
-                    f"'{name}' has SHA-256 {digest[:12]}... but its datapackage.json declares {declared[:12]}...",
-                    "raw tables are never edited: restore the file, or declare the new content if it is meant",
-                )
-            ]
+            [Problem(where, f"unknown column '{column}'", did_you_mean(column, raw.columns)) for column in unknown]
         )
-    fields = _fields(resource, path.parent / "datapackage.json", where)
-    text_columns = {n: "str" for n, f in fields.items() if f.get("type") == "string"}
-    try:
-        header = pd.read_csv(path, nrows=0, encoding="utf-8-sig")
-        frame = pd.read_csv(
-            path,
-            encoding="utf-8-sig",
-            keep_default_na=False,
-            na_values=MISSING,
-            dtype={k: v for k, v in text_columns.items() if k in header.columns},
-        )
-    except UnicodeDecodeError as error:
-        raise StudyError([Problem(where, f"'{name}' is not UTF-8 (byte {error.start})", "save it as UTF-8")]) from None
-    except (ValueError, OSError) as error:
-        raise StudyError([Problem(where, f"'{name}' cannot be read as CSV ({error})")]) from None
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise StudyError([Problem(where, f"'{name}' has rows with more fields than its header")])
-    if frame.empty:
-        raise StudyError([Problem(where, f"'{name}' has no rows")])
-    if duplicated := [c for c in header.columns if str(c).endswith(".1") and str(c)[:-2] in header.columns]:
-        raise StudyError([Problem(where, f"'{name}' has the column '{duplicated[0][:-2]}' twice")])
-    if len(header.columns) == 1 and (found := next((c for c in ";\t|" if c in str(header.columns[0])), None)):
-        message = (
-            f"'{name}' has one column, '{str(header.columns[0])[:60]}': its values seem to be separated by {found!r}"
-        )
-        raise StudyError([Problem(where, message, "save it with commas")])
-    if absent := [n for n in fields if n not in frame.columns]:
-        raise StudyError(
-            [Problem(where, f"'{name}' lacks the column '{absent[0]}' that its datapackage.json declares")]
-        )
-    if (rows := resource.get("rows")) is not None and rows != len(frame):
-        raise StudyError([Problem(where, f"'{name}' has {len(frame)} rows but its datapackage.json declares {rows}")])
-    sources = package.get("sources") or [{}]
-    licences = package.get("licenses") or [{}]
-    record = TableRecord(
-        name=path.stem,
-        path=name,
-        rows=len(frame),
-        sha256=digest,
-        source="; ".join(str(s.get("title", "")) for s in sources if s.get("title")),
-        licence="; ".join(str(s.get("title") or s.get("name", "")) for s in licences if s),
-        citation=str(package.get("citation", "")),
-        verified=bool(declared),
-    )
-    return frame, record, fields
 
 
-def _package(path: Path, where: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the data package's resource for a file, and the package; empty where there is none."""
-    package_path = path.parent / "datapackage.json"
-    if not package_path.is_file():
-        return {}, {}
-    try:
-        package = json.loads(package_path.read_text(encoding="utf-8"))
-        resources = {r["path"]: r for r in package.get("resources", [])}
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StudyError([Problem(where, f"{package_path} is no data package ({error})")]) from None
-    return resources.get(path.name, {}), package
+def _renamed(table: Table, rename: dict[str, str], place: str) -> Table:
+    frame, fields, doubts = table.frame, table.fields, table.doubts
+    for new, old in rename.items():
+        where = f"{place}.rename.{new}"
+        _require(old, frame, where)
+        if new in frame.columns:
+            raise StudyError([_taken(new, where)])
+        frame = frame.rename(columns={old: new})
+        fields = {(new if column == old else column): described for column, described in fields.items()}
+        doubts = {(new if column == old else column): doubt for column, doubt in doubts.items()}
+    return replace(table, frame=frame, fields=fields, doubts=doubts)
 
 
-def _fields(resource: dict[str, Any], package: Path, where: str) -> dict[str, dict[str, Any]]:
-    """Return the fields that a data package declares for one table, by name."""
-    try:
-        fields = {str(f["name"]): dict(f) for f in dict(resource.get("schema") or {}).get("fields") or []}
-    except (TypeError, ValueError, KeyError):
-        raise StudyError([Problem(where, f"{package} declares no list of fields with names for this table")]) from None
-    return fields
+def _taken(name: str, where: str) -> Problem:
+    return Problem(where, f"the column '{name}' is already in the data", "choose another name")
 
 
 def _require(column: str, frame: pd.DataFrame, where: str) -> None:
@@ -256,13 +259,14 @@ def _require(column: str, frame: pd.DataFrame, where: str) -> None:
         raise StudyError([Problem(where, f"unknown column '{column}'", did_you_mean(column, frame.columns))])
 
 
-def _row_ids(frame: pd.DataFrame, column: str | None) -> pd.Series:
-    import pandas as pd
+# Rows.
 
+
+def _row_ids(frame: pd.DataFrame, column: str | None) -> pd.Series:
     if column is None:
         return pd.Series([str(i) for i in range(1, len(frame) + 1)], name="row_id")
     _require(column, frame, "data.id")
-    identifiers = frame[column].astype(str)
+    identifiers = level_texts(frame[column])
     if frame[column].isna().any():
         raise StudyError([Problem("data.id", f"the column '{column}' has missing values, so it identifies no rows")])
     if identifiers.duplicated().any():
@@ -272,52 +276,53 @@ def _row_ids(frame: pd.DataFrame, column: str | None) -> pd.Series:
     return identifiers.rename("row_id")
 
 
-def _join(
-    left: pd.DataFrame, right: pd.DataFrame, join: dict[str, Any], where: str
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Join one table, its cardinality checked."""
-    keys = [join["by"]] if isinstance(join["by"], str) else list(join["by"])
-    for key in keys:
-        _require(key, left, f"{where}.by")
-        _require(key, right, f"{where}.by")
-    columns = join.get("columns") or [c for c in right.columns if c not in keys]
-    for column in columns:
-        _require(column, right, f"{where}.columns")
-        if column in left.columns:
-            raise StudyError(
-                [Problem(where, f"the column '{column}' is in both tables", "list the columns to take under 'columns'")]
-            )
-    for key in keys:
-        if left[key].dtype.kind != right[key].dtype.kind:
-            raise StudyError(
-                [
-                    Problem(
-                        f"{where}.by", f"'{key}' is {left[key].dtype} in one table and {right[key].dtype} in the other"
-                    )
-                ]
-            )
-    right = right.dropna(subset=keys)  # pandas would match missing with missing
-    repeated = right.duplicated(keys)
-    if repeated.any():
-        found = f"'{join['table']}' has several rows for {_key(right.loc[repeated], keys)}"
-        raise StudyError([Problem(where, f"{found}, so the join is not {join.get('cardinality', 'many_to_one')}")])
-    if join.get("cardinality") == "one_to_one" and left.duplicated(keys).any():
-        found = f"the base table has several rows for {_key(left.loc[left.duplicated(keys)], keys)}"
-        raise StudyError([Problem(where, f"{found}, so the join is not one_to_one")])
-    merged = left.merge(right[[*keys, *columns]], on=keys, how="left", sort=False, indicator="_matched")
-    lonely = merged["_matched"] == "left_only"
-    if lonely.any() and join.get("unmatched", "error") == "error":
-        found = f"{int(lonely.sum())} rows have no partner in '{join['table']}', the first with {_key(merged.loc[lonely], keys)}"
-        raise StudyError([Problem(where, found, "set unmatched: missing to keep them")])
-    unused = int((~right.set_index(keys).index.isin(left.set_index(keys).index)).sum())
-    summary = {
-        "by": keys,
-        "cardinality": join.get("cardinality", "many_to_one"),
-        "matched": int((~lonely).sum()),
-        "unmatched": int(lonely.sum()),
-        "unused": unused,
-    }
-    return merged.drop(columns="_matched"), summary
+def _reshaped(table: Table, spec: dict[str, Any], identifier: str | None) -> tuple[Table, pd.Series]:
+    """Return the long table, what is said of a wide column now said of the one it became, and its row identifiers."""
+    if identifier is not None:
+        message = "the rows of a reshaped table are known by reshape.id and their occasion"
+        raise StudyError([Problem("data.id", message, "leave data.id out")])
+    made = reshape.to_long(table.frame, spec)
+    fields, doubts = dict(table.fields), dict(table.doubts)
+    for name, columns in made.origins.items():
+        described = next((table.fields[column] for column in columns if column in table.fields), None)
+        doubt = next((table.doubts[column] for column in columns if column in table.doubts), None)
+        fields |= {name: described} if described else {}
+        doubts |= {name: doubt} if doubt else {}
+    return replace(table, frame=made.frame, fields=fields, doubts=doubts), made.row_id
+
+
+# Derived columns and the filter.
+
+
+def _derive(frame: pd.DataFrame, data: dict[str, Any], fields: Fields, doubts: Mapping[str, Problem]) -> None:
+    """Add the derived columns."""
+    for name, text in data.get("derive", {}).items():
+        where = f"data.derive.{name}"
+        if name in frame.columns:
+            raise StudyError([_taken(name, where)])
+        value = _evaluate(text, frame, data, doubts, where)
+        if getattr(getattr(value, "dtype", None), "kind", "") == "m":
+            raise StudyError([Problem(where, f"'{text}' is a length of time", f"write days({text})")])
+        frame[name] = value.astype(float) if _is_partly_missing(value) else value
+        fields[name] = {"name": name, "derived": text}
+
+
+def _kept(frame: pd.DataFrame, data: dict[str, Any], doubts: Mapping[str, Problem]) -> tuple[pd.Series, int]:
+    """Return which rows the filter keeps, and in how many it cannot be decided."""
+    text = data.get("filter")
+    if not text:
+        return pd.Series(True, index=frame.index), 0
+    value, unknown = _evaluate(text, frame, data, doubts, "data.filter"), 0
+    if _is_partly_missing(value):
+        unknown = int(value.isna().sum())
+        value = value.fillna(False).astype(bool)
+    keep = pd.Series(value, index=frame.index)
+    if keep.dtype != bool:
+        hint = "write a comparison, such as age >= 18"
+        raise StudyError([Problem("data.filter", f"'{text}' is no condition", hint)])
+    if not keep.any():
+        raise StudyError([Problem("data.filter", f"'{text}' keeps none of the {len(frame)} rows")])
+    return keep, unknown
 
 
 def _is_partly_missing(value: Any) -> bool:
@@ -325,13 +330,39 @@ def _is_partly_missing(value: Any) -> bool:
     return str(getattr(value, "dtype", "")) == "boolean"
 
 
-def _key(rows: pd.DataFrame, keys: list[str]) -> str:
-    """Return the join key of the first of some rows, as ``county = AITKIN``."""
-    return ", ".join(f"{key} = {rows[key].iloc[0]}" for key in keys)
-
-
-def _evaluate(text: str, frame: pd.DataFrame, where: str) -> Any:
+def _evaluate(text: str, frame: pd.DataFrame, data: dict[str, Any], doubts: Mapping[str, Problem], where: str) -> Any:
+    """Evaluate an expression; columns whose levels are declared compare in that order."""
     try:
-        return expressions.evaluate(expressions.parse(text), {str(c): frame[c] for c in frame.columns})
+        tree = expressions.parse(text)
+        used = expressions.names(tree)
+        columns = {
+            str(c): _in_order(frame[c], data.get("ordered", {}).get(c)) if c in used else frame[c]
+            for c in frame.columns
+        }
+        return expressions.evaluate(tree, columns)
     except FormulaError as error:
-        raise StudyError([Problem(where, str(error))]) from None
+        doubted = next(
+            (doubts[column] for column in sorted(expressions.names(expressions.parse(text))) if column in doubts), None
+        )
+        if doubted is None:
+            raise StudyError([Problem(where, str(error))]) from None
+        raise StudyError([Problem(where, f"{error}: {doubted.message}", doubted.hint)]) from None
+
+
+def _in_order(column: pd.Series, levels: list[Any] | None) -> pd.Series:
+    """Give a column of texts the declared order; values that are not declared stand last, and are refused after the filter.
+
+    Levels of a Parquet dictionary that says it is ordered are, any others are text.
+    """
+    if column_types.kind_of(column) != "text" or (levels is None and _is_ordered(column)):
+        return column
+    texts = level_texts(column)
+    if levels is None:
+        return texts
+    declared = list(dict.fromkeys(map(level_text, levels)))
+    others = sorted(set(texts.dropna()) - set(declared))
+    return pd.Series(pd.Categorical(texts, categories=[*declared, *others], ordered=True), index=column.index)
+
+
+def _is_ordered(column: pd.Series) -> bool:
+    return isinstance(column.dtype, pd.CategoricalDtype) and bool(column.cat.ordered)

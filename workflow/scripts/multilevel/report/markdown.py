@@ -6,6 +6,7 @@ Jinja's ``finalize``, the tables through :func:`inline`.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import unicodedata
@@ -135,7 +136,7 @@ def identifier(prefix: str, value: object) -> Markdown:
     text = str(value)
     slug = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     is_plain = re.fullmatch(r"[a-z0-9]+(_[a-z0-9]+)*", text) is not None
-    tail = "" if is_plain else "-" + "".join(f"{ord(char):x}" for char in text[:12])
+    tail = "" if is_plain else f"-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     return Markdown(f"{prefix}-{slug}{tail}")
 
 

@@ -57,13 +57,16 @@ def _columns(by: Any) -> Markdown:
 def rows_table(record: Record) -> Markdown:
     """Return how the raw rows became the rows that every candidate was fitted to."""
     rows = (record["data"] or {}).get("rows") or {}
-    steps = [("Rows in the base table", "raw"), ("after the filter", "after_filter")]
-    steps += [("dropped for missing values", "dropped_missing"), ("used by every candidate", "used")]
-    lines = [[label, count(rows.get(key))] for label, key in steps]
-    reasons = _part(record, "dropped")
-    lines[3:3] = [
-        [Markdown(f"of these, {code(entry.get('column'))} missing"), count(entry.get("rows"))] for entry in reasons
+    lines: list[list[object]] = [["Rows in the base table", count(rows.get("raw"))]]
+    if "after_reshape" in rows:
+        lines.append(["after reshaping it, one row for each occasion", count(rows["after_reshape"])])
+    lines.append(["after the filter", count(rows.get("after_filter"))])
+    lines.append(["dropped for missing values", count(rows.get("dropped_missing"))])
+    lines += [
+        [Markdown(f"of these, {code(entry.get('column'))} missing"), count(entry.get("rows"))]
+        for entry in _part(record, "dropped")
     ]
+    lines.append(["used by every candidate", count(rows.get("used"))])
     return table(["Step", "Rows"], lines, label="Rows used")
 
 
@@ -128,14 +131,45 @@ def _content(column: Mapping[str, Any]) -> Markdown:
 
 
 def codings_table(record: Record) -> Markdown:
-    """Return the columns that the study makes or changes, and the filter; empty where there are none."""
+    """Return what the study does to rows and columns, in the order in which it is done; empty where that is nothing."""
     data = record["plan_data"]
-    rows: list[list[object]] = [["Filter", Markdown("—"), code(data["filter"])]] if data.get("filter") else []
+    rows = [line for source in (data, *(data.get("join") or [])) for line in _reading(source)]
+    rows += _reshaping(data.get("reshape") or {})
+    rows += [["Dates", code(name), code(pattern)] for name, pattern in _items(data.get("dates"))]
     rows += [["Derived", code(name), code(text)] for name, text in _items(data.get("derive"))]
-    rows += [["Renamed", code(name), code(text)] for name, text in _items(data.get("rename"))]
+    rows += [["Filter", ABSENT, code(data["filter"])]] if data.get("filter") else []
     rows += [["Centred", code(name), _centring(how)] for name, how in _items(data.get("centre"))]
+    rows += [["Codes of levels", code(name), "categorical"] for name in data.get("categorical") or []]
+    rows += [
+        ["Ordered levels", code(name), escape(" < ".join(map(str, levels)))]
+        for name, levels in _items(data.get("ordered"))
+    ]
     rows += [["Reference level", code(name), escape(text)] for name, text in _items(data.get("reference"))]
     return table(["Step", "Column", "Definition"], rows, label="Codings", align="lll") if rows else Markdown("")
+
+
+def _reading(source: Mapping[str, Any]) -> list[list[object]]:
+    """Return how one table is read: options, missing codes, columns that are text, new names."""
+    name, missing = source.get("table"), source.get("missing") or []
+    options = [f"{key} {source[key]!r}" for key in ("separator", "decimal", "thousands", "encoding") if source.get(key)]
+    rows: list[list[object]] = [["Read", code(name), escape(", ".join(options))]] if options else []
+    if isinstance(missing, Mapping):
+        rows += [["Missing codes", code(column), join(map(code, codes))] for column, codes in missing.items()]
+    elif missing:
+        rows.append(["Missing codes", Markdown(f"all of {code(name)}"), join(map(code, missing))])
+    rows += [["Text", code(column), "whatever it looks like"] for column in source.get("text") or []]
+    return rows + [["Renamed", code(new), code(old)] for new, old in _items(source.get("rename"))]
+
+
+def _reshaping(spec: Mapping[str, Any]) -> list[list[object]]:
+    """Return what each column of a long table is made of."""
+    rows: list[list[object]] = []
+    if new := spec.get("new_id"):
+        rows.append(["Reshaped", code(new), "number of the row of the wide table"])
+    for name, wide in _items(spec.get("columns")):
+        columns = wide if isinstance(wide, list) else [wide]
+        rows.append(["Reshaped", code(name), join(ABSENT if column is None else code(column) for column in columns)])
+    return rows + [["Occasion", code(name), join(map(code, values))] for name, values in _items(spec.get("into"))]
 
 
 def _items(mapping: Any) -> list[tuple[str, Any]]:

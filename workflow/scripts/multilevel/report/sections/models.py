@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any, NamedTuple
 
 from multilevel.report.flags import status_badge
-from multilevel.report.markdown import Markdown, code, display_math, escape, join, sentence_list, strong, table
+from multilevel.report.markdown import Markdown, bullets, code, display_math, escape, join, sentence_list, strong, table
 from multilevel.report.numbers import count
 from multilevel.report.record import Record
 
@@ -28,6 +28,17 @@ def candidates_table(record: Record) -> Markdown:
     ]
     headers = ["Candidate", "Name in the study", "Formula", "Family", "Fit"]
     return table(headers, rows, label="Candidate models", align="lllll")
+
+
+def same_models(record: Record) -> Markdown:
+    """Return a line for each candidate that the study names in several ways; empty where there is none."""
+    names: dict[str, list[str]] = {}
+    for alias, kept in record["aliases"].items():
+        names.setdefault(kept, []).append(alias)
+    return bullets(
+        Markdown(f"{code(kept)} is also {sentence_list(code(alias) for alias in aliases)}.")
+        for kept, aliases in names.items()
+    )
 
 
 def equations(model: dict[str, Any]) -> Markdown:
