@@ -383,6 +383,44 @@ def test_the_joint_density_of_categories_is_the_one_stated(
         )
 
 
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("rating ~ x + k + (1 | g)", {"family": "cumulative"}),
+        ("severity ~ x + cs(z + k)", {"family": "sequential", "parameters": {"disc": "0 + z"}}),
+        ("rating ~ x + cs(z)", {"family": "adjacent", "thresholds": "equidistant"}),
+        ("travel ~ x + (1 + x | g)", {"family": "categorical"}),
+    ],
+)
+def test_what_is_stored_of_categories_is_on_the_original_scale(text: str, spec: dict[str, Any]) -> None:
+    """Thresholds at predictor values of 0, and every coefficient where its name says."""
+    from multilevel import design as designs
+    from multilevel import formula, model, sampling
+
+    design = designs.build({"formula": str(formula.parse(text)), **spec}, DATA)
+    priors = default_priors.resolve(design, {})
+    by_name = {p.parameter: p.prior for p in priors}
+    points = [Point(model.build(design, priors, centred=False), seed) for seed in range(4)]
+    stored, encoding = sampling.posterior(as_trace(points), design, centred=False)
+    posterior = stored["posterior"].to_dataset()
+    assert encoding["/posterior"].keys() == set(posterior.data_vars)
+    assert tuple(posterior["coefficient"].to_numpy()) == design.all_coefficients
+    for number, point in enumerate(points):
+        draw = posterior.isel(chain=number // 2, draw=number % 2)
+        b = np.zeros(len(design.all_coefficients))
+        for part in design.predictors:
+            own = b[design.columns_of(part.parameter)]
+            behind = f"_{part.parameter}" if part.prefix else ""
+            own[part.slopes] = point.values[f"slopes{behind}"]
+            if part.has_intercept:
+                own[0] = point.values[f"intercept{behind}"] - part.x[:, 1:].mean(axis=0) @ own[1:]
+        if design.thresholds:
+            thresholds_of(design, by_name, point, b)
+        np.testing.assert_allclose(draw["b"], b, rtol=1e-13)
+        if spec.get("thresholds"):
+            np.testing.assert_allclose(np.diff(draw["b"].to_numpy()[:3]), float(draw["delta"]), rtol=1e-10)
+
+
 REAL = ["normal(1, 2)", "student_t(3, 1, 2)", "cauchy(1, 2)", "uniform(-3, 5)"]
 POSITIVE = [
     "half_normal(2)", "half_student_t(3, 2)", "half_cauchy(2)", "exponential(0.5)", "gamma(2, 3)", "inverse_gamma(2, 3)",

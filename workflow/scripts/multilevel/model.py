@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt_untyped
-from pymc.distributions.transforms import ordered
 from scipy.special import gammaln
 
 from multilevel import default_priors, families, responses
@@ -126,7 +125,7 @@ def _increasing(priors: Sequence[Prior]) -> Any:
     number; otherwise it is known up to a constant.
     """
     start = np.linspace(-2.0, 2.0, len(priors)) if len(priors) > 1 else np.zeros(1)
-    found = pm.Flat("thresholds", dims="threshold", transform=ordered, initval=start)
+    found = pm.Flat("thresholds", dims="threshold", transform=pm.distributions.transforms.ordered, initval=start)
     total: Any = np.asarray(gammaln(len(priors) + 1.0) if len(set(priors)) == 1 else 0.0)
     for kind in sorted({p.name for p in priors}):
         where = [i for i, p in enumerate(priors) if p.name == kind]

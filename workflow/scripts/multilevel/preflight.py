@@ -148,14 +148,7 @@ def _warnings(design: Design) -> list[str]:
         for term in design.group_terms
         if len(term.levels) < FEW_LEVELS
     ]
-    for label, count in zip(
-        design.categories, np.bincount(design.y.astype(int))[1:] if design.categories else (), strict=True
-    ):
-        if count < FEW_ROWS:
-            noun = "row" if count == 1 else "rows"
-            found.append(
-                f"category '{label}' of '{design.response}' has only {count} {noun}; its parameters rest on their priors."
-            )
+    found += _rare_categories(design)
     finite = design.scales[(design.scales > 0) & np.isfinite(design.scales)]
     if len(finite) and finite.max() / finite.min() > 1e4:
         wide, narrow = int(np.argmax(design.scales)), int(np.argmin(design.scales))
@@ -165,3 +158,13 @@ def _warnings(design: Design) -> list[str]:
             f"'{design.coefficients[narrow]}' {design.scales[narrow]:.3g}); consider rescaling."
         )
     return found
+
+
+def _rare_categories(design: Design) -> list[str]:
+    """Name categories of the response that have few rows."""
+    counts = np.bincount(design.y.astype(np.int64))[1:] if design.categories else []
+    rare = [f"'{label}' ({count})" for label, count in zip(design.categories, counts, strict=True) if count < FEW_ROWS]
+    if not rare:
+        return []
+    shown = ", ".join(rare[:5]) + (f" and {len(rare) - 5} more" if len(rare) > 5 else "")
+    return [f"'{design.response}' has fewer than {FEW_ROWS} rows of {shown}; what tells them apart rests on priors."]
