@@ -241,7 +241,8 @@ NEED = "families that take them: adjacent, continuation, sequential"
             "{formula: severity ~ cs(x), family: cumulative}",
             ORDERED,
             (
-                "models.a.formula: the family cumulative takes no category-specific effects, cs(): its thresholds could then cross, "
+                "models.a.formula: the family cumulative takes no category-specific effects, cs(): its "
+                "thresholds could then cross, "
                 f"and a probability be negative; {NEED}"
             ),
         ),
@@ -249,7 +250,8 @@ NEED = "families that take them: adjacent, continuation, sequential"
             "{formula: travel ~ cs(x), family: categorical}",
             "",
             (
-                "models.a.formula: the family categorical takes no category-specific effects, cs(): every effect differs between its "
+                "models.a.formula: the family categorical takes no category-specific effects, cs(): every "
+                "effect differs between its "
                 f"categories anyway; {NEED}"
             ),
         ),
@@ -257,7 +259,8 @@ NEED = "families that take them: adjacent, continuation, sequential"
             "{formula: x ~ cs(z)}",
             "",
             (
-                "models.a.formula: the family gaussian takes no category-specific effects, cs(): its responses are no ordered "
+                "models.a.formula: the family gaussian takes no category-specific effects, cs(): its "
+                "responses are no ordered "
                 f"categories; {NEED}"
             ),
         ),
@@ -265,7 +268,8 @@ NEED = "families that take them: adjacent, continuation, sequential"
             "{formula: severity ~ 0 + k, family: sratio}",
             ORDERED,
             (
-                "models.a.formula: the thresholds of a sequential model are its intercepts, so '0 +' has nothing to take out; "
+                "models.a.formula: the thresholds of a sequential model are its intercepts, so '0 +' has "
+                "nothing to take out; "
                 "leave '0 +' out"
             ),
         ),
@@ -321,7 +325,8 @@ NEED = "families that take them: adjacent, continuation, sequential"
             "{formula: severity ~ x, family: cumulative}",
             "",
             (
-                "models.a.formula: the response 'severity' has levels whose order is not said (high, low, middle), and cumulative "
+                "models.a.formula: the response 'severity' has levels whose order is not said (high, low, "
+                "middle), and cumulative "
                 "needs one; list them from the lowest to the highest under data.ordered.severity, without a data.reference"
             ),
         ),
