@@ -40,7 +40,7 @@ def test_a_sound_study_has_no_problems_and_its_defaults() -> None:
         ("seed: -1", "seed (line 4): -1 is too small; it must be at least 0"),
         ("question: 2001", "question (line 4): 2001 should be text; quote it"),
         ("defaults: {priors: {b: 5}}", "defaults.priors.b (line 4): 5 should be text; quote it"),
-        ("defaults: null", "defaults (line 4): has no value where a mapping should be; give one or leave the key out"),
+        ("defaults: null", "defaults (line 4): has no value where a mapping should be; write one after the colon"),
         ("sampler: {draws: 10}", "sampler.draws (line 4): 10 is too small; it must be at least 100"),
         ("sampler: {target_accept: 1.0}", "sampler.target_accept (line 4): 1.0 is too large; it must be below 1.0"),
         ("comparisons: []", "comparisons (line 4): [] should be a mapping"),

@@ -291,16 +291,16 @@ def _own_estimates(design: Design, summary: pd.DataFrame, terms: list[tuple[Term
 
 def _information(design: Design, eta: Array, others: dict[str, Any]) -> tuple[Array, Array]:
     """Return the information of each row about its predictor, and the derivative of its log density over that."""
-    module = families.get(design.family)
+    module, eta = families.get(design.family), eta[None, :]  # one draw, as the family's functions expect
     small = 1e-5 * np.maximum(1.0, np.abs(eta))
     if design.categories:
-        higher, lower = (module.log_probabilities(at[None], **others)[0] for at in (eta + small, eta - small))
-        slopes = (higher - lower) / (2 * small[:, None])
-        work = (module.probabilities(eta[None], **others)[0] * slopes**2).sum(axis=1)
-        return work, slopes[np.arange(len(eta)), design.y.astype(np.int64) - 1] / work
-    slope = (module.mean(eta + small, **others)[0] - module.mean(eta - small, **others)[0]) / (2 * small)
-    work = slope**2 / module.variance(eta, **others)[0]
-    return work, (design.y - module.mean(eta, **others)[0]) / slope
+        higher, lower = (module.log_probabilities(at, **others) for at in (eta + small, eta - small))
+        slopes = ((higher - lower) / (2 * small[..., None]))[0]
+        work = (module.probabilities(eta, **others)[0] * slopes**2).sum(axis=1)
+        return work, slopes[np.arange(len(slopes)), design.y.astype(np.int64) - 1] / work
+    slope = (module.mean(eta + small, **others) - module.mean(eta - small, **others)) / (2 * small)
+    work = slope**2 / module.variance(eta, **others)
+    return work[0], ((design.y - module.mean(eta, **others)) / slope)[0]
 
 
 def _normal_equations(
