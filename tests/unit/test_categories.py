@@ -367,6 +367,16 @@ def test_whether_an_order_was_said_is_part_of_the_content(tmp_path: Path) -> Non
     assert dataset.digest(said) != dataset.digest(unsaid)
 
 
+def test_a_density_and_probabilities_are_not_compared(tmp_path: Path) -> None:
+    with pytest.raises(StudyError) as caught:
+        planned(tmp_path, "a: {formula: rating ~ x}\nb: {formula: rating ~ x, family: cumulative}")
+    (problem,) = caught.value.problems
+    assert str(problem) == (
+        "comparisons.main.models: 'a' (gaussian) is scored by a density and 'b' (cumulative) by probabilities: such scores "
+        "cannot be compared; compare models whose families are all continuous or all discrete"
+    )
+
+
 def test_models_that_differ_in_their_thresholds_are_two_models(tmp_path: Path) -> None:
     models = (
         "a: {formula: rating ~ x, family: adjacent}\nb: {formula: rating ~ x, family: acat, thresholds: equidistant}"
