@@ -185,6 +185,15 @@ def test_quantiles_are_compared_over_the_whole_range() -> None:
     np.testing.assert_allclose(table["observed"], 100 * table["probability"], rtol=1e-12)
 
 
+def test_quantiles_of_whole_numbers_do_not_jump() -> None:
+    # A quarter are 0, half are 1, a quarter is 3: spread over [-0.5, 0.5], [0.5, 1.5] and [2.5, 3.5].
+    found = dict(
+        zip(checks.PROBABILITIES, checks.quantiles_of(np.array([[0.0, 1.0, 1.0, 3.0]]), True)[:, 0], strict=True)
+    )
+    assert [found[p] for p in (0.125, 0.5, 0.625)] == pytest.approx([0.0, 1.0, 1.25])
+    assert found[0.875] == pytest.approx(3.0)
+
+
 def test_without_groups_the_table_by_group_has_columns_and_no_rows() -> None:
     found = checks.check(Y, [np.stack([Y, Y + 1])], {}, 2, discrete=False)
     assert found.by_group.empty

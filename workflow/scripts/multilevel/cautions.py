@@ -45,7 +45,7 @@ def find(design: Design, model: dict[str, Any]) -> list[str]:
     """
     found: list[str] = []
     for term in design.group_terms:
-        found += [*_few(term), *_thin(term), *_lopsided(term), *_far(term)]
+        found += [*_few(term), *_thin(design, term), *_lopsided(term), *_far(term)]
     found += [*_rare(design), *_scales(design)]
     if model["family"] in BINARY and np.isin(design.y, (0.0, 1.0)).all():
         found += separated(design.y, design.x, design.coefficients)
@@ -93,8 +93,10 @@ def _few(term: Term) -> list[str]:
     ]
 
 
-def _thin(term: Term) -> list[str]:
+def _thin(design: Design, term: Term) -> list[str]:
     """Warn where most levels have no more rows than effects: there is nothing left to tell effects from residuals."""
+    if "se" in design.terms and "sigma" not in design.parameters:
+        return []  # known standard errors tell them
     effects, sizes = len(term.effects), _sizes(term)
     thin = int((sizes <= effects).sum())
     if thin <= len(sizes) / 2:

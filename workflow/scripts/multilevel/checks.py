@@ -103,7 +103,8 @@ class Checks:
         One row for each grouping, statistic (``mean``, and ``sd`` of levels with five rows) and level: group, statistic,
         level, n, then as above.
     quantiles
-        One row for each probability: probability, observed, predicted (median of the replicates), lower, upper.
+        One row for each probability: probability, observed, predicted (median of the replicates), lower, upper; of
+        whole numbers as `quantiles_of` spreads them.
     densities
         Curves of all rows (group and level empty) and of the largest levels: group, level, n, source (``observed`` or
         ``replicate``), replicate, x, density, scale (``density``, or ``share`` where the response is whole numbers).
@@ -175,7 +176,7 @@ def check(
     for block in replicates:
         for name, function in functions.items():
             values[name].append(np.atleast_1d(function(block)))
-        quantiles.append(np.quantile(block, PROBABILITIES, axis=-1))
+        quantiles.append(quantiles_of(block, discrete))
         for accumulated in moments.values():
             accumulated.add(block, done)
         shown += [row.copy() for place, row in enumerate(block, done) if place in wanted]
@@ -183,7 +184,7 @@ def check(
     return Checks(
         statistics=_statistics(y, functions, {name: np.concatenate(found) for name, found in values.items()}),
         by_group=pd.concat([_no_groups(), *(m.table(name) for name, m in moments.items())], ignore_index=True),
-        quantiles=_quantiles(y, np.concatenate(quantiles, axis=1)),
+        quantiles=_quantiles(quantiles_of(y[None, :], discrete)[:, 0], np.concatenate(quantiles, axis=1)),
         densities=densities(y, np.stack(shown), groups, discrete),
     )
 
@@ -245,10 +246,25 @@ def _compared(observed: Array, predicted: Array) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(_COMPARED, (observed, predicted.mean(axis=0), lower, upper, tail), strict=True)))
 
 
-def _quantiles(y: Array, replicated: Array) -> pd.DataFrame:
+def quantiles_of(values: Array, discrete: bool) -> Array:
+    """Return the quantiles of each row of `values`, shape (probabilities, rows).
+
+    Whole numbers are spread evenly over half a unit to either side: their own quantiles jump, and a difference of two would
+    be 0 or 1 by chance.
+    """
+    if not discrete:
+        return np.asarray(np.quantile(values, PROBABILITIES, axis=-1))
+    out = np.empty((len(PROBABILITIES), len(values)))
+    for place, row in enumerate(np.round(values).astype(np.int64)):
+        low = int(row.min())
+        below = np.concatenate([[0.0], np.cumsum(np.bincount(row - low)) / len(row)])
+        out[:, place] = np.interp(PROBABILITIES, below, np.arange(len(below)) + low - 0.5)
+    return out
+
+
+def _quantiles(observed: Array, replicated: Array) -> pd.DataFrame:
     """Return observed quantiles beside replicated ones, shape (probabilities, replicates)."""
     lower, median, upper = np.quantile(replicated, (INTERVAL[0], 0.5, INTERVAL[1]), axis=1)
-    observed = np.quantile(y, PROBABILITIES)
     return pd.DataFrame(
         {"probability": PROBABILITIES, "observed": observed, "predicted": median, "lower": lower, "upper": upper}
     )

@@ -511,7 +511,7 @@ def _matrix(text: str, frame: pd.DataFrame) -> tuple[Array, tuple[str, ...], tup
         raise StudyError([Problem("", sentence) for sentence in found])
     try:
         with np.errstate(all="ignore"):  # what is not finite is told by name when the design is checked
-            matrix = formulaic.model_matrix(text, part, context=BY_GROUP, na_action="raise")
+            matrix = formulaic.model_matrix(text, part, context=CONTEXT, na_action="raise")
         values = np.asarray(matrix, dtype=np.float64)
     except (FormulaicError, ArithmeticError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         ours = isinstance(error.__cause__, FormulaError)
@@ -547,7 +547,7 @@ def _factor_scales(spec: Any, frame: pd.DataFrame) -> dict[str, dict[str, float]
         if expression.startswith("C(") or _is_categorical(frame, expression):
             continue
         with np.errstate(all="ignore"):
-            values = formulaic.model_matrix(f"0 + {expression}", frame, context=BY_GROUP, na_action="raise")
+            values = formulaic.model_matrix(f"0 + {expression}", frame, context=CONTEXT, na_action="raise")
             spread = {str(c): float(np.std(np.asarray(values[c], dtype=float), ddof=1)) for c in values.columns}
         scales[expression] = spread
     return scales
@@ -595,6 +595,9 @@ BY_GROUP: dict[str, Callable[[pd.Series, pd.Series], pd.Series]] = {
     "group_mean": _group_means,
 }
 """Functions of a predictor and a grouping that formulas take (`formula.BY_GROUP`)."""
+
+CONTEXT: dict[str, Any] = {**BY_GROUP, "sqrt": np.sqrt}
+"""What formulas take beyond formulaic's own functions."""
 
 
 def _terms(parts: dict[str, formula.Formula], frame: pd.DataFrame, unprefixed: str) -> list[Term]:

@@ -382,13 +382,18 @@ def shrinkage_plane(design: Design, summary: pd.DataFrame, group: str) -> pd.Dat
 
 
 def forest(
-    summaries: Mapping[str, pd.DataFrame], labels: Mapping[str, str], status: Mapping[str, str]
+    summaries: Mapping[str, pd.DataFrame],
+    labels: Mapping[str, str],
+    status: Mapping[str, str],
+    quantities: Mapping[str, str],
 ) -> tuple[pd.DataFrame, str]:
     """Return parameter, model, mean, lower, upper, inner_lower, inner_upper, status of every hyperparameter, and a note.
 
     Parameters stand by kind: population, standard deviations, correlations, residual. Contrasts of a factor with many
-    levels, and what a figure has no room for, are left out and counted in the note.
+    levels, and what a figure has no room for, are left out and counted in the note. `quantities` names each model's
+    response: parameters of models of different responses are different parameters, though they have one name.
     """
+    several = len(set(quantities.values())) > 1
     columns = ["parameter", "kind", "mean", "lower", "upper", "inner_lower", "inner_upper"]
     parts = []
     crowded: dict[str, int] = {}
@@ -398,6 +403,8 @@ def forest(
         many = {str(f): int(n) for f, n in factor.value_counts().items() if n > MOST_CONTRASTS}
         crowded |= {f: max(n, crowded.get(f, 0)) for f, n in many.items()}
         kept = top[~factor.isin(set(many))].copy()
+        if several:
+            kept["parameter"] += f", {quantities[name]}"
         kept.insert(1, "model", labels[name])
         kept["status"] = status[name]
         parts.append(kept)
@@ -482,6 +489,17 @@ def by_group(densities: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
         f"All rows, then the largest levels of {' and of '.join(shown)}; in brackets, how many rows." if shown else ""
     )
     return table.assign(level=named), {"y": SCALES[scale], "note": note}
+
+
+def marked(labels: Mapping[str, str], status: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels of models, with a word where a fit failed its checks: a figure is also looked at on its own."""
+    return {name: label if status[name] == "ok" else f"{label} ({status[name]})" for name, label in labels.items()}
+
+
+def statuses(folders: Mapping[str, Path]) -> dict[str, str]:
+    """Return ``ok`` or ``failed checks`` of every fit."""
+    passed = {name: storage.read_json(path / "diagnostics.json")["passed"] for name, path in folders.items()}
+    return {name: "ok" if ok else "failed checks" for name, ok in passed.items()}
 
 
 def with_responses(labels: Mapping[str, str], quantities: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Any]]:

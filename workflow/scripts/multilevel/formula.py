@@ -672,6 +672,10 @@ def _check_argument(node: ast.AST, text: str, depth: int) -> None:
             raise FormulaError(f"'{text}': the text {words!r} holds a bracket, a quote or %, which no formula can")
         case ast.Name() | ast.Constant(value=bool() | int() | float() | str() | None):
             return
+        case ast.BinOp(left=ast.Constant(value=str())) | ast.BinOp(right=ast.Constant(value=str())):
+            raise FormulaError(f"'{text}' computes with text")
+        case ast.UnaryOp(operand=ast.Constant(value=str())):
+            raise FormulaError(f"'{text}' computes with text")
         case ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div(), left=left, right=right):
             children: list[ast.AST] = [left, right]
         case ast.BinOp(op=ast.Pow(), left=left, right=right) if _is_small_power(left, right):

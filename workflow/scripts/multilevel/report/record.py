@@ -225,7 +225,8 @@ def _find_figures(
     for name in names:
         paths = [path for pattern in (f"{name}.svg", f"{name}.*.svg") for path in (study_dir / folder).glob(pattern)]
         about = {f"{folder}/{path.name}": path.stem.removeprefix(name).lstrip(".").replace(".", ":") for path in paths}
-        chosen = [{"path": path, "about": about[path]} for path in sorted(about) if known is None or path in known]
+        there = [path for path in sorted(about, key=about.__getitem__) if known is None or path in known]
+        chosen = [{"path": path, "about": about[path]} for path in there]
         if chosen:
             found[name] = chosen
     return found
