@@ -19,6 +19,8 @@ from multilevel.design import Design
 from multilevel.predictor import Draws
 
 Array = NDArray[np.float64]
+Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""A statistic over the last axis."""
 
 MAX_REPLICATES = 1000
 """Replicates that the statistics are computed from, evenly spaced over the draws."""
@@ -61,7 +63,7 @@ def _skewness(values: Array) -> Array:
         return np.asarray((apart**3).mean(axis=-1) / np.square(apart).mean(axis=-1) ** 1.5)
 
 
-STATISTICS: dict[str, Callable[[Array], Array]] = {
+STATISTICS: dict[str, Function] = {
     "mean": lambda y: y.mean(axis=-1),
     "sd": lambda y: y.std(axis=-1, ddof=1),
     "minimum": lambda y: y.min(axis=-1),
@@ -134,12 +136,19 @@ def replicate_blocks(design: Design, draws: Draws, seed: int) -> Iterator[Array]
     module = families.get(design.family)
     rng = np.random.default_rng([seed, 1])
     rows = len(design.y)
-    for block in predictor.blocks(count, rows):
+    for block in predictor.blocks(count, rows * design.width):
         part = draws.select(chosen[block])
         yield module.draws(rng, **predictor.arguments(design, part, slice(0, rows)))
 
 
-def check(y: Array, replicates: Iterable[Array], groups: Mapping[str, Grouping], count: int, discrete: bool) -> Checks:
+def check(
+    y: Array,
+    replicates: Iterable[Array],
+    groups: Mapping[str, Grouping],
+    count: int,
+    discrete: bool,
+    functions: Mapping[str, Function] | None = None,
+) -> Checks:
     """Compare the response with its replicates.
 
     Parameters
@@ -154,8 +163,10 @@ def check(y: Array, replicates: Iterable[Array], groups: Mapping[str, Grouping],
         Number of replicates.
     discrete
         Whether the response is whole numbers.
+    functions
+        The statistics by name; those of `statistics` if left out.
     """
-    functions = {**STATISTICS, **{f"sd of {name} means": _sd_of_means(group.index) for name, group in groups.items()}}
+    functions = functions or {**STATISTICS, **_between(groups)}
     values: dict[str, list[Array]] = {name: [] for name in functions}
     moments = {name: _Moments(y, group, count) for name, group in groups.items()}
     quantiles: list[Array] = []
@@ -178,6 +189,28 @@ def check(y: Array, replicates: Iterable[Array], groups: Mapping[str, Grouping],
     )
 
 
+def functions_of(design: Design, groups: Mapping[str, Grouping]) -> dict[str, Function]:
+    """Return the statistics that suit the response, by name.
+
+    Of categories, the share of each is checked; of ordered ones also mean and sd of their numbers, and the sd of the
+    means of each grouping.
+    """
+    if not design.categories:
+        return {**STATISTICS, **_between(groups)}
+    shares = {f"share of {label}": _share(k) for k, label in enumerate(design.categories, 1)}
+    if design.nominal:
+        return shares
+    return {**shares, "mean category": STATISTICS["mean"], "sd of category": STATISTICS["sd"], **_between(groups)}
+
+
+def _share(category: int) -> Function:
+    return lambda y: np.asarray((y == category).mean(axis=-1))
+
+
+def _between(groups: Mapping[str, Grouping]) -> dict[str, Function]:
+    return {f"sd of {name} means": _sd_of_means(group.index) for name, group in groups.items()}
+
+
 def statistics(y: Array, replicates: Array, groups: Mapping[str, NDArray[np.int64]]) -> pd.DataFrame:
     """Return one row for each statistic: observed, predicted mean, 95 % interval, tail probability.
 
@@ -194,9 +227,7 @@ def statistics(y: Array, replicates: Array, groups: Mapping[str, NDArray[np.int6
     return _statistics(y, functions, {name: np.asarray(function(replicates)) for name, function in functions.items()})
 
 
-def _statistics(
-    y: Array, functions: Mapping[str, Callable[[Array], Array]], predicted: Mapping[str, Array]
-) -> pd.DataFrame:
+def _statistics(y: Array, functions: Mapping[str, Function], predicted: Mapping[str, Array]) -> pd.DataFrame:
     observed = {name: np.asarray([float(function(y))]) for name, function in functions.items()}
     parts = [
         _compared(observed[name], predicted[name][:, None]).assign(statistic=name)[["statistic", *_COMPARED]]
@@ -353,7 +384,7 @@ def densities(y: Array, replicates: Array, groups: Mapping[str, Grouping], discr
     return pd.concat(frames, ignore_index=True)[["group", "level", "n", "source", "replicate", "x", "density", "scale"]]
 
 
-def _sd_of_means(index: NDArray[np.int64]) -> Callable[[Array], Array]:
+def _sd_of_means(index: NDArray[np.int64]) -> Function:
     counts: Any = np.bincount(index)
 
     def statistic(values: Array) -> Array:

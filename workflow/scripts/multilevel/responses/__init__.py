@@ -43,7 +43,7 @@ def get(name: str) -> ModuleType:
 
 
 def log_normal_cdf(z: Any) -> Any:
-    """Return log Phi(z), without loss of digits in either tail."""
+    """Return log Phi(z), without loss of digits in either tail; its gradient is finite in both."""
     scaled = z * ROOT_HALF
     # Each branch is evaluated where it is not taken too: without the limits, infinities there make a gradient NaN.
     lower, upper = pt.minimum(scaled, 0.0), pt.maximum(scaled, -1.0)
