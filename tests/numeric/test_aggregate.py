@@ -10,7 +10,7 @@ import pytest
 from fixtures.small_data import dataset_of, design_of
 
 from multilevel import aggregate, default_priors
-from multilevel.design import Design, Predictor, Term
+from multilevel.design import Design, Predictor, Term, Thresholds
 
 RNG = np.random.default_rng(8)
 ROWS = 240
@@ -26,6 +26,7 @@ DATA = dataset_of(
     w=RNG.integers(0, 3, ROWS) / 2.0,
     e=RNG.integers(1, 3, ROWS).astype(float),
     c=RNG.choice(["none", "none", "right"], ROWS).tolist(),
+    rating=RNG.integers(1, 5, ROWS).astype(float),
 )
 
 CASES = [
@@ -43,6 +44,10 @@ CASES = [
     ("count_ ~ x + (1 | p | g)", "negative_binomial", {"shape": "1 + (1 | p | g)"}, None),
     ("count_ ~ x", "zero_inflated_poisson", {"zi": "1 + k"}, None),
     ("count_ ~ x", "hurdle_negative_binomial", {"hu": "1 + x"}, None),
+    ("rating ~ x + (1 | g)", "cumulative", {}, 32),
+    ("rating | weights(w) ~ x", "cumulative", {"disc": "0 + x"}, None),
+    ("rating ~ x + cs(k) + offset(e)", "adjacent", {}, None),
+    ("k ~ x + (1 | g)", "categorical", {}, None),
 ]
 
 
@@ -106,10 +111,15 @@ def test_rows_that_differ_and_continuous_responses_stay_as_they_are(text: str, f
 def test_whatever_a_design_has_for_each_row_is_known() -> None:
     """A new field must be cut or compared as well; add it to `aggregate` and then here."""
     assert {f.name for f in fields(Design)} == {
-        "response", "y", "family", "link", "parameters", "predictors", "group_terms", "terms", "log_jacobian",
+        "response", "y", "family", "link", "parameters", "predictors", "group_terms", "terms", "categories",
+        "thresholds", "log_jacobian",
     }  # fmt: skip
     assert {f.name for f in fields(Predictor)} == {
-        "parameter", "prefix", "x", "coefficients", "terms_of", "scales", "offset", "centre",
+        "parameter", "prefix", "x", "coefficients", "terms_of", "scales", "offset", "thresholds",
+        "centre",
+    }  # fmt: skip
+    assert {f.name for f in fields(Thresholds)} == {
+        "names", "equidistant", "ordered", "x", "predictors", "terms_of", "scales", "means",
     }  # fmt: skip
     assert {f.name for f in fields(Term)} == {
         "key", "label", "group", "effects", "parameters", "z", "index", "levels", "correlated", "scales", "structure",

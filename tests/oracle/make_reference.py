@@ -6,10 +6,12 @@
     python tests/oracle/make_reference.py loo                  tests/oracle/reference/psis_loo_r.json   (seconds)
     python tests/oracle/make_reference.py designs              tests/oracle/reference/designs_r.json    (seconds)
     python tests/oracle/make_reference.py responses            tests/oracle/reference/response_terms.json (seconds)
+    python tests/oracle/make_reference.py categories           tests/oracle/reference/categories_r.json (seconds)
     python tests/oracle/make_reference.py patsy                tests/oracle/reference/designs_patsy.json (needs patsy)
     python tests/oracle/make_reference.py ml                   tests/oracle/reference/gaussian_ml_lme4.json   (seconds)
 
-Needs Rscript and the Debian packages r-cran-lme4, r-cran-jsonlite; for loo r-cran-loo; for JAGS also jags, r-cran-rjags,
+Needs Rscript and the Debian packages r-cran-lme4, r-cran-jsonlite; for loo r-cran-loo; for categories r-cran-mass,
+r-cran-nnet, r-cran-vgam; for JAGS also jags, r-cran-rjags,
 r-cran-loo, r-cran-posterior. What R reads is made with the standard library alone, from data/radon/ or from a seed, so that
 nothing under test has a hand in it.
 """
@@ -207,6 +209,21 @@ def run_responses() -> dict[str, object]:
     return {"command": "python tests/oracle/make_reference.py responses", "data_sha256": digest} | printed
 
 
+def run_categories() -> dict[str, object]:
+    """Run categories.R on `design_formulas.category_columns`: what it printed, headed by the command."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "categories.csv"
+        digest = design_formulas.write(data, design_formulas.category_columns())
+        done = subprocess.run(
+            ["Rscript", "--vanilla", str(HERE / "categories.R"), str(data)],
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+        )
+    printed: dict[str, object] = json.loads(done.stdout)
+    return {"command": "python tests/oracle/make_reference.py categories", "data_sha256": digest} | printed
+
+
 def run_patsy() -> dict[str, object]:
     """Build the matrices of `design_formulas.IN_PATSY` with patsy."""
     import patsy
@@ -245,7 +262,9 @@ def run_script(program: str) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["prepare", "lme4", "jags", "loo", "designs", "patsy", "responses", "ml"])
+    parser.add_argument(
+        "what", choices=["prepare", "lme4", "jags", "loo", "designs", "patsy", "responses", "categories", "ml"]
+    )
     parser.add_argument("--into", type=Path, default=HERE / "reference", help="folder to write to")
     arguments = parser.parse_args()
     arguments.into.mkdir(parents=True, exist_ok=True)
@@ -257,6 +276,7 @@ def main() -> None:
         "designs": ("designs_r", run_designs),
         "patsy": ("designs_patsy", run_patsy),
         "responses": ("response_terms", run_responses),
+        "categories": ("categories_r", run_categories),
         "ml": ("gaussian_ml_lme4", run_ml),
     }
     if arguments.what in own:

@@ -19,15 +19,16 @@ def check_predictions(
     data = dataset.read(Path(paths_in["data"]))
     built = design.build(model, data)
     draws = predictor.read(Path(paths_in["posterior"]), built)
+    groupings = {group: checks.Grouping(*design.code_grouping(data.frame, group)) for group in groups}
     module, count = families.get(built.family), min(checks.MAX_REPLICATES, draws.size)
     sample = checks_coverage.Sample(count, len(built.y))
     found = checks.check(
         built.y,
         sample.of(checks.replicate_blocks(built, draws, seed)),
-        {group: checks.Grouping(*design.code_grouping(data.frame, group)) for group in groups},
+        groupings,
         count=count,
-        discrete=module.KIND == "discrete",
-        suited=checks_discrete.statistics_of(module),
+        discrete=module.KIND != "continuous",
+        functions={**checks.functions_of(built, groupings), **checks_discrete.statistics_of(module)},
     )
     tables = {part: getattr(found, part) for part in ("statistics", "by_group", "quantiles")}
     tables["coverage"] = checks_coverage.coverage(built.y, sample.replicates)

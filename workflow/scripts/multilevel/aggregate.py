@@ -1,4 +1,4 @@
-"""Identical rows of a discrete response taken together for sampling: exact, because equal rows have equal densities.
+"""Identical rows of counts and categories taken together for sampling: exact, because equal rows have equal densities.
 
 Rows with the same predictors, offsets, levels and response terms have the same linear predictors at every draw. Of a
 binomial or Bernoulli response their successes and trials are added; of another discrete response those with the same value
@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from multilevel import families
-from multilevel.design import Design, Predictor, Term
+from multilevel.design import Design, Predictor, Term, Thresholds
 from multilevel.families._special import log_choose
 
 Array = NDArray[np.float64]
@@ -40,7 +40,7 @@ def rows(design: Design) -> Design:
         intercepts have their prior, are those of all rows (`Predictor.centre`).
     """
     module = families.get(design.family)
-    if module.KIND != "discrete" or "weights" not in module.RESPONSE_TERMS:
+    if module.KIND == "continuous" or "weights" not in module.RESPONSE_TERMS:
         return design
     summed = design.family in SUMMED and not {"cens", "lb", "ub"} & set(design.terms)
     found = _distinct(design, summed)
@@ -67,6 +67,7 @@ def rows(design: Design) -> Design:
         terms=terms,
         predictors=tuple(_predictor(p, first) for p in design.predictors),
         group_terms=tuple(_term(t, first) for t in design.group_terms),
+        thresholds=_thresholds(design.thresholds, first) if design.thresholds else None,
     )
 
 
@@ -76,6 +77,10 @@ def _predictor(part: Predictor, first: NDArray[np.int64]) -> Predictor:
 
 def _term(term: Term, first: NDArray[np.int64]) -> Term:
     return replace(term, z=term.z[first], index=term.index[first])
+
+
+def _thresholds(found: Thresholds, first: NDArray[np.int64]) -> Thresholds:
+    return replace(found, x=found.x[first], means=found.x.mean(axis=0))
 
 
 def _distinct(design: Design, summed: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
@@ -98,6 +103,8 @@ def _columns(design: Design, summed: bool) -> Iterator[Array]:
     for term in design.group_terms:
         yield term.index.astype(np.float64)
         yield from term.z.T
+    if design.thresholds:
+        yield from design.thresholds.x.T
     apart = {"weights", "trials"} if summed else {"weights"}
     yield from (values for name, values in design.terms.items() if name not in apart)
     if not summed:

@@ -19,6 +19,8 @@ from multilevel.design import Design
 from multilevel.predictor import Draws
 
 Array = NDArray[np.float64]
+Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""A statistic over the last axis."""
 
 MAX_REPLICATES = 1000
 """Replicates that the statistics are computed from, evenly spaced over the draws."""
@@ -64,7 +66,7 @@ def _skewness(values: Array) -> Array:
         return np.asarray((apart**3).mean(axis=-1) / np.square(apart).mean(axis=-1) ** 1.5)
 
 
-STATISTICS: dict[str, Callable[[Array], Array]] = {
+STATISTICS: dict[str, Function] = {
     "mean": lambda y: y.mean(axis=-1),
     "sd": lambda y: y.std(axis=-1, ddof=1),
     "minimum": lambda y: y.min(axis=-1),
@@ -136,7 +138,7 @@ def replicate_blocks(design: Design, draws: Draws, seed: int) -> Iterator[Array]
     chosen = np.linspace(0, draws.size - 1, count).round().astype(int)
     rng = np.random.default_rng([seed, 1])
     rows = len(design.y)
-    for block in predictor.blocks(count, rows):
+    for block in predictor.blocks(count, rows * design.width):
         part = draws.select(chosen[block])
         every = slice(0, rows)
         yield likelihood.draws_of_rows(design, rng, every, predictor.arguments(design, part, every))
@@ -148,7 +150,7 @@ def check(
     groups: Mapping[str, Grouping],
     count: int,
     discrete: bool,
-    suited: Mapping[str, Callable[[Array], Array]] | None = None,
+    functions: Mapping[str, Function] | None = None,
 ) -> Checks:
     """Compare the response with its replicates.
 
@@ -164,14 +166,10 @@ def check(
         Number of replicates.
     discrete
         Whether the response is whole numbers.
-    suited
-        Statistics beyond `STATISTICS` that suit the family, by name.
+    functions
+        The statistics by name; those of `statistics` if left out.
     """
-    functions = {
-        **STATISTICS,
-        **(suited or {}),
-        **{f"sd of {name} means": _sd_of_means(group.index) for name, group in groups.items()},
-    }
+    functions = functions or {**STATISTICS, **_between(groups)}
     values: dict[str, list[Array]] = {name: [] for name in functions}
     moments = {name: _Moments(y, group, count) for name, group in groups.items()}
     quantiles: list[Array] = []
@@ -194,6 +192,28 @@ def check(
     )
 
 
+def functions_of(design: Design, groups: Mapping[str, Grouping]) -> dict[str, Function]:
+    """Return the statistics that suit the response, by name.
+
+    Of categories, the share of each is checked; of ordered ones also mean and sd of their numbers, and the sd of the
+    means of each grouping.
+    """
+    if not design.categories:
+        return {**STATISTICS, **_between(groups)}
+    shares = {f"share of {label}": _share(k) for k, label in enumerate(design.categories, 1)}
+    if design.nominal:
+        return shares
+    return {**shares, "mean category": STATISTICS["mean"], "sd of category": STATISTICS["sd"], **_between(groups)}
+
+
+def _share(category: int) -> Function:
+    return lambda y: np.asarray((y == category).mean(axis=-1))
+
+
+def _between(groups: Mapping[str, Grouping]) -> dict[str, Function]:
+    return {f"sd of {name} means": _sd_of_means(group.index) for name, group in groups.items()}
+
+
 def statistics(y: Array, replicates: Array, groups: Mapping[str, NDArray[np.int64]]) -> pd.DataFrame:
     """Return one row for each statistic: observed, predicted mean, 95 % interval, tail probability.
 
@@ -210,9 +230,7 @@ def statistics(y: Array, replicates: Array, groups: Mapping[str, NDArray[np.int6
     return _statistics(y, functions, {name: np.asarray(function(replicates)) for name, function in functions.items()})
 
 
-def _statistics(
-    y: Array, functions: Mapping[str, Callable[[Array], Array]], predicted: Mapping[str, Array]
-) -> pd.DataFrame:
+def _statistics(y: Array, functions: Mapping[str, Function], predicted: Mapping[str, Array]) -> pd.DataFrame:
     observed = {name: np.asarray([float(function(y))]) for name, function in functions.items()}
     parts = [
         _compared(observed[name], predicted[name][:, None]).assign(statistic=name)[["statistic", *_COMPARED]]
@@ -372,7 +390,7 @@ def densities(y: Array, replicates: Array, groups: Mapping[str, Grouping], discr
     return pd.concat(frames, ignore_index=True)[["group", "level", "n", "source", "replicate", "x", "density", "scale"]]
 
 
-def _sd_of_means(index: NDArray[np.int64]) -> Callable[[Array], Array]:
+def _sd_of_means(index: NDArray[np.int64]) -> Function:
     counts: Any = np.bincount(index)
 
     def statistic(values: Array) -> Array:

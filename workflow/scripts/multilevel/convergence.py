@@ -58,6 +58,8 @@ def quantities(posterior: xr.Dataset, design: Design, *, effects: bool = True) -
 
     for position, name in enumerate(design.all_coefficients):
         add(coefficient_name(name), "population", posterior["b"][..., position], effect=name)
+    if design.thresholds and design.thresholds.equidistant:
+        add("delta", "population", posterior["delta"])
     for term in design.group_terms:
         for position, effect in enumerate(term.effects):
             add(sd_name(term, effect), "sd", posterior[f"sd_{term.key}"][..., position], term.label, "", effect)

@@ -247,7 +247,21 @@ def _unequal_responses(comparisons: dict[str, dict[str, Any]], models: dict[str,
                 hint = "give all models of a comparison the same weights, trials and censoring"
                 problems.append(Problem(f"comparisons.{name}.models", message, hint))
                 break
+            if _has_density(models[model]) != _has_density(models[first]):
+                densities, other_one = (model, first) if _has_density(models[model]) else (first, model)
+                message = (
+                    f"'{densities}' ({models[densities]['family']}) is scored by a density and '{other_one}' "
+                    f"({models[other_one]['family']}) by probabilities: such scores cannot be compared"
+                )
+                hint = "compare models whose families are all continuous or all discrete"
+                problems.append(Problem(f"comparisons.{name}.models", message, hint))
+                break
     return problems
+
+
+def _has_density(model: dict[str, Any]) -> bool:
+    """Tell a family of continuous responses from one of counts or categories."""
+    return bool(families.get(model["family"]).KIND == "continuous")
 
 
 def _scored(parsed: formula.Formula) -> str:
@@ -328,7 +342,7 @@ def _against_data(
             Problem(f"{where}.formula", f"the column '{c}' holds dates, which no model takes", hint) for c in dated
         ]
         return _Checked(problems, [])
-    spec = {key: model[key] for key in rules.SPEC if key != "priors"}
+    spec = {key: value for key, value in rules.model_spec(model).items() if key != "priors"}
     key = repr({name: value for name, value in spec.items() if name != "centred"})
     if key not in designs:
         designs[key] = preflight.check(cell.model, model, dataset)
@@ -348,7 +362,10 @@ def _against_data(
     # A default prior of the study, or one of the grid, may name a parameter that only some models have; one that none has
     # is refused later.
     model["priors"] = {k: v for k, v in model["priors"].items() if k in known}
-    resolved = resolve(design, model["priors"])
+    try:
+        resolved = resolve(design, model["priors"])
+    except FormulaError as error:
+        return _Checked([*problems, Problem(f"{where}.priors", str(error))], notes)
     spec["centred"] = model["centred"] and any(priors.class_of(r.parameter) == "sd" for r in resolved)
     model["size"] = {
         "rows": len(design.y),

@@ -154,8 +154,13 @@ def _read(root: Path, source: dict[str, Any], place: str) -> Table:
     """Read one table, check it against the data package in its folder and rename its columns."""
     name, where = source["table"], f"{place}.table"
     path = root / name
-    if not path.is_file():
-        if path.is_dir():
+    try:
+        is_file, is_folder = path.is_file(), path.is_dir()
+    except OSError as error:  # such as a name that no file can have
+        shown = name if len(name) <= 80 else f"{name[:80]}..."
+        raise StudyError([Problem(where, f"'{shown}' cannot be opened ({error.strerror})")]) from None
+    if not is_file:
+        if is_folder:
             raise StudyError([Problem(where, f"'{name}' is a folder", "name a file in it")])
         beside = path.parent.iterdir() if path.parent.is_dir() else iter(())
         near = [str(Path(name).parent / p.name) for p in beside if readers.is_known(p.name)]

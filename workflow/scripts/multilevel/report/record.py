@@ -187,9 +187,11 @@ def _formula(model: Mapping[str, Any]) -> str:
 
 
 def _family(model: Mapping[str, Any]) -> str:
-    """Return the family, with its link where that is not the identity."""
+    """Return the family, with its link where that is not the identity, and its thresholds where they are not free."""
     family, link = model.get("family") or "", model.get("link") or "identity"
-    return str(family) if link == "identity" else f"{family} ({link} link)"
+    notes = ["" if link == "identity" else f"{link} link", f"{t} thresholds" if (t := model.get("thresholds")) else ""]
+    told = ", ".join(filter(None, notes))
+    return f"{family} ({told})" if told else str(family)
 
 
 def _nothing_fitted() -> dict[str, Any]:
