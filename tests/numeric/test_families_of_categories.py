@@ -237,24 +237,25 @@ def test_pytensors_tails_are_numpys_and_have_a_gradient_everywhere(link: str) ->
     import pytensor.tensor as pt
     from pytensor.compile.mode import Mode
 
+    from multilevel import links, responses
     from multilevel.families import _ordinal
     from multilevel.responses import _categories
 
     z = np.array([-300.0, -60.0, -38.6, -5.0, -1.0, -0.3, 0.0, 1.2, 3.5, *([] if link == "cloglog" else [38.6, 300.0])])
     lower = pt.dvector("lower")
-    tails = [_categories.log_cdf(link, lower), _categories.log_survival(link, lower)]
+    tails = [responses.log_cdf(link, lower), responses.log_survival(link, lower)]
     between = _categories.log_between(link, lower, lower + np.asarray(0.75))
     outputs = [*tails, between, *(pytensor.grad(value.sum(), lower) for value in (*tails, between))]
     found = pytensor.function([lower], outputs, mode=Mode(linker="py", optimizer=None))(z)
-    expected = [*_ordinal.log_tails(link, z), _ordinal.log_between(link, z, z + 0.75)]
+    expected = [*links.log_tails(link, z), _ordinal.log_between(link, z, z + 0.75)]
     for ours, numpys in zip(found[:3], expected, strict=True):
         np.testing.assert_allclose(ours, numpys, rtol=1e-12, atol=1e-15)
     step = 1e-5 * np.maximum(1.0, abs(z))
     for gradient, function in zip(
         found[3:],
         (
-            lambda x: _ordinal.log_tails(link, x)[0],
-            lambda x: _ordinal.log_tails(link, x)[1],
+            lambda x: links.log_tails(link, x)[0],
+            lambda x: links.log_tails(link, x)[1],
             lambda x: _ordinal.log_between(link, x, x + 0.75),
         ),
         strict=True,

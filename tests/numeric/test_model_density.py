@@ -591,7 +591,11 @@ def as_trace(points: list[Point]) -> xr.DataTree:
 
 @pytest.mark.parametrize(
     ("text", "family", "link"),
-    [("y | cens(c, u) ~ x", "gaussian", "identity"), ("successes | trials(n) ~ x", "binomial", "probit")],
+    [
+        ("y | cens(c, u) ~ x", "gaussian", "identity"),
+        ("successes | trials(n) ~ x", "binomial", "probit"),
+        ("successes | trials(n) ~ x", "binomial", "cloglog"),
+    ],
 )
 def test_gradients_are_numbers_also_where_a_branch_is_not_taken(text: str, family: str, link: str) -> None:
     from multilevel import design as designs
@@ -600,6 +604,6 @@ def test_gradients_are_numbers_also_where_a_branch_is_not_taken(text: str, famil
     design = designs.build({"formula": str(formula.parse(text)), "family": family, "link": link}, DATA)
     built = model.build(design, default_priors.resolve(design, {}), centred=False)
     point = {name: np.asarray(value) * 0.0 for name, value in built.initial_point().items()}
-    for far in (-60.0, 60.0):  # predictors far from the data: every row lies deep in a tail
+    for far in (-60.0, 60.0, -800.0):  # predictors far from the data: every row lies deep in a tail
         gradient = built.compile_dlogp()({**point, "intercept": np.asarray(far)})
         assert np.isfinite(gradient).all()

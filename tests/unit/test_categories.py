@@ -452,7 +452,7 @@ def test_checks_are_of_the_shares_of_categories() -> None:
         "share of low", "share of middle", "share of high", "mean category", "sd of category", "sd of g means"
     ]  # fmt: skip
     assert [float(functions[f"share of {label}"](found.y)) for label in found.categories] == [5 / 12, 4 / 12, 3 / 12]
-    replicates = checks.replicate(found, draws_of(found, 40), seed=1)
+    replicates = np.concatenate(list(checks.replicate_blocks(found, draws_of(found, 40), seed=1)))
     assert set(np.unique(replicates)) <= {1.0, 2.0, 3.0}
     table = checks.check(found.y, [replicates], groups, 40, discrete=True, functions=functions)
     shares = table.statistics.set_index("statistic").loc[

@@ -119,8 +119,8 @@ class Checks:
     densities: pd.DataFrame
 
 
-def replicate(design: Design, draws: Draws, seed: int) -> Array:
-    """Return replicated responses, shape (replicates, rows).
+def replicate_blocks(design: Design, draws: Draws, seed: int) -> Iterator[Array]:
+    """Yield replicated responses some at a time, shape (some, rows), so that memory does not grow with their number.
 
     Parameters
     ----------
@@ -129,11 +129,6 @@ def replicate(design: Design, draws: Draws, seed: int) -> Array:
     seed
         The fit's seed; the replicates have a stream of their own.
     """
-    return np.concatenate(list(replicate_blocks(design, draws, seed)))
-
-
-def replicate_blocks(design: Design, draws: Draws, seed: int) -> Iterator[Array]:
-    """Yield the replicates of `replicate` some at a time, so that memory does not grow with their number."""
     count = min(MAX_REPLICATES, draws.size)
     chosen = np.linspace(0, draws.size - 1, count).round().astype(int)
     rng = np.random.default_rng([seed, 1])
@@ -167,7 +162,7 @@ def check(
     discrete
         Whether the response is whole numbers.
     functions
-        The statistics by name; those of `statistics` if left out.
+        The statistics by name; `STATISTICS` and the sd of each grouping's means if left out.
     """
     functions = functions or {**STATISTICS, **_between(groups)}
     values: dict[str, list[Array]] = {name: [] for name in functions}
@@ -212,22 +207,6 @@ def _share(category: int) -> Function:
 
 def _between(groups: Mapping[str, Grouping]) -> dict[str, Function]:
     return {f"sd of {name} means": _sd_of_means(group.index) for name, group in groups.items()}
-
-
-def statistics(y: Array, replicates: Array, groups: Mapping[str, NDArray[np.int64]]) -> pd.DataFrame:
-    """Return one row for each statistic: observed, predicted mean, 95 % interval, tail probability.
-
-    Parameters
-    ----------
-    y
-        The response, shape (rows,).
-    replicates
-        Shape (replicates, rows).
-    groups
-        Level index of each row by group; each adds the sd of the group means.
-    """
-    functions = {**STATISTICS, **{f"sd of {name} means": _sd_of_means(index) for name, index in groups.items()}}
-    return _statistics(y, functions, {name: np.asarray(function(replicates)) for name, function in functions.items()})
 
 
 def _statistics(y: Array, functions: Mapping[str, Function], predicted: Mapping[str, Array]) -> pd.DataFrame:

@@ -95,26 +95,33 @@ def log_inverse(link: str, eta: Array) -> Array:
     raise KeyError(link)
 
 
-def log_probabilities(link: str, eta: Array) -> tuple[Array, Array]:
-    """Return log p and log(1 - p) of the probability whose linear predictor is `eta`, without loss of digits in either tail.
+def log_tails(link: str, z: Array) -> tuple[Array, Array]:
+    """Return log F(z) and log(1 - F(z)), without loss of digits in either tail.
 
     Raises
     ------
     KeyError
-        When the link is none of `PROBABILITY`.
+        When there is no such link.
     """
-    eta = np.asarray(eta, dtype=np.float64)
+    z = np.asarray(z, dtype=np.float64)
     match link:
         case "logit":
-            return np.asarray(log_expit(eta)), np.asarray(log_expit(-eta))
+            return np.asarray(log_expit(z)), np.asarray(log_expit(-z))
         case "probit":
-            return np.asarray(log_ndtr(eta)), np.asarray(log_ndtr(-eta))
+            return np.asarray(log_ndtr(z)), np.asarray(log_ndtr(-z))
         case "cloglog":
-            rate = _exp(np.maximum(eta, -36.0))
-            # log(1 - exp(-rate)), by expm1 where rate is small and by log1p where it is large.
-            small = rate < np.log(2.0)
-            log_p = np.where(
-                small, np.log(-np.expm1(-np.where(small, rate, 1.0))), np.log1p(-np.exp(-np.where(small, 1.0, rate)))
-            )
-            return np.where(eta < -36.0, eta, log_p), -_exp(eta)
+            rate = _exp(z)
+            return log_one_minus_exp(rate, z), -rate
+        case "cauchit":
+            return np.log(np.arctan2(1.0, -z) / np.pi), np.log(np.arctan2(1.0, z) / np.pi)
     raise KeyError(link)
+
+
+def log_one_minus_exp(rate: Array, log_rate: Array) -> Array:
+    """Return log(1 - exp(-rate)): by expm1 where the rate is small and by log1p where it is large."""
+    with np.errstate(divide="ignore"):
+        small = rate < np.log(2.0)
+        value = np.where(
+            small, np.log(-np.expm1(-np.where(small, rate, 1.0))), np.log1p(-np.exp(-np.where(small, 1.0, rate)))
+        )
+    return np.where(log_rate < -36.0, log_rate, value)

@@ -27,7 +27,7 @@ from multilevel import (
 )
 from multilevel.dataset import Dataset
 from multilevel.default_priors import Resolved, resolve, targets
-from multilevel.design import planes
+from multilevel.design import Design, planes
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
 from multilevel.expressions import parse as parse_expression
 from multilevel.names import NAME_PATTERN, RESERVED
@@ -111,7 +111,9 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     if problems:
         raise StudyError(_shared(problems), source)
     warnings += notes + _same_models(cells, aliases)
-    printed, problems = published.resolve(study.published, models, dataset)
+    printed, problems = published.resolve(
+        study.published, models, {n: c.design for n, c in checked.items() if c.design}
+    )
     if problems:
         raise StudyError(problems, source)
     printed = [{**row, "model": aliases.get(row["model"], row["model"])} for row in printed]
@@ -295,12 +297,15 @@ class _Checked:
         Every name that its priors may be given to.
     identity
         What decides its posterior.
+    design
+        Its design; None where it has a problem.
     """
 
     problems: list[Problem]
     notes: list[str]
     targets: tuple[str, ...] = ()
     identity: str = ""
+    design: Design | None = None
 
 
 def _against_data(
@@ -323,8 +328,8 @@ def _against_data(
             Problem(f"{where}.formula", f"unknown column '{column}'", did_you_mean(column, available))
             for column in unknown[:MOST_UNKNOWN]
         ]
-        if more := len(unknown) - MOST_UNKNOWN:
-            problems += [Problem(f"{where}.formula", f"{more} more unknown columns")] if more > 0 else []
+        if (more := len(unknown) - MOST_UNKNOWN) > 0:
+            problems.append(Problem(f"{where}.formula", f"{more} more unknown columns"))
         return _Checked(problems, [])
     if taken := sorted(c for c in used if c in RESERVED or c.endswith("_Intercept")):
         problems = [
@@ -373,7 +378,7 @@ def _against_data(
         "effects": int(sum(len(t.levels) * len(t.effects) for t in design.group_terms)),
     }
     model["planes"] = planes(design)
-    return _Checked(problems, notes, addressable, _identity(model, spec, resolved))
+    return _Checked(problems, notes, addressable, _identity(model, spec, resolved), design)
 
 
 def _identity(model: dict[str, Any], spec: dict[str, Any], resolved: list[Resolved]) -> str:

@@ -163,12 +163,11 @@ def _groups(design: Design) -> list[tuple[str, str]]:
 def _effects(term: Term) -> list[tuple[str, str]]:
     """Name what varies without varying: columns of Z that are not finite, constant, or a combination of earlier ones."""
     found: list[tuple[str, str]] = []
-    for position, name in enumerate(term.effects):
-        column = term.z[:, position]
+    for name, owner, column in zip(term.effects, term.parameters, term.z.T, strict=True):
         if not np.isfinite(column).all():
             rows = int((~np.isfinite(column)).sum())
             found.append((f"the varying slope of '{name}' by '{term.group}' is not finite in {rows} rows", ""))
-        elif not name.endswith(INTERCEPT) and np.ptp(column) == 0:
+        elif name not in {INTERCEPT, f"{owner}_{INTERCEPT}"} and np.ptp(column) == 0:
             message = (
                 f"the slope of '{name}' cannot vary by '{term.group}': it is constant ({column[0]:g} in every row)"
             )

@@ -109,12 +109,10 @@ def load(data: dict[str, Any], root: Path) -> Joined:
     declared = {*data.get("dates", {}), *data.get("categorical", []), *data.get("ordered", {})}
     doubts = {name: doubt for name, doubt in doubts.items() if name not in declared}
     problems, failed = _derive(frame, data, fields, doubts)
-    keep, unknown = pd.Series(True, index=frame.index), 0
-    if not expressions.names(expressions.parse(data.get("filter") or "True")) & failed:
-        try:
-            keep, unknown = _kept(frame, data, doubts)
-        except StudyError as error:
-            problems += error.problems
+    try:
+        keep, unknown = _kept(frame, data, doubts, failed)
+    except StudyError as error:
+        problems += error.problems
     if problems:
         raise StudyError(problems)
     tables = [base.record, *(other.record for other in others)]
@@ -334,10 +332,12 @@ def _derive(
     return problems, failed
 
 
-def _kept(frame: pd.DataFrame, data: dict[str, Any], doubts: Mapping[str, Problem]) -> tuple[pd.Series, int]:
-    """Return which rows the filter keeps, and in how many it cannot be decided."""
+def _kept(
+    frame: pd.DataFrame, data: dict[str, Any], doubts: Mapping[str, Problem], failed: set[str]
+) -> tuple[pd.Series, int]:
+    """Return which rows the filter keeps, and in how many it cannot be decided; all where it needs a column that failed."""
     text = data.get("filter")
-    if not text:
+    if not text or expressions.names(expressions.parse(text)) & failed:
         return pd.Series(True, index=frame.index), 0
     value, unknown = _evaluate(text, frame, data, doubts, "data.filter"), 0
     if _is_partly_missing(value):

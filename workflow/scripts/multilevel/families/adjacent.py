@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
+from multilevel import links
 from multilevel.families import _categories, _ordinal
 
 Array = NDArray[np.float64]
@@ -21,21 +20,13 @@ THRESHOLDS = "free"
 
 support_problem = _categories.support_problem
 location_of = _ordinal.location_of
-
-
-def location_and_scale(y: Array, terms: Mapping[str, Array], link: str) -> tuple[float, float]:  # noqa: ARG001 (one shape)
-    """Return 0 and 1: the middle of the latent scale, and its spread."""
-    return 0.0, _ordinal.SPREAD
-
-
-def default_priors(scale: float) -> dict[str, tuple[str, tuple[float, ...]]]:
-    """Return the default prior of the distance between equidistant thresholds."""
-    return {"delta": ("normal", (0.0, 2.5 * scale))}
+location_and_scale = _ordinal.location_and_scale
+default_priors = _ordinal.default_priors
 
 
 def log_probabilities(eta: Array, thresholds: Array, disc: Array | float = 1.0, link: str = "logit") -> Array:
     """Return the log probability of every category, shape (..., K)."""
-    above, below = _ordinal.log_tails(link, -_ordinal.distances(eta, thresholds, disc))
+    above, below = links.log_tails(link, -_ordinal.distances(eta, thresholds, disc))
     none = np.zeros((*above.shape[:-1], 1))
     # Category k has passed the thresholds before it and not those from its own on.
     passed = np.concatenate([none, np.cumsum(above, axis=-1)], axis=-1)
@@ -43,28 +34,4 @@ def log_probabilities(eta: Array, thresholds: Array, disc: Array | float = 1.0, 
     return _categories.log_normalised(passed + ahead)
 
 
-def probabilities(eta: Array, thresholds: Array, disc: Array | float = 1.0, link: str = "logit") -> Array:
-    """Return the probability of every category, shape (..., K)."""
-    return np.exp(log_probabilities(eta, thresholds, disc, link))
-
-
-def log_density(y: Array, eta: Array, thresholds: Array, disc: Array | float = 1.0, link: str = "logit") -> Array:
-    """Return the log probability of category y, counted from 1."""
-    return _categories.pick(log_probabilities(eta, thresholds, disc, link), y)
-
-
-def draws(
-    rng: np.random.Generator, eta: Array, thresholds: Array, disc: Array | float = 1.0, link: str = "logit"
-) -> Array:
-    """Return draws of y given the parameters."""
-    return _categories.draw(rng, probabilities(eta, thresholds, disc, link))
-
-
-def mean(eta: Array, thresholds: Array, disc: Array | float = 1.0, link: str = "logit") -> Array:
-    """Return the mean of the category's number, which treats categories as equally far apart."""
-    return _categories.moments(probabilities(eta, thresholds, disc, link))[0]
-
-
-def variance(eta: Array, thresholds: Array, disc: Array | float = 1.0, link: str = "logit") -> Array:
-    """Return the variance of the category's number."""
-    return _categories.moments(probabilities(eta, thresholds, disc, link))[1]
+probabilities, log_density, draws, mean, variance = _ordinal.functions(log_probabilities)

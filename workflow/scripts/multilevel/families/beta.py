@@ -49,7 +49,7 @@ def support_problem(y: Array, terms: Mapping[str, Array]) -> str | None:  # noqa
 
 def shapes(eta: Array, phi: Array | float, link: str) -> tuple[Array, Array, Array, Array]:
     """Return a = mu phi, log a, b = (1 - mu) phi and log b."""
-    log_p, log_q = links.log_probabilities(link, eta)
+    log_p, log_q = links.log_tails(link, eta)
     log_phi = np.log(phi)
     log_a, log_b = log_p + log_phi, log_q + log_phi
     with np.errstate(over="ignore"):
@@ -100,5 +100,5 @@ def mean(eta: Array, phi: Array | float, link: str = "logit") -> Array:
 
 def variance(eta: Array, phi: Array | float, link: str = "logit") -> Array:
     """Return Var[y] = mu (1 - mu) / (1 + phi)."""
-    log_p, log_q = links.log_probabilities(link, eta)
+    log_p, log_q = links.log_tails(link, eta)
     return np.asarray(np.exp(log_p + log_q) / (1.0 + np.asarray(phi)))

@@ -54,7 +54,7 @@ def support_problem(y: Array, terms: Mapping[str, Array]) -> str | None:
 
 def log_density(y: Array, eta: Array, trials: Array | float = 1.0, link: str = "logit") -> Array:
     """Return log Binomial(y | trials, p), the number of arrangements included."""
-    log_p, log_q = links.log_probabilities(link, eta)
+    log_p, log_q = links.log_tails(link, eta)
     failures = trials - y
     with np.errstate(invalid="ignore"):  # a probability of 0 to the power of 0 is 1
         ones = np.where(y > 0, y * log_p, 0.0) + np.where(failures > 0, failures * log_q, 0.0)
@@ -63,7 +63,7 @@ def log_density(y: Array, eta: Array, trials: Array | float = 1.0, link: str = "
 
 def _tails(y: Array, eta: Array, trials: Array | float, link: str) -> tuple[Array, Array]:
     """Return log P(Y <= y) and log P(Y > y), from the incomplete beta function of y + 1 and trials - y."""
-    log_p, log_q = links.log_probabilities(link, eta)
+    log_p, log_q = links.log_tails(link, eta)
     inside = (y >= 0) & (y < trials)
     k, rest = np.where(inside, y + 1.0, 1.0), np.where(inside, trials - y, 1.0)
     above, below = log_betainc(k, rest, np.exp(log_p), log_p, np.exp(log_q), log_q)
@@ -98,5 +98,5 @@ def mean(eta: Array, trials: Array | float = 1.0, link: str = "logit") -> Array:
 
 def variance(eta: Array, trials: Array | float = 1.0, link: str = "logit") -> Array:
     """Return Var[y]."""
-    log_p, log_q = links.log_probabilities(link, eta)
+    log_p, log_q = links.log_tails(link, eta)
     return np.asarray(trials * np.exp(log_p + log_q))

@@ -27,6 +27,9 @@ pt: Any = pt_untyped  # PyTensor ships incomplete types
 ROOT_HALF = np.asarray(np.sqrt(0.5))
 """Not a Python float: PyTensor would take it in single precision, as PyMC's own normal log cdf does its sqrt(2)."""
 
+PI = np.asarray(np.pi)
+"""Not a Python float, which PyTensor would take in single precision."""
+
 FUNCTION_TERMS = ("trials", "se", "arrangements")
 """Response terms that a family's functions take; the last one where `aggregate` has added rows up."""
 
@@ -61,17 +64,9 @@ def log_inverse(link: str, eta: Any) -> Any:
     raise KeyError(link)
 
 
-def log_probabilities(link: str, eta: Any) -> tuple[Any, Any]:
-    """Return log p and log(1 - p) of the probability whose linear predictor is `eta` (`links.log_probabilities`)."""
-    match link:
-        case "logit":
-            return -pt.softplus(-eta), -pt.softplus(eta)
-        case "probit":
-            return log_normal_cdf(eta), log_normal_cdf(-eta)
-        case "cloglog":
-            far = pt.lt(eta, -36)
-            return pt.switch(far, eta, log1mexp(-pt.exp(pt.switch(far, number(0.0), eta)))), -pt.exp(eta)
-    raise KeyError(link)
+def log_tails(link: str, eta: Any) -> tuple[Any, Any]:
+    """Return log p and log(1 - p) of the probability whose linear predictor is `eta` (`links.log_tails`)."""
+    return log_cdf(link, eta), log_survival(link, eta)
 
 
 def get(name: str) -> ModuleType:
@@ -91,6 +86,30 @@ def log_normal_cdf(z: Any) -> Any:
     low = pt.lt(z, -1)
     deep, near = pt.switch(low, -scaled, number(1.0)), pt.switch(low, number(0.0), scaled)
     return pt.switch(low, pt.log(0.5 * pt.erfcx(deep)) - pt.sqr(deep), pt.log1p(-0.5 * pt.erfc(near)))
+
+
+def log_cdf(link: str, z: Any) -> Any:
+    """Return log F(z) of the inverse of a link, without loss of digits in either tail."""
+    return _LOG_CDF[link](z)
+
+
+def log_survival(link: str, z: Any) -> Any:
+    """Return log(1 - F(z)), without loss of digits in either tail."""
+    return -pt.exp(z) if link == "cloglog" else _LOG_CDF[link](-z)
+
+
+def log_one_minus_exp(rate: Any, log_rate: Any) -> Any:
+    """Return log(1 - exp(-rate)); no branch that is not taken overflows, so that gradients are finite."""
+    tiny = pt.lt(log_rate, -36.0)
+    return pt.switch(tiny, log_rate, log1mexp(-pt.switch(tiny, number(1.0), rate)))
+
+
+_LOG_CDF: dict[str, Any] = {
+    "logit": lambda z: -pt.softplus(-z),
+    "probit": log_normal_cdf,
+    "cloglog": lambda z: log_one_minus_exp(pt.exp(pt.minimum(z, number(700.0))), z),
+    "cauchit": lambda z: pt.log(pt.arctan2(1.0, -z) / PI),
+}
 
 
 def weighted(design: Design, log_density: Any) -> None:

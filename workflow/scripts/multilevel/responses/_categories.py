@@ -1,4 +1,4 @@
-"""Log probabilities of categories in PyTensor: tails of a link, and what lies between two values."""
+"""Log probabilities of categories in PyTensor: what lies between two values of a link, steps over thresholds, weights."""
 
 from __future__ import annotations
 
@@ -11,33 +11,14 @@ import pytensor.tensor as pt_untyped
 from numpy.typing import NDArray
 
 from multilevel.design import Design
-from multilevel.responses import log_normal_cdf
+from multilevel.responses import PI, log_normal_cdf, log_one_minus_exp
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
-
-PI = np.asarray(np.pi)
-"""Not a Python float, which PyTensor would take in single precision."""
-
-
-def log_cdf(link: str, z: Any) -> Any:
-    """Return log F(z) of the inverse of a link, without loss of digits in either tail."""
-    return _LOG_CDF[link](z)
-
-
-def log_survival(link: str, z: Any) -> Any:
-    """Return log(1 - F(z)), without loss of digits in either tail."""
-    return -pt.exp(z) if link == "cloglog" else _LOG_CDF[link](-z)
 
 
 def log_between(link: str, lower: Any, upper: Any) -> Any:
     """Return log(F(upper) - F(lower)) for lower < upper, without loss of digits wherever both lie."""
     return _LOG_BETWEEN[link](lower, upper)
-
-
-def log_one_minus_exp(rate: Any, log_rate: Any) -> Any:
-    """Return log(1 - exp(-rate)); no branch that is not taken overflows, so that gradients are finite."""
-    tiny = pt.lt(log_rate, -36.0)
-    return pt.switch(tiny, log_rate, pt.log(-pt.expm1(-pt.switch(tiny, 1.0, rate))))
 
 
 def _cloglog_between(lower: Any, upper: Any) -> Any:
@@ -53,13 +34,6 @@ def _probit_between(lower: Any, upper: Any) -> Any:
     small = log_normal_cdf(pt.switch(mirror, -upper, lower))
     return large + pt.log(-pt.expm1(small - large))
 
-
-_LOG_CDF: dict[str, Any] = {
-    "logit": lambda z: -pt.softplus(-z),
-    "probit": log_normal_cdf,
-    "cloglog": lambda z: log_one_minus_exp(pt.exp(z), z),
-    "cauchit": lambda z: pt.log(pt.arctan2(1.0, -z) / PI),
-}
 
 _LOG_BETWEEN: dict[str, Any] = {
     # F(b) - F(a) = F(b) (1 - F(a)) (1 - exp(a - b))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from multilevel.design import Design
-from multilevel.responses import _categories
+from multilevel.responses import _categories, log_cdf, log_survival
 
 
 def add(design: Design, eta: Any, others: Mapping[str, Any]) -> None:
@@ -18,7 +18,7 @@ def add(design: Design, eta: Any, others: Mapping[str, Any]) -> None:
     if design.link == "logit":  # log F(z) - log(1 - F(z)) is z
         above, below = z, [np.zeros(len(rows))] * (count - 1)
     else:
-        above = [_categories.log_cdf(design.link, value) for value in z]
-        below = [_categories.log_survival(design.link, value) for value in z]
+        above = [log_cdf(design.link, value) for value in z]
+        below = [log_survival(design.link, value) for value in z]
     # Category k has passed the thresholds before it and not those from its own on.
     _categories.add_weights(design, [sum([*above[:k], *below[k:]], np.zeros(len(rows))) for k in range(count)])

@@ -9,7 +9,7 @@ import numpy as np
 import pytensor.tensor as pt_untyped
 
 from multilevel.design import Design
-from multilevel.responses import log_probabilities, observe
+from multilevel.responses import log_tails, observe
 from multilevel.responses._special import log_beta, log_betainc, number
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
@@ -22,7 +22,7 @@ def add(design: Design, eta: Any, others: Mapping[str, Any]) -> None:
 
 def shapes(eta: Any, link: str, phi: Any) -> tuple[Any, Any, Any, Any]:
     """Return a = mu phi, log a, b = (1 - mu) phi and log b."""
-    log_p, log_q = log_probabilities(link, eta)
+    log_p, log_q = log_tails(link, eta)
     log_a, log_b = log_p + pt.log(phi), log_q + pt.log(phi)
     return pt.exp(log_a), log_a, pt.exp(log_b), log_b
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytensor.tensor as pt_untyped
 
 from multilevel.design import Design
-from multilevel.responses import log_probabilities, observe
+from multilevel.responses import log_tails, observe
 from multilevel.responses._special import log_betainc, log_choose, number
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
@@ -30,14 +30,14 @@ def log_density(y: Any, eta: Any, link: str, trials: Any = ONE, arrangements: An
 
 def log_kernel(y: Any, eta: Any, link: str, trials: Any) -> Any:
     """Return y log p + (trials - y) log(1 - p), where 0 times the log of a probability of 0 is 0."""
-    log_p, log_q = log_probabilities(link, eta)
+    log_p, log_q = log_tails(link, eta)
     failures, lowest = trials - y, number(-1e300)
     return y * pt.maximum(log_p, lowest) + failures * pt.maximum(log_q, lowest)
 
 
 def tails(y: Any, eta: Any, link: str, trials: Any) -> tuple[Any, Any]:
     """Return log P(Y <= y) and log P(Y > y), from the incomplete beta function of y + 1 and trials - y."""
-    log_p, log_q = log_probabilities(link, eta)
+    log_p, log_q = log_tails(link, eta)
     low, high = pt.lt(y, 0), pt.ge(y, trials)
     k = pt.switch(low | high, number(1.0), y + 1)
     rest = pt.switch(low | high, number(1.0), trials - y)

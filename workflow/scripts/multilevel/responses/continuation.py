@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from multilevel.design import Design
-from multilevel.responses import _categories
+from multilevel.responses import _categories, log_cdf, log_survival
 
 
 def add(design: Design, eta: Any, others: Mapping[str, Any]) -> None:
@@ -15,7 +15,7 @@ def add(design: Design, eta: Any, others: Mapping[str, Any]) -> None:
     _categories.add(
         design,
         [
-            (went, _categories.log_cdf(design.link, -_categories.distances(eta, others, went, passed))),
-            (stopped, _categories.log_survival(design.link, -_categories.distances(eta, others, stopped, own))),
+            (went, log_cdf(design.link, -_categories.distances(eta, others, went, passed))),
+            (stopped, log_survival(design.link, -_categories.distances(eta, others, stopped, own))),
         ],
     )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from multilevel.design import Design
-from multilevel.responses import _categories
+from multilevel.responses import _categories, log_cdf, log_survival
 
 
 def add(design: Design, eta: Any, others: Mapping[str, Any]) -> None:
@@ -20,8 +20,8 @@ def add(design: Design, eta: Any, others: Mapping[str, Any]) -> None:
         return _categories.distances(eta, others, rows, places)
 
     parts = [
-        (lowest, _categories.log_cdf(design.link, z(lowest, np.zeros_like(lowest)))),
-        (highest, _categories.log_survival(design.link, z(highest, np.full_like(highest, last - 2)))),
+        (lowest, log_cdf(design.link, z(lowest, np.zeros_like(lowest)))),
+        (highest, log_survival(design.link, z(highest, np.full_like(highest, last - 2)))),
     ]
     if len(between):
         place = y[between] - 1
