@@ -47,7 +47,7 @@ def test_a_poisson_that_misses_zeros_shows_it() -> None:
     zeros = checks_discrete.rootogram(y, [replicates]).iloc[0]
     assert zeros["observed"] > zeros["upper"]
     functions = checks_discrete.statistics_of(families.get("poisson"))
-    table = checks.check(y, [replicates], {}, 200, discrete=True, suited=functions).statistics.set_index("statistic")
+    table = checks.check(y, [replicates], {}, 200, discrete=True, functions=functions).statistics.set_index("statistic")
     assert table.loc["share of zeros", "observed"] == (y == 0).mean()
     assert table.loc["share of zeros", "tail_probability"] == 0.0
     assert table.loc["variance / mean", "observed"] == pytest.approx(y.var(ddof=1) / y.mean())

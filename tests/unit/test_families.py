@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fixtures.family_cases import COUNTS, OF_TRIALS
+from fixtures.family_cases import COUNTS, OF_NUMBERS, OF_TRIALS
 from fixtures.small_data import dataset_of, design_of
 from scipy import stats
 
@@ -195,7 +195,7 @@ def test_predictors_of_other_parameters_have_default_priors_on_their_own_scale()
     assert moved == Prior("normal", (pytest.approx(1.0 + unit), 2.0))
 
 
-@pytest.mark.parametrize("family", families.names())
+@pytest.mark.parametrize("family", OF_NUMBERS)
 def test_every_parameter_has_a_default_prior_of_the_right_support(family: str) -> None:
     module = families.get(family)
     found = module.default_priors(2.0)

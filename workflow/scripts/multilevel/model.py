@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt_untyped
-from pymc.distributions.transforms import Interval
 from scipy.special import gammaln
 
 from multilevel import default_priors, distributions, families, responses
@@ -206,7 +205,7 @@ def _scalar(name: str, prior: Prior) -> Any:
     ends = (max(lowest, prior.arguments[0]), prior.arguments[1]) if prior.name == "uniform" else (lowest, None)
     columns = [np.asarray(value) for value in prior.arguments]
     pm.Potential(f"{name}_above", pt.as_tensor(np.asarray(-distributions.log_survival(prior, lowest))))
-    return _DISTRIBUTIONS[prior.name](name, columns, {"default_transform": Interval(*ends)})
+    return _DISTRIBUTIONS[prior.name](name, columns, {"default_transform": pm.distributions.transforms.Interval(*ends)})
 
 
 def _variable(name: str, priors: Sequence[Prior], dims: str | None) -> Any:
