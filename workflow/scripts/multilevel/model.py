@@ -46,7 +46,7 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
         for a term with key k, ``sd_k``, ``partial_k``, and ``offsets_k`` or ``effects_k``.
     """
     by_name = {p.parameter: p.prior for p in priors}
-    coords: dict[str, Any] = {"row": np.arange(len(design.y))}
+    coords: dict[str, Any] = {}
     for part in design.predictors:
         coords[variable_name("slope", part)] = [part.coefficients[i] for i in part.slopes]
     if design.thresholds:

@@ -23,7 +23,7 @@ def add(design: Design, eta: Any, others: Mapping[str, Any]) -> None:
     if design.terms:
         observe(design, eta, others, log_density, log_cdf, log_survival)
     else:
-        pm.Normal("y", INVERSE_LINKS[design.link](eta), others["sigma"], observed=design.y, dims="row")
+        pm.Normal("y", INVERSE_LINKS[design.link](eta), others["sigma"], observed=design.y)
 
 
 def scale_of(sigma: Any, se: Any) -> Any:
