@@ -41,6 +41,15 @@ def test_a_wide_range_of_counts_is_taken_together_and_wild_replicates_count_in_t
     assert inside.mean() > 0.85
 
 
+def test_zeros_stand_alone_where_counts_are_taken_together() -> None:
+    y = np.array([0.0, 0.0, 0.0, 1.0, 2.0, 3.0, 120.0])
+    found = checks_discrete.rootogram(y, [np.tile(y, (30, 1))])
+    assert found["low"].tolist()[:3] == [0.0, 1.0, 4.0]
+    assert found["high"].tolist()[:2] == [0.0, 3.0]
+    assert found["observed"].tolist()[:3] == [3.0, 3.0, 0.0]
+    assert found["observed"].sum() == len(y)
+
+
 def test_a_poisson_that_misses_zeros_shows_it() -> None:
     y = np.where(RNG.random(600) < 0.3, 0, RNG.poisson(3.0, 600)).astype(float)
     replicates = RNG.poisson(y.mean(), (200, 600)).astype(float)

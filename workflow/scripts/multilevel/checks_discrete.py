@@ -21,7 +21,10 @@ from multilevel.predictor import Draws
 Array = NDArray[np.float64]
 
 MOST_BARS = 50
-"""Most counts that stand on their own in a rootogram; a wider range is taken together in classes of equal width."""
+"""Most counts that stand on their own in a rootogram; a wider range is taken together in classes of equal width.
+
+Zeros are a class of their own at any width.
+"""
 
 BINS = 10
 """Bins of predicted probabilities, of about equal numbers of rows."""
@@ -75,16 +78,15 @@ def rootogram(y: Array, replicates: Iterable[Array]) -> pd.DataFrame:
     bottom = float(min(y.min(), first.min()))
     # Replicates beyond the last class all count in it: a few wild ones would stretch the scale past reading.
     top = float(max(y.max(), np.quantile(first, 0.999)))
-    width = max(1.0, np.ceil((top - bottom + 1.0) / MOST_BARS))
-    low = bottom + width * np.arange(int((top - bottom) // width) + 1)
-    counts = [_frequencies(block, low, width) for block in (first, *blocks)]
+    low = _classes(bottom, top)
+    counts = [_frequencies(block, low) for block in (first, *blocks)]
     replicated = np.concatenate(counts)
     lower, upper = np.quantile(replicated, INTERVAL, axis=0)
     return pd.DataFrame(
         {
             "low": low,
             "high": [*(low[1:] - 1.0), np.inf],
-            "observed": _frequencies(y[None, :], low, width)[0],
+            "observed": _frequencies(y[None, :], low)[0],
             "predicted": replicated.mean(axis=0),
             "lower": lower,
             "upper": upper,
@@ -92,9 +94,17 @@ def rootogram(y: Array, replicates: Iterable[Array]) -> pd.DataFrame:
     )
 
 
-def _frequencies(block: Array, low: Array, width: float) -> Array:
+def _classes(bottom: float, top: float) -> Array:
+    """Return the smallest count of each class; zeros, of which models differ most, are a class of their own."""
+    width = max(1.0, np.ceil((top - bottom + 1.0) / MOST_BARS))
+    zeros = [0.0] if bottom == 0.0 and width > 1.0 else []
+    start = bottom + len(zeros)
+    return np.array([*zeros, *(start + width * np.arange(int((top - start) // width) + 1))])
+
+
+def _frequencies(block: Array, low: Array) -> Array:
     """Return how many values of each row of a block fall into each class, shape (some, classes)."""
-    classes = np.clip((block - low[0]) // width, 0, len(low) - 1).astype(np.int64)
+    classes = np.maximum(np.searchsorted(low, block, side="right") - 1, 0)
     places = classes + len(low) * np.arange(len(block))[:, None]
     return np.bincount(places.ravel(), minlength=block.shape[0] * len(low)).reshape(len(block), -1).astype(np.float64)
 
