@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,12 @@ from fixtures.small_data import dataset_of, design_of
 from scipy import stats
 from scipy.special import betaln, expit
 
-from multilevel import default_priors, likelihood, predictor
+from multilevel import default_priors, likelihood, predictor, relationships
 from multilevel.default_priors import Resolved, coefficient_name, cor_name, sd_name
 from multilevel.design import INTERCEPT, Design, Term
 from multilevel.predictor import Draws
 from multilevel.priors import LOWEST, Prior
-from multilevel.structures import independent
+from multilevel.structures import independent, known
 
 # Rounding in two orders of summation of some hundred terms; the densities are of the order of 100.
 TOLERANCE = 1e-8
@@ -138,8 +139,10 @@ class Point:
                 case "_logodds__":
                     self.values[variable.name] = expit(q)
                     self.log_jacobian += float(np.log(expit(q) * expit(-q)).sum())
-                case "_interval__" if variable.name in LOWEST and variable.owner.op.name != "uniform":
-                    self.values[variable.name] = LOWEST[variable.name] + np.exp(q)
+                case "_interval__" if (
+                    name := variable.name.split("_")[0]
+                ) in LOWEST and variable.owner.op.name != "uniform":
+                    self.values[variable.name] = LOWEST[name] + np.exp(q)
                     self.log_jacobian += float(q.sum())
                 case "_interval__":
                     lower, upper = (np.asarray(p.eval()) for p in variable.owner.inputs[-2:])
@@ -223,6 +226,15 @@ def thresholds_of(design: Design, priors: Mapping[str, Prior], point: Point, b: 
     return total
 
 
+def multivariate_t(effects: np.ndarray, covariance: np.ndarray, df: float) -> float:
+    """Log density of rows that are student-t (Kotz & Nadarajah 2004, eq. 1.1)."""
+    levels, size = effects.shape
+    distance = np.einsum("li,ij,lj->l", effects, np.linalg.inv(covariance), effects)
+    constant = math.lgamma((df + size) / 2) - math.lgamma(df / 2) - size / 2 * math.log(df * math.pi)
+    constant -= np.linalg.slogdet(covariance)[1] / 2
+    return float(levels * constant - (df + size) / 2 * np.log1p(distance / df).sum())
+
+
 def effects_of(
     term: Term, priors: Mapping[str, Prior], point: Point, centred: bool, first: str = "mu"
 ) -> tuple[np.ndarray, float]:
@@ -241,7 +253,22 @@ def effects_of(
         )
     covariance = correlation * np.outer(sd, sd)
     factor = np.linalg.cholesky(covariance)
-    if centred:
+    if term.dist == "student":
+        df = float(point.values[f"df_{term.key}"])
+        prior = priors[default_priors.df_name(term)]
+        total += log_prior(prior, df) - log_left(prior, "df")
+        effects = (factor @ point.values[f"offsets_{term.key}"]).T
+        total += multivariate_t(effects, covariance, df)
+        total += len(term.levels) * np.log(np.diag(factor)).sum()
+    elif term.factor is not None:
+        whole = term.factor.toarray()
+        effects = whole @ (factor @ point.values[f"offsets_{term.key}"]).T
+        if whole.shape[0] == whole.shape[1]:
+            total += known.log_density(effects, covariance, whole @ whole.T) + size * np.linalg.slogdet(whole)[1]
+            total += len(effects) * np.log(np.diag(factor)).sum()
+        else:  # more or fewer independent effects than levels
+            total += stats.norm.logpdf(point.values[f"offsets_{term.key}"]).sum()
+    elif centred and term.exchangeable:
         effects = np.column_stack([point.values[f"effects_{term.key}_{i}"] for i in range(size)])
         total += independent.log_density(effects, covariance)
     else:
@@ -286,6 +313,54 @@ CASES = [
     ("y ~ x + (1 + x + z | g)", {"sd(g: x)": "half_student_t(4, 1)", "sd(g: z)": "gamma(2, 1)"}, False),
     ("y ~ x + (1 + x | g)", {"sd(g: x)": "half_cauchy(1)"}, True),
 ]
+
+
+KNOWN = {
+    "full": relationships.read_matrix("id," + ",".join("abcdef") + "\n" + "\n".join(
+        f"{name}," + ",".join(f"{value:.17g}" for value in row)
+        for name, row in zip("abcdef", np.cov(np.random.default_rng(4).normal(size=(6, 9))), strict=True)
+    )),
+    "twins": relationships.read_matrix(
+        "first,second,value\n" + "\n".join(f"{a},{a},1" for a in "abcdef") + "\na,b,1\nc,d,0.5\n"
+    ),
+    "ancestors": relationships.read_pedigree("id,sire,dam\ns,,\nt,,\na,s,t\nb,s,t\nc,a,b\nd,a,\ne,,\nf,c,d\n"),
+}  # fmt: skip
+STRUCTURED = [
+    ("y ~ x + (1 | mm(g, g2))", {}),
+    ("y ~ x + (1 | mm(g, g2, weights=cbind(z, 0 - x)))", {}),
+    ("y ~ (1 + x | mm(g, g2, weights=cbind(s, u), scale=true)) + (1 | h)", {}),
+    ("y ~ x + (1 | gr(g, cov=full))", {}),
+    ("y ~ x + (1 + x | gr(g, cov=full))", {}),
+    ("y ~ x + (1 + x || gr(g, cov=full)) + (1 | h)", {}),
+    ("y ~ (1 | gr(g, cov=twins))", {}),
+    ("y ~ (1 + x | gr(g, cov=ancestors))", {}),
+    ("y ~ (1 | mm(g, g2, cov=ancestors))", {}),
+    ("y ~ x + (1 | gr(g, dist=student))", {"df": "gamma(3, 0.2)"}),
+    ("y ~ x + (1 + x + z | gr(g, dist=student))", {}),
+    ("y ~ (1 + x || gr(g, dist=student)) + (1 | gr(h, dist=student))", {"df(h)": "uniform(2, 30)"}),
+    ("y ~ x + (1 | gr(g, by=sex))", {"sd(g: Intercept:sex[m])": "half_normal(1)"}),
+    ("y ~ x + (1 + x | gr(g, by=sex)) + (1 | h)", {"cor(g: sex[m])": "lkj(1)", "sd": "exponential(2)"}),
+    ("y ~ (1 + x | gr(g, by=sex, dist=student))", {}),
+]
+
+
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize(("text", "given"), STRUCTURED)
+def test_the_density_of_structured_effects_is_the_one_stated(text: str, given: dict[str, str], centred: bool) -> None:
+    from multilevel import model
+
+    more = DATA.frame.assign(
+        g2=pd.Categorical([*"cdefab"] * 4), sex=pd.Categorical(["f" if g in "abc" else "m" for g in DATA.frame["g"]])
+    )
+    design = design_of(text, replace(DATA, frame=more, covariances=KNOWN))
+    priors = default_priors.resolve(design, given)
+    built = model.build(design, priors, centred)
+    density = log_density_of(built)
+    for seed in range(2):
+        point = Point(built, seed)
+        assert float(density(point.sampled)) == pytest.approx(
+            expected(design, priors, point, centred), rel=0, abs=TOLERANCE
+        )
 
 
 @pytest.mark.parametrize(("text", "given", "centred"), CASES)

@@ -40,7 +40,8 @@ def fit_model(
     spec = identity["model"]
     data = dataset.read(Path(path_to_data))
     built = design.build(spec, data)
-    used = set().union(*(part.variables() for part in formula.of_model(spec)))
+    parts = formula.of_model(spec)
+    used = set().union(formula.covariances(parts), *(part.variables() for part in parts))
     if data.fingerprint(used) != identity["fingerprint"]:
         raise ValueError(f"{path_to_data} does not hold the data that the plan was made from; run the workflow again")
     priors = default_priors.resolve(built, spec["priors"])

@@ -21,7 +21,8 @@ def select_data(study_file: str, config_file: str, fingerprint: str, path_to_dat
     """
     root = Path.cwd()
     planned = plan.make(Path(study_file), plan.read_config(root / config_file), root)
-    columns = [m["columns"] for m in planned["models"].values() if m["fingerprint"] == fingerprint]
+    models = [m for m in planned["models"].values() if m["fingerprint"] == fingerprint]
+    columns = [[*m["columns"], *m.get("covariances", [])] for m in models]
     if not columns:
         raise ValueError(f"{study_file} or its tables have changed since the run was planned; run it again")
     prepared = preparation.prepare(planned["data"], planned["drop_missing_in"], root)

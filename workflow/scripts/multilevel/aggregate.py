@@ -76,7 +76,8 @@ def _predictor(part: Predictor, first: NDArray[np.int64]) -> Predictor:
 
 
 def _term(term: Term, first: NDArray[np.int64]) -> Term:
-    return replace(term, z=term.z[first], index=term.index[first])
+    weights = None if term.weights is None else term.weights[first]
+    return replace(term, z=term.z[first], index=term.index[first], weights=weights)
 
 
 def _thresholds(found: Thresholds, first: NDArray[np.int64]) -> Thresholds:
@@ -101,7 +102,8 @@ def _columns(design: Design, summed: bool) -> Iterator[Array]:
         yield part.offset
         yield from part.x.T
     for term in design.group_terms:
-        yield term.index.astype(np.float64)
+        yield from term.index.reshape(len(term.index), -1).T.astype(np.float64)
+        yield from () if term.weights is None else term.weights.T
         yield from term.z.T
     if design.thresholds:
         yield from design.thresholds.x.T

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multilevel import separation
-from multilevel.design import INTERCEPT, Design, Term
+from multilevel.design import INTERCEPT, WHOLE, Design, Term
 
 Array = NDArray[np.float64]
 
@@ -49,7 +49,7 @@ def find(design: Design, model: dict[str, Any]) -> list[str]:
     """
     found: list[str] = []
     for term in design.group_terms:
-        found += [*_few(term), *_thin(design, term), *_lopsided(term), *_far(term)]
+        found += [*_few(term), *_thin(design, term), *_lopsided(term), *_far(term), *_sums(term)]
     found += [*_rare(design), *_scales(design)]
     if model["family"] in BINARY and np.isin(design.y, (0.0, 1.0)).all():
         found += separated(design.y, design.x, design.coefficients)
@@ -101,6 +101,8 @@ def _thin(design: Design, term: Term) -> list[str]:
     """Warn where most levels have no more rows than effects: there is nothing left to tell effects from residuals."""
     if ("se" in design.terms and "sigma" not in design.parameters) or design.family in ONE_PARAMETER:
         return []  # known standard errors tell them, or a variance that the mean decides
+    if term.factor is not None or term.weights is not None:
+        return []  # related levels tell of one another, and so do rows that share some of several
     effects, sizes = len(term.effects), _sizes(term)
     thin = int((sizes <= effects).sum())
     if thin <= len(sizes) / 2:
@@ -120,8 +122,21 @@ def _lopsided(term: Term) -> list[str]:
     return [f"one of the {len(sizes):,} levels of '{term.group}' ('{level}') holds {share}."]
 
 
+def _sums(term: Term) -> list[str]:
+    """Warn of weights of multiple membership that are positive and do not sum to 1: brms would divide them by their sum."""
+    if term.weights is None or term.by or (term.weights < 0).any():
+        return []
+    total = term.weights.sum(axis=1)
+    if (np.abs(total - 1.0) <= WHOLE).all():
+        return []
+    return [
+        f"the weights of '{term.group}' sum to between {total.min():.3g} and {total.max():.3g}, not to 1; they are taken as "
+        "they are (scale=true divides them by their sum)."
+    ]
+
+
 def _sizes(term: Term) -> NDArray[np.int64]:
-    return np.bincount(term.index, minlength=len(term.levels))
+    return term.sizes
 
 
 def _far(term: Term) -> list[str]:

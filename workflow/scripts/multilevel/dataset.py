@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from multilevel import levels, storage
+from multilevel.relationships import PREFIX, Covariance
 
 level_text = levels.level_text
 
@@ -35,12 +36,15 @@ class Dataset:
         SHA-256 of each column's values in row order; ``row_id`` is among them.
     summary
         What was done, for the report: tables, joins, rows, columns, groups, warnings.
+    covariances
+        Known covariances over levels by name. Each has a digest too, as ``cov(name)``, and is chosen under that name.
     """
 
     frame: pd.DataFrame
     row_id: np.ndarray
     digests: dict[str, str]
     summary: dict[str, Any]
+    covariances: dict[str, Covariance] = field(default_factory=dict)
 
     def fingerprint(self, columns: Iterable[str]) -> str:
         """Return one digest of the rows, their order and the named columns' values."""
@@ -49,9 +53,16 @@ class Dataset:
 
     def select(self, columns: Iterable[str]) -> Dataset:
         """Return the dataset with some of its columns and no summary: the summary tells of columns that are not there."""
-        names = list(columns)
-        digests = {name: self.digests[name] for name in [*names, "row_id"]}
-        return Dataset(self.frame[names], self.row_id, digests, {})
+        chosen = list(columns)
+        digests = {name: self.digests[name] for name in [*chosen, "row_id"]}
+        names = [name for name in chosen if not name.startswith(PREFIX)]
+        known = {name: found for name, found in self.covariances.items() if of_covariance(name) in chosen}
+        return Dataset(self.frame[names], self.row_id, digests, {}, known)
+
+
+def of_covariance(name: str) -> str:
+    """Return what a known covariance is called among the digests: ``cov(kinship)``."""
+    return f"{PREFIX}{name})"
 
 
 def digest(column: pd.Series) -> str:
@@ -69,7 +80,7 @@ def digest(column: pd.Series) -> str:
 def _variable(name: str, position: int) -> str:
     """Return the name that a column has in the file: its own where NetCDF takes it and nothing else there has it."""
     plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]*", name) and not re.fullmatch(
-        r"row|row_id|column_\d+|.*__levels?", name
+        r"row|row_id|column_\d+|covariance_\d+__.*|.*__levels?", name
     )
     return name if plain else f"column_{position}"
 
@@ -95,7 +106,15 @@ def write(path: Path, dataset: Dataset) -> None:
             )
         else:
             variables[variable] = ("row", column.to_numpy())
+    known = {}
+    for position, (name, covariance) in enumerate(dataset.covariances.items()):
+        for part in ("levels", "rows", "columns", "values"):
+            stored_as = f"covariance_{position}__{part}"
+            values = np.asarray(covariance.levels, dtype=str) if part == "levels" else getattr(covariance, part)
+            variables[stored_as] = (stored_as, values)
+        known[name] = [position, covariance.kind]
     attributes = {
+        **({"covariances": json.dumps(known)} if known else {}),
         "digests": json.dumps(dataset.digests, sort_keys=True),
         "summary": json.dumps(dataset.summary, sort_keys=True),
         "columns": json.dumps(stored),
@@ -130,7 +149,16 @@ def read(path: Path) -> Dataset:
         else:
             columns[name] = variable.to_numpy()
     frame, row_id = pd.DataFrame(columns), content["row_id"].to_numpy().astype(object)
+    known = {
+        name: Covariance(
+            kind,
+            tuple(map(str, content[f"covariance_{position}__levels"].to_numpy())),
+            *(content[f"covariance_{position}__{part}"].to_numpy() for part in ("rows", "columns", "values")),
+        )
+        for name, (position, kind) in json.loads(content.attrs.get("covariances", "{}")).items()
+    }
     digests = {**{str(name): digest(frame[name]) for name in frame.columns}, "row_id": digest(pd.Series(row_id))}
+    digests |= {of_covariance(name): covariance.digest for name, covariance in known.items()}
     if digests != json.loads(content.attrs["digests"]):
         raise ValueError(f"{path} was changed after it was made; delete it and run the workflow again")
-    return Dataset(frame, row_id, digests, json.loads(content.attrs["summary"]))
+    return Dataset(frame, row_id, digests, json.loads(content.attrs["summary"]), known)

@@ -14,6 +14,7 @@ zi, hu, zoi, coi       beta(1, 1) (brms)
 sd(group: Intercept)   exponential(1 / s_y)
 sd(group: x)           exponential(s_x / s_y)
 cor(group)             lkj(2)
+df(group)              gamma(2, 0.1) above 1, of student-t effects, as brms
 =====================  ==============================================================================
 
 With a link other than the identity, mean(y) and s_y are the family's own location and spread on the scale of the linear
@@ -88,7 +89,13 @@ def sd_name(term: Term, effect: str) -> str:
 def cor_name(term: Term, unprefixed: str) -> str:
     """Return what the correlations of a term are called together: ``cor(county)``, ``cor(county: sigma)``."""
     owner = term.parameters[0]
-    return f"cor({term.label})" if owner == unprefixed else f"cor({term.label}: {owner})"
+    parts = [*([] if owner == unprefixed else [owner]), *([term.by] if term.by else [])]
+    return f"cor({term.label}: {', '.join(parts)})" if parts else f"cor({term.label})"
+
+
+def df_name(term: Term) -> str:
+    """Return what the degrees of freedom of student-t effects are called: ``df(school)``."""
+    return f"df({term.label}{f': {term.by}' if term.by else ''})"
 
 
 def cor_names(term: Term) -> list[str]:
@@ -116,6 +123,8 @@ def targets(design: Design) -> list[str]:
             found += _sd_candidates(group_term, effect, owner in design.primary)
         if group_term.correlated:
             found += _cor_candidates(group_term, design.unprefixed)
+        if group_term.dist == "student":
+            found += _df_candidates(group_term)
     return list(dict.fromkeys([*found, *design.scalars]))
 
 
@@ -180,6 +189,9 @@ def resolve(design: Design, given: Mapping[str, str]) -> list[Resolved]:
         if group_term.correlated:
             candidates = _cor_candidates(group_term, design.unprefixed)
             out.append(_one(cor_name(group_term, design.unprefixed), candidates, Prior("lkj", (2.0,)), given))
+        if group_term.dist == "student":
+            default, note = Prior("gamma", (2.0, 0.1)), f"above {priors.LOWEST['df']:g}"
+            out.append(_one(df_name(group_term), _df_candidates(group_term), default, given, note))
     for name in design.scalars:
         note = f"above {priors.LOWEST[name]:g}" if name in priors.LOWEST else ""
         out.append(_one(name, [name], defaults[name], given, note))
@@ -266,6 +278,10 @@ def _sd_candidates(term: Term, effect: str, primary: bool) -> list[str]:
     labels = list(dict.fromkeys([term.label, term.group]))
     shared = [*(f"sd({label})" for label in labels), "sd"] if primary else []
     return [*(f"sd({label}: {effect})" for label in labels), *shared]
+
+
+def _df_candidates(term: Term) -> list[str]:
+    return list(dict.fromkeys([df_name(term), f"df({term.label})", f"df({term.group})", "df"]))
 
 
 def _cor_candidates(term: Term, unprefixed: str) -> list[str]:

@@ -13,7 +13,7 @@ import hashlib
 import itertools
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import formulaic
@@ -21,10 +21,11 @@ import numpy as np
 import pandas as pd
 from formulaic.errors import FormulaicError
 from numpy.typing import NDArray
+from scipy import sparse
 
-from multilevel import categories, expressions, families, formula, matrix_errors
+from multilevel import categories, expressions, families, formula, matrix_errors, relationships
 from multilevel.dataset import Dataset, level_text
-from multilevel.errors import FormulaError, Problem, StudyError
+from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
 from multilevel.formula import GroupTerm
 
 Array = NDArray[np.float64]
@@ -55,7 +56,7 @@ class Term:
     z
         Columns of the effects, shape (rows, effects).
     index
-        Level of each row, shape (rows,).
+        Level of each row, shape (rows,); of several levels for each row, shape (rows, members).
     levels
         Labels of the levels, in the order of the index.
     correlated
@@ -64,6 +65,16 @@ class Term:
         Standard deviation of what multiplies each effect, 1 for an intercept or a factor contrast.
     structure
         Covariance over the levels.
+    weights
+        What the effects of a row's levels count, shape (rows, members); None where each row has one level, counting once.
+    factor
+        Of a known covariance K = F F' over the levels, F, sparse, shape (levels, columns).
+    dist
+        Distribution of the effects (`formula.DISTRIBUTIONS`).
+    covariance
+        Name of the known covariance.
+    by
+        The level of another factor that these levels are of (``treatment[A]``), where covariances differ by it.
     """
 
     key: str
@@ -77,6 +88,65 @@ class Term:
     correlated: bool
     scales: Array
     structure: str = "independent"
+    weights: Array | None = None
+    factor: Any = None
+    dist: str = "gaussian"
+    covariance: str = ""
+    by: str = ""
+
+    @property
+    def exchangeable(self) -> bool:
+        """Whether each row has one level and levels are drawn on their own from one normal distribution."""
+        return self.weights is None and self.factor is None and self.dist == "gaussian"
+
+    @property
+    def words(self) -> str:
+        """What it is, where it is not `exchangeable`, as part of a sentence."""
+        if self.factor is not None:
+            return f"the levels of '{self.group}' have a known covariance"
+        if self.dist != "gaussian":
+            return f"the effects of '{self.group}' are student-t"
+        if self.by:
+            return f"the effects of '{self.group}' have a covariance for each level of another factor"
+        return f"rows belong to several levels of '{self.group}'"
+
+    @property
+    def sources(self) -> int:
+        """Number of independent effects that those of the levels are made of."""
+        return len(self.levels) if self.factor is None else int(self.factor.shape[1])
+
+    def of_rows(self, effect: Any, rows: Any = slice(None)) -> Any:
+        """Return what one effect of the levels is in some rows: that of a row's level, or the weighted sum of several.
+
+        Parameters
+        ----------
+        effect
+            Values by level, shape (..., levels).
+        rows
+            The rows.
+        """
+        if self.weights is None:
+            return effect[..., self.index[rows]]
+        index, weights = self.index[rows], self.weights[rows]
+        total = effect[..., index[:, 0]] * weights[:, 0]
+        for member in range(1, index.shape[1]):
+            total = total + effect[..., index[:, member]] * weights[:, member]
+        return total
+
+    def membership(self) -> Any:
+        """Return the sparse matrix of how much each row belongs to each level, shape (rows, levels)."""
+        index = self.index.reshape(len(self.index), -1)
+        weights = np.ones(index.shape) if self.weights is None else self.weights
+        rows = np.repeat(np.arange(len(index)), index.shape[1])
+        return sparse.csr_matrix((weights.ravel(), (rows, index.ravel())), shape=(len(index), len(self.levels)))
+
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Number of rows that each level has a part in, shape (levels,)."""
+        index = self.index.reshape(len(self.index), -1)
+        if self.weights is None:
+            return np.bincount(index.ravel(), minlength=len(self.levels))
+        return np.asarray((self.membership() != 0).sum(axis=0)).ravel()
 
     def positions(self, parameter: str) -> list[int]:
         """Return the positions of the effects on one parameter."""
@@ -336,7 +406,7 @@ def build(model: dict[str, Any], dataset: Dataset) -> Design:
         link=model.get("link") or families.get(family).LINKS[0],
         parameters=parameters,
         predictors=tuple(_predictor(name, part, frame, unprefixed, thresholds) for name, part in parts.items()),
-        group_terms=tuple(_terms(parts, frame, unprefixed)),
+        group_terms=tuple(_terms(parts, dataset, unprefixed)),
         terms=_response_terms(parsed, frame),
         categories=labels,
         thresholds=_thresholds(parsed, model, frame, len(labels)) if thresholds else None,
@@ -420,7 +490,7 @@ def planes(design: Design) -> list[str]:
     found = [
         term.group
         for term in design.group_terms
-        if term.correlated and INTERCEPT in term.effects and len(term.positions(first)) > 1
+        if term.exchangeable and term.correlated and INTERCEPT in term.effects and len(term.positions(first)) > 1
     ]
     return list(dict.fromkeys(found))
 
@@ -640,12 +710,12 @@ CONTEXT: dict[str, Any] = {**BY_GROUP, "sqrt": np.sqrt}
 """What formulas take beyond formulaic's own functions."""
 
 
-def _terms(parts: dict[str, formula.Formula], frame: pd.DataFrame, unprefixed: str) -> list[Term]:
+def _terms(parts: dict[str, formula.Formula], dataset: Dataset, unprefixed: str) -> list[Term]:
     """Build the group terms of all parameters; those that share an id and a grouping are one term."""
     joined: dict[Any, list[tuple[str, GroupTerm]]] = {}
     for parameter, parsed in parts.items():
         for term in parsed.group_terms:
-            name = (term.id, term.group) if term.id else (parameter, term)
+            name = (term.id, replace(term, effects="", correlated=True)) if term.id else (parameter, term)
             joined.setdefault(name, []).append((parameter, term))
     groups = {members[0][1].group for members in joined.values()}
     seen: set[tuple[str, str]] = set()
@@ -656,23 +726,63 @@ def _terms(parts: dict[str, formula.Formula], frame: pd.DataFrame, unprefixed: s
         # A number behind a grouping that a parameter has several terms of, but never one that makes it another grouping.
         labels = itertools.chain([group], (n for i in itertools.count(2) if (n := f"{group}_{i}") not in groups))
         label = next(name for name in labels if (owner, name) not in seen)
-        base = label.replace(":", "__") + ("" if owner == unprefixed else f"__{owner}")
+        base = label.replace(":", "__").replace("+", "__") + ("" if owner == unprefixed else f"__{owner}")
         numbered = itertools.chain([base], (f"{base}_{i}" for i in itertools.count(2)))
         key = next(name for name in numbered if name not in keys and name not in groups - {group})
         seen.add((owner, label))
         keys.add(key)
-        terms.append(_term(key, label, members, unprefixed, frame))
+        built = _term(key, label, members, unprefixed, dataset)
+        terms += _by_factor(built, members[0][1].by, dataset.frame) if members[0][1].by else [built]
     return terms
 
 
-def _term(key: str, label: str, members: list[tuple[str, GroupTerm]], unprefixed: str, frame: pd.DataFrame) -> Term:
+def _by_factor(term: Term, by: str, frame: pd.DataFrame) -> list[Term]:
+    """Split a term whose covariance differs by another factor into one for each of that factor's levels.
+
+    Rows of other levels of the factor belong to none of its levels: they have one with a weight of 0.
+
+    Raises
+    ------
+    StudyError
+        When the factor changes within a level of the group.
+    """
+    of_row, labels = code_grouping(frame, by)
+    first = np.full(len(term.levels), -1, dtype=np.int64)
+    first[term.index[::-1]] = of_row[::-1]
+    if (odd := np.flatnonzero(first[term.index] != of_row)).size:
+        level = term.levels[int(term.index[odd[0]])]
+        message = f"the covariance of '{term.group}' cannot differ by '{by}', which changes within '{level}'"
+        raise StudyError([Problem("", message, "a factor that each level has one value of can stand there")])
+    found = []
+    for number, label in enumerate(labels):
+        own = np.flatnonzero(first == number)
+        place = np.zeros(len(term.levels), dtype=np.int64)
+        place[own] = np.arange(len(own))
+        kept = of_row == number
+        found.append(
+            replace(
+                term,
+                key=f"{term.key}__{number + 1}",
+                effects=tuple(f"{effect}:{by}[{label}]" for effect in term.effects),
+                index=np.where(kept, place[term.index], 0)[:, None],
+                weights=kept.astype(np.float64)[:, None],
+                levels=tuple(term.levels[i] for i in own),
+                by=f"{by}[{label}]",
+            )
+        )
+    return found
+
+
+def _term(key: str, label: str, members: list[tuple[str, GroupTerm]], unprefixed: str, dataset: Dataset) -> Term:
     """Build one group term from its members: one, or several that share an id."""
+    frame = dataset.frame
     built = [(parameter, _matrix(term.effects, frame)) for parameter, term in members]
     prefixes = ["" if parameter == unprefixed else f"{parameter}_" for parameter, _ in built]
     effects = [f"{prefix}{name}" for prefix, (_, m) in zip(prefixes, built, strict=True) for name in m[1]]
     if repeated := next((e for i, e in enumerate(effects) if e in effects[:i]), None):
         raise StudyError([Problem("", f"terms that share an id both hold the effect '{repeated}' of '{label}'")])
-    index, levels = code_grouping(frame, members[0][1].group)
+    written = members[0][1]
+    index, levels, weights = _levels_of_rows(written, frame)
     return Term(
         key=key,
         label=label,
@@ -684,7 +794,67 @@ def _term(key: str, label: str, members: list[tuple[str, GroupTerm]], unprefixed
         levels=levels,
         correlated=members[0][1].correlated and len(effects) > 1,
         scales=np.concatenate([m[3] for _, m in built]),
+        structure="known" if written.cov else "independent",
+        weights=weights,
+        factor=_known_factor(written, levels, dataset) if written.cov else None,
+        dist=written.dist,
+        covariance=written.cov,
     )
+
+
+def _known_factor(term: GroupTerm, levels: tuple[str, ...], dataset: Dataset) -> Any:
+    """Return the factor of a known covariance over the levels of a term.
+
+    Raises
+    ------
+    StudyError
+        When the data section has no such covariance, or it lacks levels.
+    """
+    if term.cov not in dataset.covariances:
+        hint = did_you_mean(term.cov, dataset.covariances) if dataset.covariances else "there is none yet"
+        raise StudyError([Problem("", f"{term}: data.covariances has no '{term.cov}'", hint)])
+    known = dataset.covariances[term.cov]
+    if problem := relationships.unknown_level(levels, term.group, term.cov, known):
+        raise StudyError([problem])
+    return known.factor(levels)
+
+
+WHOLE = 1e-6
+"""How far from 1 the weights of a row may sum where they are declared normalised."""
+
+
+def _levels_of_rows(term: GroupTerm, frame: pd.DataFrame) -> tuple[NDArray[np.int64], tuple[str, ...], Array | None]:
+    """Return the level of each row, the levels, and weights; with multiple membership several levels for each row.
+
+    Raises
+    ------
+    StudyError
+        When weights are declared normalised and are not, or cannot be scaled.
+    """
+    if not term.members:
+        return *code_grouping(frame, term.group), None
+    columns = [frame[name] for name in term.members]
+    kinds = {isinstance(column.dtype, pd.CategoricalDtype) for column in columns}
+    texts = [column.astype(str) if len(kinds) > 1 or True in kinds else column for column in columns]
+    index, levels = code_levels(pd.concat(texts, ignore_index=True))
+    index = index.reshape(len(columns), -1).T
+    if not term.weights:
+        return index, levels, np.full(index.shape, 1.0 / index.shape[1])
+    weights = np.column_stack([_row_values(text, frame, str(term)) for text in term.weights])
+    total = weights.sum(axis=1)
+    if term.scaling == "normalised" and (np.abs(total - 1.0) > WHOLE).any():
+        row = int(np.argmax(np.abs(total - 1.0) > WHOLE))
+        message = f"the weights of '{term.group}' are declared normalised and sum to {total[row]:.6g} in row {row + 1}"
+        raise StudyError(
+            [Problem("", message, "write scale=true to divide them by their sum, or leave normalised= out")]
+        )
+    if term.scaling == "scale":
+        if (bad := (weights < 0).any(axis=1) | (total <= 0)).any():
+            row = int(np.argmax(bad))
+            message = f"the weights of '{term.group}' cannot be scaled: row {row + 1} has {', '.join(f'{w:g}' for w in weights[row])}"
+            raise StudyError([Problem("", message, "leave scale= out to take signed weights as they are")])
+        weights = weights / total[:, None]
+    return index, levels, weights
 
 
 def code_grouping(frame: pd.DataFrame, group: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:

@@ -26,6 +26,7 @@ def describe(design: Design) -> dict[str, Any]:
         sentence. A predictor that is constant within the levels of a model's only group stands at the group's level.
     """
     single = design.group_terms[0] if len(design.group_terms) == 1 and len(design.predictors) == 1 else None
+    single = single if single and single.exchangeable else None
     upper = _upper_columns(design, single) if single else {}
     moved = {name for names in upper.values() for name, _ in names}
     rows = [*_response(design), _row_equation(design, design.predictors[0], single, moved)]
@@ -35,7 +36,7 @@ def describe(design: Design) -> dict[str, Any]:
         levels.append(
             {
                 "level": 2,
-                "title": f"Level 2: {term.group} ({len(term.levels)})",
+                "title": f"Level 2: {term.group}{f', {term.by}' if term.by else ''} ({len(term.levels)})",
                 "latex": _group_equations(design, term, number, single is term, upper),
             }
         )
@@ -249,12 +250,22 @@ def _constant_within(column: np.ndarray, term: Term) -> bool:
 
 
 def _deviations(term: Term, number: int, part: Predictor) -> str:
-    bare = {position: term.effects[position].removeprefix(part.prefix) for position in term.positions(part.parameter)}
+    behind = f":{term.by}" if term.by else ""
+    bare = {
+        position: term.effects[position].removeprefix(part.prefix).removesuffix(behind)
+        for position in term.positions(part.parameter)
+    }
+    before, level = "", f"j_{{{number + 1}}}[i]"
+    if term.by:
+        before = rf"1_{{{_symbol(term.by)}}}(i)\,"
+    elif term.weights is not None:
+        before, level = r"\textstyle\sum_m w_{im}\,", f"j_{{{number + 1}}}[i,m]"
     pieces = [
-        rf"u^{{({number + 1})}}_{{{position},k[i]}}" + ("" if effect == INTERCEPT else rf"\,{_symbol(effect)}_i")
+        rf"{before}u^{{({number + 1})}}_{{{position},{level}}}"
+        + ("" if effect == INTERCEPT else rf"\,{_symbol(effect)}_i")
         for position, effect in bare.items()
     ]
-    return " + ".join(pieces).replace("k[i]", f"j_{{{number + 1}}}[i]")
+    return " + ".join(pieces)
 
 
 def _group_equations(
@@ -274,18 +285,23 @@ def _group_equations(
             lines.append(rf"\beta_{{{position},j}} = " + " + ".join([*parts, rf"u_{{{position},j}}"]))
     superscript = "" if single else rf"^{{({number + 1})}}"
     size = len(term.effects)
-    if size == 1:
-        lines.append(rf"u{superscript}_{{0,j}} \sim \operatorname{{Normal}}(0,\ \tau{superscript}_0{{}}^2)")
-    elif not term.correlated:
-        lines += [
-            rf"u{superscript}_{{{i},j}} \sim \operatorname{{Normal}}(0,\ \tau{superscript}_{i}{{}}^2)"
-            for i in range(size)
-        ]
+    normal = r"\operatorname{Normal}"
+    if term.dist == "student":
+        degrees = rf"\nu{superscript}"
+        normal = rf"\operatorname{{Student-t}}_{{{degrees}}}"
+    if term.factor is not None:
+        lines += _known_equations(term, superscript)
+    elif size == 1:
+        lines.append(rf"u{superscript}_{{0,j}} \sim {normal}(0,\ \tau{superscript}_0{{}}^2)")
+    elif not term.correlated and term.dist == "gaussian":
+        lines += [rf"u{superscript}_{{{i},j}} \sim {normal}(0,\ \tau{superscript}_{i}{{}}^2)" for i in range(size)]
     else:
         vector = r" \\ ".join(rf"u{superscript}_{{{i},j}}" for i in range(size))
         cells = r" \\ ".join(
             " & ".join(
-                rf"\tau{superscript}_{i}{{}}^2" if i == j else _covariance(superscript, min(i, j), max(i, j))
+                rf"\tau{superscript}_{i}{{}}^2"
+                if i == j
+                else (_covariance(superscript, min(i, j), max(i, j)) if term.correlated else "0")
                 for j in range(size)
             )
             for i in range(size)
@@ -293,10 +309,25 @@ def _group_equations(
         zero = r" \\ ".join(["0"] * size)
         lines.append(
             rf"\begin{{pmatrix}} {vector} \end{{pmatrix}} \sim "
-            rf"\operatorname{{Normal}}\left(\begin{{pmatrix}} {zero} \end{{pmatrix}},\ "
+            rf"{normal}\left(\begin{{pmatrix}} {zero} \end{{pmatrix}},\ "
             rf"\begin{{pmatrix}} {cells} \end{{pmatrix}}\right)"
         )
     return lines
+
+
+def _known_equations(term: Term, superscript: str) -> list[str]:
+    """Return the distribution of all levels' effects together, under a known covariance of levels."""
+    known = rf"K_{{{_symbol(term.covariance)}}}"
+    if len(term.effects) == 1:
+        return [rf"u{superscript}_0 \sim \operatorname{{Normal}}(0,\ \tau{superscript}_0{{}}^2\,{known})"]
+    if not term.correlated:
+        return [
+            rf"u{superscript}_{i} \sim \operatorname{{Normal}}(0,\ \tau{superscript}_{i}{{}}^2\,{known})"
+            for i in range(len(term.effects))
+        ]
+    deviations, correlations = rf"\operatorname{{diag}}(\tau{superscript})", rf"R{superscript}"
+    covariance = rf"{deviations}\,{correlations}\,{deviations}"
+    return [rf"U{superscript} \sim \operatorname{{MatrixNormal}}(0,\ {known},\ {covariance})"]
 
 
 def _covariance(superscript: str, first: int, second: int) -> str:
@@ -324,13 +355,27 @@ def _plain(design: Design) -> str:
         link = " and ".join(names) + (
             ", correlated" if term.correlated else (", independent of each other" if len(names) > 1 else "")
         )
-        sentence = structures.get(term.structure).SENTENCE
-        parts.append(f"each of the {len(term.levels)} levels of {term.group} has its own {link} ({sentence})")
+        sentence = _of_levels(term)
+        of = f"{term.group} with {term.by}" if term.by else term.group
+        parts.append(f"each of the {len(term.levels)} levels of {of} has its own {link} ({sentence})")
     return f"{first}; {'; '.join(parts)}."
+
+
+def _of_levels(term: Term) -> str:
+    """Return what a term says about its levels, in words."""
+    sentence = str(structures.get(term.structure).SENTENCE)
+    if term.factor is not None:
+        sentence += f" ({term.covariance})"
+    if term.dist == "student":
+        sentence = sentence.replace("normal distribution", "student-t distribution")
+    if term.weights is not None and not term.by:
+        sentence += "; a row belongs to several levels, whose effects are added with its weights"
+    return sentence
 
 
 def _effect_in_words(effect: str, owner: str, design: Design) -> str:
     """Return ``level``, ``effect of x``, ``level of sigma`` or ``effect of x on sigma``."""
+    effect = re.sub(rf"^((?:.*_)?{INTERCEPT}):.*\[.*\]$", r"\1", effect)
     if owner == design.unprefixed:
         return "level" if effect == INTERCEPT else f"effect of {effect}"
     bare = effect.removeprefix(f"{owner}_")

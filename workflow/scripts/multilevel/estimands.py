@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from multilevel.default_priors import coefficient_name, cor_names, sd_name
+from multilevel.default_priors import coefficient_name, cor_names, df_name, sd_name
 from multilevel.design import INTERCEPT, Design, Term
 
 SCORES = ("elpd_loo", "looic", "dic", "p_d", "p_v", "deviance")
@@ -109,6 +109,8 @@ def _of_term(term: Term) -> list[Estimand]:
     for effect in term.effects:
         sd = sd_name(term, effect)
         found += [Estimand(sd, "value", (sd,)), Estimand(f"var{sd[2:]}", "square", (sd,))]
+    if term.dist == "student":
+        found.append(Estimand(df_name(term), "value", (df_name(term),)))
     if term.correlated:
         pairs = [(term.effects[j], term.effects[i]) for i in range(len(term.effects)) for j in range(i)]
         for name, (first, second) in zip(cor_names(term), pairs, strict=True):
@@ -134,7 +136,7 @@ def _shares(design: Design, scales: list[str]) -> list[Estimand]:
     if (
         design.family != "gaussian"
         or scales != ["sigma"]
-        or any(term.effects != (INTERCEPT,) for term in design.group_terms)
+        or any(term.effects != (INTERCEPT,) or not term.exchangeable for term in design.group_terms)
     ):
         return []
     sds = [sd_name(term, INTERCEPT) for term in design.group_terms]

@@ -219,6 +219,8 @@ def shrinkage(design: Design, summary: pd.DataFrame, group: str) -> pd.DataFrame
     the first, such as sigma, have no such estimates and no rows; a grouping of none but those gives an empty table.
     """
     partial = caterpillar(design, summary, group)
+    if any(term.weights is not None for term in terms_of(design, group)):
+        return pd.DataFrame(columns=["effect", "level", "n", *ESTIMATES])
     terms = [(term, term.positions(design.unprefixed)) for term in terms_of(design, group)]
     names = [name for term, positions in terms for name in _effect_names(design, term, positions)]
     levels = list(terms[0][0].levels)

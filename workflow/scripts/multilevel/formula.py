@@ -56,6 +56,9 @@ RESPONSE_TERMS = ("trials", "weights", "se", "cens", "trunc")
 
 COLUMN = r"[A-Za-z_][A-Za-z0-9_]*"
 
+DISTRIBUTIONS = ("gaussian", "student")
+"""What the effects of a group term are distributed as, ``gr(g, dist=student)``; the first if left out."""
+
 SPECIFIC = "cs"
 """Marks category-specific effects of an ordinal family, as in brms: a term of the fixed part, not a function of a column."""
 
@@ -95,22 +98,47 @@ class GroupTerm:
         True for ``(1 + x | g)``, False for ``(1 + x || g)``.
     id
         Name shared by terms whose effects are correlated with one another; empty where the term stands alone.
+    members
+        Of multiple membership, ``mm(a, b)``, the columns that name the levels a row belongs to.
+    weights
+        Of multiple membership, an expression of columns for each of them; equal weights where there are none.
+    scaling
+        What is said of the weights of a row: ``scale`` divides them by their sum, ``normalised`` declares that it is 1.
+    cov
+        Name of the known covariance over the levels (``data.covariances``); empty where levels are independent.
+    by
+        Column by whose levels the covariance over effects differs.
+    dist
+        Distribution of the effects, one of `DISTRIBUTIONS`.
     """
 
     group: str
     effects: str
     correlated: bool
     id: str = ""
+    members: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    scaling: str = ""
+    cov: str = ""
+    by: str = ""
+    dist: str = "gaussian"
 
     def __str__(self) -> str:
         """Return the term as it is written in a formula."""
         bar = f"| {self.id} |" if self.id else "|" if self.correlated else "||"
-        return f"({self.effects} {bar} {self.group})"
+        options = [f"cov={self.cov}"] if self.cov else []
+        options += [f"by={self.by}"] if self.by else []
+        options += [f"dist={self.dist}"] if self.dist != DISTRIBUTIONS[0] else []
+        if self.members:
+            weights = [f"weights=cbind({', '.join(self.weights)})"] if self.weights else []
+            scaling = [f"{self.scaling}=true"] if self.scaling else []
+            return f"({self.effects} {bar} mm({', '.join([*self.members, *weights, *scaling, *options])}))"
+        return f"({self.effects} {bar} {f'gr({", ".join([self.group, *options])})' if options else self.group})"
 
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that the grouping is made of."""
-        return tuple(self.group.split(":"))
+        return (*(self.members or self.group.split(":")), *([self.by] if self.by else []))
 
 
 @dataclass(frozen=True)
@@ -194,6 +222,8 @@ class Formula:
             found |= column_names(text)
         for text in (*self.offsets, *(a for t in self.response_terms for a in t.arguments)):
             found |= expressions.names(expressions.parse(text))
+        for text in (w for t in self.group_terms for w in t.weights):
+            found |= expressions.names(expressions.parse(text))
         return found | {c for t in self.group_terms for c in t.columns}
 
     def response_term(self, name: str) -> ResponseTerm | None:
@@ -243,7 +273,7 @@ def parse(text: str) -> Formula:
             raise FormulaError(f"'{term}': a group term stands in parentheses of its own, as in (1 + x | group)")
         else:
             fixed.append((sign, term))
-    if len(terms) != len({(t.group, t.effects) for t in terms}):
+    if len(terms) != len({(t.group, t.effects, t.cov) for t in terms}):
         raise FormulaError(f"'{text}' holds the same group term twice")
     own = _right_hand_side(specific) if specific else ""
     return Formula(response or None, _right_hand_side(fixed), tuple(offsets), tuple(terms), beside, own)
@@ -270,6 +300,11 @@ def parse_parameter(text: str) -> Formula:
 def of_model(model: Mapping[str, Any]) -> list[Formula]:
     """Return the formulas of a model of the plan: that of the response, then those of other parameters."""
     return [parse(model["formula"]), *map(parse_parameter, model.get("parameters", {}).values())]
+
+
+def covariances(parts: list[Formula]) -> list[str]:
+    """Return the known covariances that formulas name, as datasets call them (``cov(kinship)``), in order of first use."""
+    return list(dict.fromkeys(f"cov({t.cov})" for part in parts for t in part.group_terms if t.cov))
 
 
 def known_parameters(parsed: Formula) -> frozenset[str]:
@@ -501,7 +536,79 @@ def _group_terms(inner: str) -> list[GroupTerm]:
     if not group:
         raise FormulaError(f"'({inner})' names no group; write ({effects} | group)")
     varying = _right_hand_side(signed_terms(effects))
+    if call := re.fullmatch(r"(gr|mm)\s*\((.*)\)", group):
+        return [
+            replace(term, effects=varying, correlated=not uncorrelated, id=between)
+            for term in _structured(call.group(1), call.group(2), inner)
+        ]
     return [GroupTerm(name, varying, not uncorrelated, between) for name in _groups(group, inner)]
+
+
+def _structured(name: str, inside: str, inner: str) -> list[GroupTerm]:
+    """Return the groupings of ``gr(g, cov=K, by=f, dist=student)`` and ``mm(a, b, weights=cbind(u, v))``."""
+    takes = {"gr": ("cov", "by", "dist"), "mm": ("weights", "scale", "normalised", "cov", "dist")}[name]
+    groups: list[str] = []
+    options: dict[str, str] = {}
+    for piece in split_top(inside, ","):
+        if option := re.fullmatch(r"\s*([A-Za-z_]+)\s*=(?!=)(.+)", piece):
+            key = option.group(1)
+            if key not in takes:
+                near = difflib.get_close_matches(key, takes, n=1)
+                hint = f"did you mean '{near[0]}'?" if near else f"it takes {', '.join(takes)}"
+                raise FormulaError(f"'({inner})': {name}() takes no {key}=; {hint}")
+            if key in options:
+                raise FormulaError(f"'({inner})' gives {key}= twice")
+            options[key] = option.group(2).strip()
+        elif options:
+            raise FormulaError(f"'({inner})': '{piece.strip()}' stands behind an option; columns come first")
+        else:
+            groups.append(piece.strip())
+    for key in ("cov", "by"):
+        if key in options and not re.fullmatch(COLUMN, options[key]):
+            what = "the name of a covariance (data.covariances)" if key == "cov" else "a column"
+            raise FormulaError(f"'({inner})': {key}= takes {what}, not '{options[key]}'")
+    dist = options.get("dist", DISTRIBUTIONS[0]).strip("'\"")
+    if dist not in DISTRIBUTIONS:
+        raise FormulaError(f"'({inner})': group effects cannot be '{dist}'; choose from {', '.join(DISTRIBUTIONS)}")
+    if options.get("cov") and dist != DISTRIBUTIONS[0]:
+        raise FormulaError(f"'({inner})': effects with a known covariance are gaussian; leave dist= out")
+    if options.get("cov") and options.get("by"):
+        raise FormulaError(f"'({inner})': a known covariance ties levels of different '{options['by']}'; leave by= out")
+    term = GroupTerm("", "", True, cov=options.get("cov", ""), by=options.get("by", ""), dist=dist)
+    if name == "gr":
+        if len(groups) != 1 or not groups[0]:
+            raise FormulaError(f"'({inner})': gr() takes one group; write gr(g) or gr(a:b)")
+        return [replace(term, group=group) for group in _groups(groups[0], inner)]
+    return [_membership(term, groups, options, inner)]
+
+
+def _membership(term: GroupTerm, columns: list[str], options: Mapping[str, str], inner: str) -> GroupTerm:
+    """Return the term of ``mm(a, b, ...)``."""
+    if len(columns) < 2 or not all(re.fullmatch(COLUMN, column) for column in columns):
+        raise FormulaError(f"'({inner})': mm() takes two columns or more that name the levels of a row, as in mm(a, b)")
+    if len(set(columns)) < len(columns):
+        raise FormulaError(f"'({inner})': mm() names a column twice")
+    weights: list[str] = []
+    if "weights" in options:
+        inside = _inside_call("cbind", options["weights"])
+        if inside is None:
+            raise FormulaError(f"'({inner})': weights= takes a column for each group, as in weights=cbind(u, v)")
+        weights = [_expression(piece.strip(), inner) for piece in split_top(inside, ",")]
+        if len(weights) != len(columns):
+            raise FormulaError(f"'({inner})' has {len(columns)} groups and {len(weights)} weights")
+    chosen = []
+    for key in ("scale", "normalised"):
+        value = options.get(key, "false").lower()
+        if value not in {"true", "false"}:
+            raise FormulaError(f"'({inner})': {key}= takes true or false, not '{options[key]}'")
+        chosen += [key] if value == "true" else []
+    if len(chosen) > 1:
+        raise FormulaError(f"'({inner})': weights that are normalised need no scale=true; write one of them")
+    if chosen and not weights:
+        raise FormulaError(f"'({inner})': {chosen[0]}= is about weights, and there are none")
+    return replace(
+        term, group="+".join(columns), members=tuple(columns), weights=tuple(weights), scaling=next(iter(chosen), "")
+    )
 
 
 def _groups(text: str, inner: str) -> list[str]:

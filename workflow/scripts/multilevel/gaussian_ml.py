@@ -249,6 +249,8 @@ class CrossProducts:
         terms = design.group_terms
         scales = tuple(np.maximum(np.sqrt(np.mean(np.square(t.z), axis=0)), 1e-300) for t in terms)
         scaled = [t.z / s for t, s in zip(terms, scales, strict=True)]
+        if other := next((t for t in terms if t.dist != "gaussian"), None):
+            raise NotGaussianError(other.words)
         together = all(_same_grouping(t, terms[0]) for t in terms)
         if one_grouping is None:
             one_grouping = together
@@ -303,7 +305,7 @@ class CrossProducts:
         """Do the same for several groupings, by a sparse factorisation of M."""
         whole = sparse.block_diag(
             [
-                sparse.kron(sparse.eye(len(t.levels)), sparse.csc_matrix(f))
+                sparse.kron(sparse.eye(t.sources), sparse.csc_matrix(f))
                 for t, f in zip(self.terms, factors, strict=True)
             ],
             format="csc",
@@ -315,9 +317,10 @@ class CrossProducts:
         solved = lu.solve(right)
         log_det = float(np.log(lu.U.diagonal()).sum())
         effects = np.asarray(whole @ solved)
-        sizes = [len(t.levels) * len(t.effects) for t in self.terms]
+        sizes = [t.sources * len(t.effects) for t in self.terms]
         parts = np.split(effects, np.cumsum(sizes)[:-1], axis=0)
-        shaped = [part.reshape(len(t.levels), len(t.effects), -1) for t, part in zip(self.terms, parts, strict=True)]
+        shaped = [part.reshape(t.sources, len(t.effects), -1) for t, part in zip(self.terms, parts, strict=True)]
+        shaped = [part if t.factor is None else _of_levels(t, part) for t, part in zip(self.terms, shaped, strict=True)]
         return log_det, self.gram - right.T @ solved, shaped
 
     def deviance(self, theta: Array, estimator: Estimator) -> float:
@@ -351,7 +354,7 @@ class CrossProducts:
 
 def _same_grouping(a: Term, b: Term) -> bool:
     """Tell whether two terms share their levels, row by row."""
-    return a.levels == b.levels and bool((a.index == b.index).all())
+    return a.exchangeable and b.exchangeable and a.levels == b.levels and bool((a.index == b.index).all())
 
 
 def _by_level(term: Term, z: Array, w: Array) -> tuple[Array, Array]:
@@ -367,11 +370,20 @@ def _by_level(term: Term, z: Array, w: Array) -> tuple[Array, Array]:
 
 
 def _indicator(term: Term, z: Array) -> Any:
-    """Return the sparse columns of Z of a term, the effects of one level beside one another."""
-    rows, effects = z.shape
-    columns = term.index[:, None] * effects + np.arange(effects)
-    where = (np.repeat(np.arange(rows), effects), columns.ravel())
-    return sparse.csc_matrix((z.ravel(), where), shape=(rows, len(term.levels) * effects))
+    """Return the sparse columns of Z of a term, the effects of one level beside one another.
+
+    Of levels with a known covariance F F', the columns are those of Z F, of effects that are independent.
+    """
+    member = term.membership() if term.factor is None else term.membership() @ term.factor
+    parts = [sparse.diags(column) @ member for column in z.T]
+    order = np.arange(term.sources * len(parts)).reshape(len(parts), -1).T.ravel()
+    return sparse.hstack(parts, format="csc")[:, order]
+
+
+def _of_levels(term: Term, effects: Array) -> Array:
+    """Return the effects of the levels of a known covariance, made of independent ones, shape (levels, effects, p + 1)."""
+    flat = term.factor @ effects.reshape(term.sources, -1)
+    return np.asarray(flat).reshape(len(term.levels), *effects.shape[1:])
 
 
 def _positions(term: Term) -> list[tuple[int, int]]:

@@ -21,6 +21,9 @@ from multilevel.priors import LOWEST, Prior
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
 
+DENSE_ABOVE = 0.2
+"""Share of elements of a known covariance's factor that are not 0, above which it is multiplied as a dense matrix."""
+
 FEW_COLUMNS = 8
 """Up to this many columns, X b is summed column by column, which compiles faster than a matrix product."""
 
@@ -54,13 +57,14 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
     for term in design.group_terms:
         coords[f"{term.key}_level"] = list(term.levels)
         coords[f"{term.key}_effect"] = list(term.effects)
+        coords[f"{term.key}_source"] = list(range(term.sources))
     with pm.Model(coords=coords, check_bounds=False) as model:
         # check_bounds=False drops only PyMC's own argument checks; every scale is positive by its transform.
         etas = {part.parameter: _fixed_part(part, by_name) for part in design.predictors}
         for term in design.group_terms:
-            effects = _group_effects(term, by_name, centred, design.unprefixed)
+            effects = _group_effects(term, by_name, centred and term.exchangeable, design.unprefixed)
             for position, (effect, owner) in enumerate(zip(effects, term.parameters, strict=True)):
-                etas[owner] = etas[owner] + _times(term.z[:, position], effect[term.index])
+                etas[owner] = etas[owner] + _times(term.z[:, position], term.of_rows(effect))
         for part in design.predictors:
             if part.offset.any():
                 etas[part.parameter] = etas[part.parameter] + part.offset
@@ -147,7 +151,7 @@ def _group_effects(term: Term, priors: Mapping[str, Prior], centred: bool, unpre
         else np.eye(size).tolist()
     )
     if not centred:
-        offsets = pm.Normal(f"offsets_{term.key}", 0.0, 1.0, dims=(f"{term.key}_effect", f"{term.key}_level"))
+        offsets = _offsets(term, priors)
         return [
             sd[i] * _sum(factor[i][j] * offsets[j] for j in range(i + 1) if _present(factor[i][j])) for i in range(size)
         ]
@@ -160,6 +164,40 @@ def _group_effects(term: Term, priors: Mapping[str, Prior], centred: bool, unpre
         standard.append((effect / sd[i] - (_sum(below) if below else 0.0)) / factor[i][i])
         effects.append(effect)
     return effects
+
+
+def _offsets(term: Term, priors: Mapping[str, Prior]) -> Any:
+    """Return standardised effects, shape (effects, levels): independent, of a known covariance, or student-t.
+
+    The effects of one level are jointly student-t: the density of a spherical t in as many dimensions as effects.
+    """
+    name, size = f"offsets_{term.key}", len(term.effects)
+    if term.dist == "student":
+        df = _scalar(f"df_{term.key}", priors[default_priors.df_name(term)], lowest=LOWEST["df"])
+        offsets = pm.Flat(name, dims=(f"{term.key}_effect", f"{term.key}_level"))
+        each = pt.gammaln((df + size) / 2.0) - pt.gammaln(df / 2.0) - 0.5 * size * pt.log(df * np.pi)
+        rest = 0.5 * (df + size) * pt.log1p((offsets**2).sum(axis=0) / df)
+        pm.Potential(f"{name}_prior", len(term.levels) * each - rest.sum())
+        return offsets
+    if term.factor is None:
+        return pm.Normal(name, 0.0, 1.0, dims=(f"{term.key}_effect", f"{term.key}_level"))
+    independent = pm.Normal(name, 0.0, 1.0, dims=(f"{term.key}_effect", f"{term.key}_source"))
+    if term.factor.nnz > DENSE_ABOVE * term.factor.shape[0] * term.factor.shape[1]:
+        return pt.dot(independent, np.ascontiguousarray(term.factor.toarray().T))
+    return _sparse_product(term.factor, independent)
+
+
+def _sparse_product(factor: Any, values: Any) -> Any:
+    """Return values F' for a sparse constant F: each row of F gathers few values, strip by strip of equally many."""
+    counts = np.diff(factor.indptr)
+    strips = []
+    for count in np.unique(counts):
+        rows = np.flatnonzero(counts == count)
+        where = factor.indptr[rows][:, None] + np.arange(count)
+        gathered = values[:, factor.indices[where]] * factor.data[where]
+        strips.append((rows, gathered.sum(axis=-1) if count else pt.zeros((values.shape[0], len(rows)))))
+    order = np.argsort(np.concatenate([rows for rows, _ in strips]), kind="stable")
+    return pt.concatenate([part for _, part in strips], axis=1)[:, order]
 
 
 def _correlation_factor(term: Term, eta: float) -> list[list[Any]]:
@@ -198,9 +236,9 @@ def _times(column: np.ndarray, effect: Any) -> Any:
     return effect if (column == 1.0).all() else column * effect
 
 
-def _scalar(name: str, prior: Prior) -> Any:
-    """Return a parameter with one value for all rows; its prior is cut off where its values start (`priors.LOWEST`)."""
-    if (lowest := LOWEST.get(name)) is None:
+def _scalar(name: str, prior: Prior, lowest: float | None = None) -> Any:
+    """Return a parameter with one value; its prior is cut off where its values start (`priors.LOWEST`, if left out)."""
+    if (lowest := LOWEST.get(name) if lowest is None else lowest) is None:
         return _variable(name, [prior], None)
     ends = (max(lowest, prior.arguments[0]), prior.arguments[1]) if prior.name == "uniform" else (lowest, None)
     columns = [np.asarray(value) for value in prior.arguments]

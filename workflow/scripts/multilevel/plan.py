@@ -122,9 +122,12 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     for name, model in models.items():
         first = parsed[name][0]
         model["columns"] = [*dict.fromkeys([first.response, *sorted(used[name])])]
-        model["groups"] = list(dict.fromkeys(t.group for part in parsed[name] for t in part.group_terms))
+        terms = [t for part in parsed[name] for t in part.group_terms]
+        model["groups"] = list(dict.fromkeys(t.group for t in terms if not t.members))
         model["suited"] = list(getattr(families.get(model["family"]), "PICTURES", ()))
-        model["fingerprint"] = dataset.fingerprint(used[name])
+        if known := formula.covariances(parsed[name]):
+            model["covariances"] = known
+        model["fingerprint"] = dataset.fingerprint([*used[name], *known])
         model["response_fingerprint"] = dataset.digests[first.response or ""]
         model["seed"] = seed(study.seed, path.stem, name)
     sampler = {**config["sampler"], **{k: v for k, v in study.sampler.model_dump().items() if v is not None}}

@@ -104,9 +104,8 @@ def linear_predictor(design: Design, draws: Draws, rows: slice, parameter: str |
     for term in design.group_terms:
         if not (positions := term.positions(name)):
             continue
-        effects = draws.effects[term.key][:, term.index[rows], :]
         for position in positions:
-            eta += effects[:, :, position] * term.z[rows, position]
+            eta += term.of_rows(draws.effects[term.key][:, :, position], rows) * term.z[rows, position]
     return np.asarray(eta)
 
 

@@ -142,6 +142,7 @@ def _groups(design: Design) -> list[tuple[str, str]]:
             )
         if (
             len(term.levels) == len(design.y)
+            and term.exchangeable
             and "sigma" in design.scalars
             and design.family in {"gaussian", "lognormal"}
         ):

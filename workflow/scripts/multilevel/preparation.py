@@ -12,13 +12,25 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from multilevel import tables
+from multilevel import relationships, tables
 from multilevel.column_types import KINDS, kind_of
-from multilevel.dataset import Dataset, digest
+from multilevel.dataset import Dataset, digest, of_covariance
 from multilevel.errors import Problem, StudyError, did_you_mean
 from multilevel.levels import level_text, level_texts
 
-STEPS = ("rename", "reshape", "dates", "derive", "filter", "centre", "categorical", "ordered", "reference", "groups")
+STEPS = (
+    "rename",
+    "reshape",
+    "dates",
+    "derive",
+    "filter",
+    "centre",
+    "categorical",
+    "ordered",
+    "reference",
+    "groups",
+    "covariances",
+)
 """Keys of the data section that change rows or columns, for the report."""
 
 READING = ("separator", "decimal", "thousands", "encoding", "missing", "text")
@@ -96,6 +108,8 @@ def prepare(data: dict[str, Any], used: Iterable[str], root: Path) -> Dataset:
         )
     digests = {str(name): digest(complete[name]) for name in complete.columns}
     digests["row_id"] = digest(row_id)
+    known = {name: relationships.read(name, entry, root) for name, entry in data.get("covariances", {}).items()}
+    digests |= {of_covariance(name): covariance.digest for name, covariance in known.items()}
     summary = {
         "tables": [record.as_dict() for record in joined.tables],
         "joins": joined.joins,
@@ -106,7 +120,7 @@ def prepare(data: dict[str, Any], used: Iterable[str], root: Path) -> Dataset:
         "warnings": warnings,
         "steps": _steps(data),
     }
-    return Dataset(complete, row_id.to_numpy(dtype=object), digests, summary)
+    return Dataset(complete, row_id.to_numpy(dtype=object), digests, summary, known)
 
 
 def _steps(data: dict[str, Any]) -> dict[str, Any]:

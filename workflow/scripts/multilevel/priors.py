@@ -51,6 +51,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "cor": ("lkj",),
     "sigma": POSITIVE,
     "nu": POSITIVE,
+    "df": POSITIVE,
     "shape": POSITIVE,
     "phi": POSITIVE,
     "zi": SHARE,
@@ -66,6 +67,7 @@ NOUNS = {
     "cor": "a correlation matrix",
     "sigma": "a standard deviation",
     "nu": "degrees of freedom",
+    "df": "degrees of freedom",
     "shape": "a shape",
     "phi": "a precision",
     "zi": "a probability",
@@ -75,7 +77,7 @@ NOUNS = {
 }
 """What the parameters of a class are; coefficients where nothing is said."""
 
-LOWEST = {"nu": 1.0}
+LOWEST = {"nu": 1.0, "df": 1.0}
 """Where the values of a positive parameter start, if not at 0; its prior is cut off there and divided by what is left."""
 
 SMALLEST = 1e-100

@@ -145,7 +145,9 @@ def data(plan: dict[str, Any]) -> str:
 def raw_tables(plan: dict[str, Any], root: Path) -> list[str]:
     """Return every file that the data section reads: raw tables and the data packages beside them, as the study names them."""
     found: list[str] = []
-    for name in [plan["data"]["table"], *(join["table"] for join in plan["data"].get("join", []))]:
+    known = plan["data"].get("covariances", {}).values()
+    kinds = [entry[kind] for entry in known for kind in ("pedigree", "phylogeny", "matrix") if entry.get(kind)]
+    for name in [plan["data"]["table"], *(join["table"] for join in plan["data"].get("join", [])), *kinds]:
         package = Path(name).parent / "datapackage.json"
         found += [name, *([str(package)] if (root / package).is_file() else [])]
     return list(dict.fromkeys(found))

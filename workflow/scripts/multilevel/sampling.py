@@ -185,7 +185,9 @@ def posterior(trace: xr.DataTree, design: Design, centred: bool) -> tuple[xr.Dat
         level, effect, pair = f"{term.key}_level", f"{term.key}_effect", f"{term.key}_pair"
         sd = raw[f"sd_{term.key}"].to_numpy()
         factor = _factors(raw, term)
-        effects = _effects(raw, term, sd, factor, centred)
+        effects = _effects(raw, term, sd, factor, centred and term.exchangeable)
+        if term.dist == "student":
+            variables[f"df_{term.key}"] = xr.DataArray(raw[f"df_{term.key}"].to_numpy(), dims=("chain", "draw"))
         variables[f"sd_{term.key}"] = xr.DataArray(sd, dims=("chain", "draw", effect))
         variables[f"r_{term.key}"] = xr.DataArray(effects.astype(np.float32), dims=("chain", "draw", level, effect))
         coords |= {level: list(term.levels), effect: list(term.effects)}
@@ -276,4 +278,8 @@ def _effects(raw: Any, term: Term, sd: np.ndarray, factor: np.ndarray, centred: 
     if centred:
         return np.stack([raw[f"effects_{term.key}_{i}"].to_numpy() for i in range(len(term.effects))], axis=-1)
     offsets = raw[f"offsets_{term.key}"].to_numpy()
+    if term.factor is not None:
+        shape = offsets.shape
+        flat = term.factor @ offsets.reshape(-1, shape[-1]).T
+        offsets = np.ascontiguousarray(flat.T).reshape(*shape[:-1], len(term.levels))
     return np.asarray(np.einsum("cdi,cdij,cdjl->cdli", sd, factor, offsets, optimize=True))

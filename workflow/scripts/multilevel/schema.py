@@ -153,6 +153,30 @@ class Group(Closed):
     )
 
 
+class Known(Closed):
+    """A covariance over the levels of a group that is known up to a factor: one of three kinds of files.
+
+    Effects are drawn with it where a formula says `(1 | gr(group, cov = name))`. It may be singular, as with identical twins.
+    """
+
+    pedigree: str | None = Field(
+        None,
+        description="A table with the columns `id`, `sire` or `father`, `dam` or `mother`, one row for each individual and "
+        "empty fields (or NA, 0) for unknown parents: additive relationships, with inbreeding. Every parent has a row.",
+    )
+    phylogeny: str | None = Field(
+        None, description="A tree in Newick's format with branch lengths: the lengths of branches that two tips share."
+    )
+    matrix: str | None = Field(
+        None,
+        description="A table with names above and beside a square matrix, or with a row for each element: two names and "
+        "`value`, where pairs that are not listed have 0.",
+    )
+    correlation: bool | None = Field(
+        None, description="Divide by standard deviations, so that every level has variance 1; not of a pedigree."
+    )
+
+
 class Data(Source):
     """The data of a study: one base table and what is done to it.
 
@@ -195,6 +219,10 @@ class Data(Source):
         "dictionary, or sorted.",
     )
     groups: dict[Column, Group] = Field(default_factory=dict, description="Groupings that are more than a column.")
+    covariances: dict[Column, Known] = Field(
+        default_factory=dict,
+        description="Known covariances over the levels of a group by name, for terms such as `(1 | gr(animal, cov = kinship))`.",
+    )
     units: dict[Column, Text] = Field(
         default_factory=dict, description="Units of derived columns, shown on axes and in the report."
     )

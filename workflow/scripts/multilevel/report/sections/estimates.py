@@ -11,11 +11,12 @@ from multilevel.report.numbers import ABSENT, as_float, count, estimate, fixed, 
 from multilevel.report.record import Record
 from multilevel.report.sections.models import without_level
 
-KINDS = ("population", "sd", "cor", "residual")
+KINDS = ("population", "sd", "cor", "df", "residual")
 _KIND_TITLES = {
     "population": "population",
     "sd": "SD between groups",
     "cor": "correlation of effects",
+    "df": "degrees of freedom of effects",
     "residual": "residual",
 }
 _MOST_LEVELS_SIDE_BY_SIDE = 8
