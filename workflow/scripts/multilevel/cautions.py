@@ -129,10 +129,8 @@ def _sums(term: Term) -> list[str]:
     total = term.weights.sum(axis=1)
     if (np.abs(total - 1.0) <= WHOLE).all():
         return []
-    return [
-        f"the weights of '{term.group}' sum to between {total.min():.3g} and {total.max():.3g}, not to 1; they are taken as "
-        "they are (scale=true divides them by their sum)."
-    ]
+    told = f"the weights of '{term.group}' sum to between {total.min():.3g} and {total.max():.3g}, not to 1"
+    return [f"{told}; they are taken as they are (scale=true divides them by their sum)."]
 
 
 def _sizes(term: Term) -> NDArray[np.int64]:

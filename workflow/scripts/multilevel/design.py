@@ -851,7 +851,8 @@ def _levels_of_rows(term: GroupTerm, frame: pd.DataFrame) -> tuple[NDArray[np.in
     if term.scaling == "scale":
         if (bad := (weights < 0).any(axis=1) | (total <= 0)).any():
             row = int(np.argmax(bad))
-            message = f"the weights of '{term.group}' cannot be scaled: row {row + 1} has {', '.join(f'{w:g}' for w in weights[row])}"
+            shown = ", ".join(f"{w:g}" for w in weights[row])
+            message = f"the weights of '{term.group}' cannot be scaled: row {row + 1} has {shown}"
             raise StudyError([Problem("", message, "leave scale= out to take signed weights as they are")])
         weights = weights / total[:, None]
     return index, levels, weights

@@ -241,9 +241,10 @@ def _scalar(name: str, prior: Prior, lowest: float | None = None) -> Any:
     if (lowest := LOWEST.get(name) if lowest is None else lowest) is None:
         return _variable(name, [prior], None)
     ends = (max(lowest, prior.arguments[0]), prior.arguments[1]) if prior.name == "uniform" else (lowest, None)
+    interval = pm.distributions.transforms.Interval(*(None if e is None else np.float64(e) for e in ends))  # as below
     columns = [np.asarray(value) for value in prior.arguments]
     pm.Potential(f"{name}_above", pt.as_tensor(np.asarray(-distributions.log_survival(prior, lowest))))
-    return _DISTRIBUTIONS[prior.name](name, columns, {"default_transform": pm.distributions.transforms.Interval(*ends)})
+    return _DISTRIBUTIONS[prior.name](name, columns, {"default_transform": interval})
 
 
 def _variable(name: str, priors: Sequence[Prior], dims: str | None) -> Any:

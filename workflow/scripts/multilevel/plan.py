@@ -122,11 +122,10 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     for name, model in models.items():
         first = parsed[name][0]
         model["columns"] = [*dict.fromkeys([first.response, *sorted(used[name])])]
-        terms = [t for part in parsed[name] for t in part.group_terms]
-        model["groups"] = list(dict.fromkeys(t.group for t in terms if not t.members))
+        model["groups"] = formula.partitions(parsed[name])
         model["suited"] = list(getattr(families.get(model["family"]), "PICTURES", ()))
-        if known := formula.covariances(parsed[name]):
-            model["covariances"] = known
+        known = formula.covariances(parsed[name])
+        model.update({"covariances": known} if known else {})  # a key that other models have not
         model["fingerprint"] = dataset.fingerprint([*used[name], *known])
         model["response_fingerprint"] = dataset.digests[first.response or ""]
         model["seed"] = seed(study.seed, path.stem, name)

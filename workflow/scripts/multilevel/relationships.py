@@ -241,9 +241,8 @@ def read(name: str, entry: Mapping[str, Any], root: Path) -> Covariance:
     where = f"data.covariances.{name}"
     path = root / entry[kind]
     try:
-        opened = gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8")
-        with opened as file:
-            text = file.read()
+        content = path.read_bytes()
+        text = (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
     except FileNotFoundError:
         raise StudyError([Problem(where, f"there is no file '{entry[kind]}'")]) from None
     except (OSError, UnicodeDecodeError) as error:
@@ -315,12 +314,13 @@ def read_pedigree(text: str) -> Covariance:
         parents.append(side)
     if (circular := _in_a_cycle(*parents)) >= 0:
         raise BadFileError(f"'{levels[circular]}' is its own ancestor: {' < '.join(_line(circular, levels, *parents))}")
-    return Covariance("pedigree", levels, *parents, np.zeros(0))
+    return Covariance("pedigree", levels, parents[0], parents[1], np.zeros(0))
 
 
 def _line(start: int, levels: Sequence[str], fathers: Index, mothers: Index) -> list[str]:
     """Return a line of ancestors from an individual of a cycle back to itself."""
-    queue, found = [[start]], []
+    queue: list[list[int]] = [[start]]
+    found: list[int] = []
     while queue and not found:
         line = queue.pop(0)
         for parent in (int(side[line[-1]]) for side in (fathers, mothers)):
