@@ -237,8 +237,14 @@ def read(name: str, entry: Mapping[str, Any], root: Path) -> Covariance:
     StudyError
         With what is wrong with the file.
     """
-    kind = next(key for key in ("pedigree", "phylogeny", "matrix") if entry.get(key))
     where = f"data.covariances.{name}"
+    kinds = [key for key in ("pedigree", "phylogeny", "matrix") if entry.get(key)]
+    if len(kinds) != 1:
+        given = f"both {' and '.join(kinds)}" if kinds else "none of pedigree, phylogeny and matrix"
+        raise StudyError([Problem(where, f"it has {given}", "name one file")])
+    kind = kinds[0]
+    if kind == "pedigree" and entry.get("correlation"):
+        raise StudyError([Problem(where, "a pedigree's variances are 1 and inbreeding, so it takes no correlation")])
     path = root / entry[kind]
     try:
         content = path.read_bytes()
