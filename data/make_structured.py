@@ -213,8 +213,7 @@ def main(folder: Path) -> None:
             "scotssec",
             "pupils.csv",
             "Attainment of 3435 Scottish pupils by primary and secondary school",
-            "The object ScotsSec of the R package mlmRev 1.0-8 (Debian r-cran-mlmrev), written as CSV without a change; "
-            "Paterson, L. (1991). Socio-economic status and educational attainment. Evaluation and Research in Education 5.",
+            "The object ScotsSec of the R package mlmRev 1.0-8 (Debian r-cran-mlmrev), written as CSV without a change",
         ),
         (
             "insteval",

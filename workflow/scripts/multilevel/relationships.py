@@ -493,5 +493,6 @@ def unknown_level(levels: Sequence[str], group: str, name: str, known: Covarianc
     shown = ", ".join(f"'{level}'" for level in absent[:3]) + (
         f" and {len(absent) - 3} more" if len(absent) > 3 else ""
     )
-    message = f"{len(absent)} of the {len(levels)} levels of '{group}' are not in the covariance '{name}': {shown}"
+    verb = "is" if len(absent) == 1 else "are"
+    message = f"{len(absent)} of the {len(levels)} levels of '{group}' {verb} not in the covariance '{name}': {shown}"
     return Problem("", message, did_you_mean(absent[0], known.levels))
