@@ -9,6 +9,7 @@
     python tests/oracle/make_reference.py categories           tests/oracle/reference/categories_r.json (seconds)
     python tests/oracle/make_reference.py patsy                tests/oracle/reference/designs_patsy.json (needs patsy)
     python tests/oracle/make_reference.py ml                   tests/oracle/reference/gaussian_ml_lme4.json   (seconds)
+    python tests/oracle/make_reference.py structured           tests/oracle/reference/structured.json         (minutes)
 
 Needs Rscript and the Debian packages r-cran-lme4, r-cran-jsonlite; for loo r-cran-loo; for categories r-cran-mass,
 r-cran-nnet, r-cran-vgam; for JAGS also jags, r-cran-rjags,
@@ -223,6 +224,16 @@ def run_patsy() -> dict[str, object]:
     }
 
 
+def run_structured() -> dict[str, object]:
+    """Run structured.R on the tables of four studies: what it printed, headed by the command and the tables' sha256."""
+    data = HERE.parents[1] / "data"
+    tables = ["scotssec/pupils.csv", "insteval/evaluations.csv", "multiple_membership/pupils.csv"]
+    tables += ["pedigree/animals.csv", "pedigree/pedigree.csv"]
+    digests = {name: hashlib.sha256((data / name).read_bytes()).hexdigest() for name in tables}
+    command = {"command": "python tests/oracle/make_reference.py structured", "data_sha256": digests}
+    return command | _printed_by("structured.R", data)
+
+
 def run_script(program: str) -> dict[str, object]:
     """Run radon_<program>.R on freshly prepared data: what it printed, headed by the command and the data's sha256."""
     with tempfile.TemporaryDirectory() as folder:
@@ -235,7 +246,8 @@ def run_script(program: str) -> dict[str, object]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "what", choices=["prepare", "lme4", "jags", "loo", "designs", "patsy", "responses", "categories", "ml"]
+        "what",
+        choices=["prepare", "lme4", "jags", "loo", "designs", "patsy", "responses", "categories", "ml", "structured"],
     )
     parser.add_argument("--into", type=Path, default=HERE / "reference", help="folder to write to")
     arguments = parser.parse_args()
@@ -250,6 +262,7 @@ def main() -> None:
         "responses": ("response_terms", run_responses),
         "categories": ("categories_r", run_categories),
         "ml": ("gaussian_ml_lme4", run_ml),
+        "structured": ("structured", run_structured),
     }
     if arguments.what in own:
         name, run = own[arguments.what]

@@ -104,6 +104,19 @@ def page() -> str:
             "`cor(g: Intercept, sigma_Intercept)`."
         ),
         (
+            "A group may say more of its levels, as in brms. `(1 | gr(g, cov = K))` draws the effects with a known covariance "
+            "over levels, `data.covariances`; `(1 | gr(g, by = f))` gives a covariance of effects for each level of `f`, which "
+            "is constant within levels of `g`: `sd(g: Intercept:f[A])`, `cor(g: f[A])`; `(1 | gr(g, dist = student))` draws "
+            "student-t effects, whose `sd` is the scale of the t and whose degrees of freedom are `df(g)`. "
+            "`(1 | mm(a, b, weights = cbind(u, v)))` is multiple membership: a row belongs to the levels that `a` and `b` name, "
+            "which are the levels of one grouping called `a+b`, and has the sum of their effects times weights. Weights are "
+            "columns or expressions of columns, of either sign, and are taken as they are: `cbind(1, -1)` is the difference of "
+            "two levels. `scale = true` divides those of a row by their sum, which brms does unless told otherwise; "
+            "`normalised = true` declares that they sum to 1, which is checked. Without weights each of k columns counts 1/k. "
+            "A row that belongs to fewer levels than there are columns repeats one with a weight of 0. Of all these effects "
+            "standardised offsets are sampled, whatever `centred` says."
+        ),
+        (
             "The response of an ordinal family is whole numbers from 1, or a column whose levels are "
             "listed under `data.ordered`. "
             "Its formula has no intercept but thresholds `Intercept[1]`, `Intercept[2]` and so on, one "
