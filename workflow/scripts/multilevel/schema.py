@@ -297,7 +297,8 @@ class Published(Closed):
     quantity: Annotated[str, StringConstraints(min_length=1, max_length=300)] = Field(
         description="What the number is of, as parameters are written: `b(floor)`, `sd(county: Intercept)`, "
         "`var(county: Intercept)`, `cor(county: Intercept, floor)`, `cov(...)`, `sigma`, `var(sigma)`, "
-        "`school[A: Intercept]`, `coef(school[A]: Intercept)`, `icc(school)`, `log_likelihood`, `reml_criterion`, `elpd_loo`."
+        "`school[A: Intercept]`, `coef(school[A]: Intercept)`, `icc(school)`, `exp(b(floor))`, `expit(Intercept)`, "
+        "`log_likelihood`, `reml_criterion`, `elpd_loo`, `elpd_diff(pooled)`."
     )
     value: Printed = Field(description="The number, digit for digit as printed.")
     sd: Printed | None = Field(None, description="The posterior standard deviation printed beside it.")
