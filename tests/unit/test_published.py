@@ -150,7 +150,6 @@ def test_a_number_by_ml_of_a_response_with_terms_of_its_own_is_not_compared() ->
     assert reason({}) == ""
     assert reason({}, ("se",), ()) == ""
     for refused in (
-        reason({"family": "poisson"}, scalars=()),
         reason({"link": "log"}),
         reason({"parameters": {"sigma": "1 + x"}}, scalars=()),
         reason({}, ("se",)),

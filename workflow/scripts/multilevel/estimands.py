@@ -25,6 +25,7 @@ SCORES = ("elpd_loo", "looic", "dic", "p_d", "p_v", "deviance")
 CRITERIA = {
     "ml": ("log_likelihood", "deviance", "aic", "bic"),
     "reml": ("log_likelihood", "reml_criterion"),
+    "quadrature": ("log_likelihood", "deviance", "aic", "bic"),
 }
 """Criteria of a fit by each estimator."""
 
@@ -42,7 +43,7 @@ LISTED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("icc(g)",), "share of the variance that lies between the levels of g, where intercepts alone vary"),
     (SCORES, "a score of a posterior; `se(elpd_loo)` its standard error"),
     (("elpd_diff(m)",), "its `elpd_loo` less that of the model m, row by row; `se(elpd_diff(m))` the standard error"),
-    (CRITERIA["ml"], "a criterion of an ML fit"),
+    (CRITERIA["ml"], "a criterion of an ML fit, by quadrature too"),
     (CRITERIA["reml"], "a criterion of a REML fit"),
 )
 """Kinds of quantities and their meaning, for the reference page."""

@@ -89,7 +89,7 @@ class Maximum:
     rows, coefficients
         Numbers of rows and of coefficients.
     known
-        Whether the standard errors of the rows are known, so that there is no sigma to estimate.
+        Whether there is no sigma to estimate: standard errors of the rows are known, or the family has none.
     """
 
     estimator: Estimator

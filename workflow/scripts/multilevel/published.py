@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from multilevel import estimands, schema
+from multilevel import estimands, quadrature_ml, schema
 from multilevel.design import Design
 from multilevel.errors import Problem, did_you_mean
 
@@ -16,7 +16,7 @@ FIT_STATISTICS = ("estimate", "se")
 BESIDE = ("sd", "se", "lower", "upper")
 """Numbers that may be printed beside the value."""
 
-FITTED = ("ml", "reml")
+FITTED = ("ml", "reml", "quadrature")
 """Estimators that the workflow computes itself, to compare on their own estimand."""
 
 ESTIMATOR_NAMES = {
@@ -200,10 +200,12 @@ def _reason(item: schema.Published, model: Mapping[str, Any], design: Design) ->
         return f"its priors are not this model's: {item.priors}"
     if item.estimator == "posterior":
         return ""
-    if item.estimator not in FITTED:
+    if item.estimator not in FITTED or (item.estimator == "quadrature" and model["family"] == "gaussian"):
         return f"it was computed by {name}, whose estimand is neither a posterior mean nor an exact maximum"
+    if model["family"] != "gaussian" and item.estimator != "reml":
+        return quadrature_ml.refusal(design)
     plain = model["link"] == "identity" and not model["parameters"]
-    unknown = not design.terms or (set(design.terms) == {"se"} and not design.scalars)
-    if model["family"] != "gaussian" or not plain or not unknown:
+    plain_terms = not design.terms or (set(design.terms) == {"se"} and not design.scalars)
+    if model["family"] != "gaussian" or not plain or not plain_terms:
         return f"our {name} fit is for a normal response with one residual standard deviation, or with known ones"
     return ""

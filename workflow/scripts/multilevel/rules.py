@@ -118,9 +118,9 @@ def published_of(plan: dict[str, Any], model: str) -> list[dict[str, Any]]:
 
 
 def estimators_of(plan: dict[str, Any], model: str) -> list[str]:
-    """Return the estimators, ML and REML, that a model is fitted by to be compared with published numbers."""
+    """Return the estimators, ML, REML and quadrature, that a model is fitted by to be compared with published numbers."""
     rows = [row for row in plan["published"] if row["model"] == model and not row["reason"]]
-    return [e for e in ("ml", "reml") if any(row["estimator"] == e for row in rows)]
+    return [e for e in ("ml", "reml", "quadrature") if any(row["estimator"] == e for row in rows)]
 
 
 def replicated_files(plan: dict[str, Any], fitted: list[str]) -> list[str]:

@@ -317,10 +317,12 @@ class Published(Closed):
         None,
         description="What `value` is: of a posterior its `mean` if left out, of any other estimator the `estimate`.",
     )
-    estimator: Literal["posterior", "ml", "reml", "laplace", "quadrature", "pql", "empirical_bayes", "other"] = Field(
+    estimator: Literal["posterior", "ml", "reml", "quadrature", "laplace", "pql", "empirical_bayes", "other"] = Field(
         "posterior",
-        description="How the number was computed. `ml` and `reml` are compared with our own ML and REML fit of the same "
-        "design, never with a posterior mean; those after `reml` are shown as not comparable.",
+        description="How the number was computed. `ml`, `reml` and `quadrature` are compared with our own fit of the "
+        "same design, never with a posterior mean: normal responses in closed form, Bernoulli, binomial and Poisson ones with up "
+        "to two effects of one grouping by adaptive Gauss-Hermite quadrature, as exact as printed numbers are. Those after "
+        "`quadrature` are shown as not comparable.",
     )
     priors: Text | None = Field(
         None,
