@@ -171,3 +171,11 @@ def test_replicates_of_a_long_tail_leave_the_data_legible() -> None:
     assert y.max() < curves["x"].max() < 1.7 * y.max()
     observed = curves[curves["source"] == "observed"]
     assert (observed["density"] > 0.5 * observed["density"].max()).mean() < 0.2  # a peak as narrow as that of the data
+
+
+def test_of_zeros_and_ones_only_means_are_compared() -> None:
+    groups = {"g": checks.Grouping(np.arange(ROWS) % 7, tuple("abcdefg"))}
+    binary = design_of("yes ~ x", DATA, "bernoulli")
+    assert list(checks.functions_of(binary, groups)) == ["mean", "sd of g means"]
+    counts = design_of("s | trials(n) ~ x", DATA, "binomial")
+    assert {"median", "sd", "sd of g means"} <= set(checks.functions_of(counts, groups))

@@ -195,8 +195,10 @@ def functions_of(design: Design, groups: Mapping[str, Grouping]) -> dict[str, Fu
     """Return the statistics that suit the response, by name.
 
     Of categories, the share of each is checked; of ordered ones also mean and sd of their numbers, and the sd of the
-    means of each grouping.
+    means of each grouping. Of zeros and ones the mean says all that their quantiles and moments could.
     """
+    if design.family == "bernoulli":
+        return {"mean": STATISTICS["mean"], **_between(groups)}
     if not design.categories:
         return {**STATISTICS, **_between(groups)}
     shares = {f"share of {label}": _share(k) for k, label in enumerate(design.categories, 1)}
