@@ -1,4 +1,4 @@
-"""Fit one model with PyMC and nutpie and store its posterior."""
+"""Fit one model and store its posterior."""
 
 import json
 import logging
@@ -33,7 +33,7 @@ def fit_model(
     multilevel.sampling.PartialTraceError
         When the sampler returned fewer draws than asked for.
     """
-    from multilevel import dataset, default_priors, design, formula, model, provenance, sampling, storage
+    from multilevel import dataset, default_priors, design, formula, methods, provenance, storage
 
     imported = time.perf_counter()
     spec = identity["model"]
@@ -43,10 +43,10 @@ def fit_model(
     if data.fingerprint(used) != identity["fingerprint"]:
         raise ValueError(f"{path_to_data} does not hold the data that the plan was made from; run the workflow again")
     priors = default_priors.resolve(built, spec["priors"])
-    logging.getLogger("multilevel").info("%s: %d rows", spec["formula"], len(built.y))
-    compiled = model.build(built, priors, spec["centred"])
-    trace, timings = sampling.sample(compiled, identity["sampler"], identity["seed"], cores)
-    posterior, encoding = sampling.posterior(trace, built, spec["centred"])
+    logging.getLogger("multilevel").info("%s: %d rows, %s", spec["formula"], len(built.y), identity["method"])
+    posterior, encoding, timings = methods.get(identity["method"]).fit(
+        built, priors, spec, identity["sampler"], identity["seed"], cores
+    )
     record = provenance.of_fit(identity, [p.as_dict() for p in priors])
     posterior.attrs = provenance.attributes(record)
     storage.write_netcdf(Path(path_to_posterior), posterior, encoding)

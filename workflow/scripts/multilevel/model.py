@@ -15,7 +15,7 @@ import pymc as pm
 import pytensor.tensor as pt_untyped
 
 from multilevel import default_priors, families, responses
-from multilevel.design import Design, Predictor, Term
+from multilevel.design import Design, Predictor, Term, variable_name
 from multilevel.priors import Prior
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
@@ -67,11 +67,6 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
         others |= {name: _variable(name, [by_name[name]], None) for name in design.scalars}
         responses.get(design.family).add(design, eta, others)
     return model
-
-
-def variable_name(name: str, part: Predictor) -> str:
-    """Return the name of a variable of a predictor: ``slopes`` of the first parameter, ``slopes_sigma`` of another."""
-    return f"{name}_{part.parameter}" if part.prefix else name
 
 
 def _fixed_part(part: Predictor, priors: Mapping[str, Prior]) -> Any:

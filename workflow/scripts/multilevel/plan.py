@@ -11,7 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multilevel import candidates, formula, grid, preflight, preparation, priors, published, rules, schema, strict_yaml
+from multilevel import (
+    candidates,
+    formula,
+    grid,
+    nesting,
+    preflight,
+    preparation,
+    priors,
+    published,
+    rules,
+    schema,
+    strict_yaml,
+)
 from multilevel.dataset import Dataset
 from multilevel.default_priors import resolve, targets
 from multilevel.design import planes
@@ -319,7 +331,13 @@ def _against_data(
     # is refused later.
     model["priors"] = {k: v for k, v in model["priors"].items() if k in known}
     resolved = resolve(design, model["priors"])
-    spec["centred"] = model["centred"] and any(priors.class_of(r.parameter) == "sd" for r in resolved)
+    model["method"] = "integrated" if model.pop("integrate") and not nesting.reason_against(design) else "sampled"
+    spec["method"] = model["method"]
+    spec["centred"] = (
+        model["centred"]
+        and model["method"] == "sampled"
+        and any(priors.class_of(r.parameter) == "sd" for r in resolved)
+    )
     model["size"] = {
         "rows": len(design.y),
         "coefficients": len(design.all_coefficients),

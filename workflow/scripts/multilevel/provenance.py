@@ -13,6 +13,9 @@ from typing import Any
 STACK = ("pymc", "pytensor", "nutpie", "numba", "numpy")
 """Packages whose version decides the draws."""
 
+STACKS = {"sampled": STACK, "integrated": ("nutpie", "numba", "numpy")}
+"""Those of each way of fitting (`methods`)."""
+
 TOOLS = (*STACK, "arviz-stats", "scipy", "pandas", "xarray", "formulaic", "matplotlib", "snakemake")
 """Packages named in the report."""
 
@@ -35,7 +38,12 @@ def versions(names: tuple[str, ...]) -> dict[str, str]:
 
 def of_fit(identity: dict[str, Any], priors: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the record stored beside a posterior: everything that decides its draws, and the versions that ran."""
-    return {"digest": identity_digest(identity), **identity, "priors": priors, "versions": versions(STACK)}
+    return {
+        "digest": identity_digest(identity),
+        **identity,
+        "priors": priors,
+        "versions": versions(STACKS[identity["method"]]),
+    }
 
 
 def attributes(record: dict[str, Any]) -> dict[str, str | int]:

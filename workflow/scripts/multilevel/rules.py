@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from multilevel import environments
-from multilevel.provenance import STACK, identity_digest
+from multilevel.provenance import STACKS, identity_digest
 
 PREVIOUS = "posterior.previous.nc"
 """The draws of a fit that a run is about to make anew, kept until the run went well."""
@@ -41,15 +41,23 @@ def model_spec(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def identity(plan: dict[str, Any], model: str, versions: dict[str, str]) -> dict[str, Any]:
-    """Return what decides a fit's draws: model, data, sampler, seed, and the versions of what samples."""
+    """Return what decides a fit's draws: model, way of fitting, data, sampler, seed, and the versions of what samples."""
     entry = plan["models"][model]
     return {
         "model": model_spec(entry),
+        "method": entry["method"],
         "fingerprint": entry["fingerprint"],
         "sampler": plan["sampler"],
         "seed": entry["seed"],
-        "stack": {name: versions[name] for name in STACK},
+        "stack": {name: versions[name] for name in STACKS[entry["method"]]},
     }
+
+
+def fit_modules(model: dict[str, Any]) -> list[str]:
+    """Return the modules that the fit of a model loads by name."""
+    loaded = [f"families.{model['family']}", f"methods.{model['method']}"]
+    loaded += [f"responses.{model['family']}"] if model["method"] == "sampled" else []
+    return [f"multilevel.{name}" for name in loaded]
 
 
 def responses(plan: dict[str, Any]) -> list[str]:
@@ -154,31 +162,45 @@ def raw_tables(plan: dict[str, Any], root: Path) -> list[str]:
 def fit_memory(plan: dict[str, Any], model: str) -> int:
     """Return the MB that a fit needs.
 
-    A base for PyMC, nutpie and the compiler, then the design and, for each draw, every parameter twice in float64 (the
-    sampler's trace and the posterior made of it).
+    A base for the sampler and, where PyMC is used, the compiler; the design; and, for each draw, every parameter twice in
+    float64 (the sampler's trace and the posterior made of it), or effects drawn afterwards thrice in float32.
     """
     size, sampler = plan["models"][model]["size"], plan["sampler"]
-    parameters = size["coefficients"] + 3 * size["effects"] + 20
+    draws = sampler["chains"] * sampler["draws"]
     design = 8 * size["rows"] * (size["coefficients"] + 10)
-    return int(1000 + (16 * parameters * sampler["chains"] * sampler["draws"] + 4 * design) / 1e6)
+    if plan["models"][model]["method"] == "integrated":
+        products = 8 * size["effects"] * (size["coefficients"] + 10)
+        return int(600 + (12 * size["effects"] * draws + 6 * design + 4 * sampler["chains"] * products) / 1e6)
+    parameters = size["coefficients"] + 3 * size["effects"] + 20
+    return int(1000 + (16 * parameters * draws + 4 * design) / 1e6)
 
 
 def fit_threads(plan: dict[str, Any], model: str) -> int:
     """Return the threads of a fit.
 
     Compiling takes one thread and, for small data, most of the time: such fits run side by side on one thread each. From
-    about 200,000 values in the design on, sampling dominates and every chain gets its thread.
+    about 200,000 values in the design on, sampling dominates and every chain gets its thread; with the effects integrated
+    out, from about as many products in the gradient on.
     """
-    size = plan["models"][model]["size"]
-    return 1 if size["rows"] * (size["coefficients"] + 3) < 200_000 else int(plan["sampler"]["chains"])
+    size, chains = plan["models"][model]["size"], int(plan["sampler"]["chains"])
+    if plan["models"][model]["method"] == "integrated":
+        return 1 if _products(size) < 200_000 else chains
+    return 1 if size["rows"] * (size["coefficients"] + 3) < 200_000 else chains
 
 
 def fit_runtime(plan: dict[str, Any], model: str) -> int:
     """Return the minutes that a fit may take: five for imports and compiling, then by draws and size, generously."""
     size, sampler = plan["models"][model]["size"], plan["sampler"]
     draws = sampler["chains"] * (sampler["draws"] + sampler["tune"])
+    if plan["models"][model]["method"] == "integrated":
+        return int(10 + draws * 5 * _products(size) / 1e9)
     work = draws * (size["rows"] * (size["coefficients"] + 3) + 20 * size["effects"])
     return int(10 + work / 1e9)
+
+
+def _products(size: dict[str, int]) -> int:
+    """Return about how many products a gradient takes with the effects integrated out."""
+    return int((size["effects"] + size["coefficients"]) * (size["coefficients"] + 4) ** 2)
 
 
 def pins(versions: dict[str, str], *names: str) -> str:

@@ -1,19 +1,22 @@
-"""Compile with nutpie, sample, and turn the trace into the posterior that is stored. A partial trace is refused."""
+"""Sample with nutpie and turn the trace into the posterior that is stored. A partial trace is refused. Does not import PyMC."""
 
 from __future__ import annotations
 
 import logging
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import nutpie
-import pymc as pm
 import xarray as xr
+from nutpie import compiled_pyfunc
 
 from multilevel.default_priors import cor_names
-from multilevel.design import Design, Predictor, Term
-from multilevel.model import variable_name
+from multilevel.design import Design, Predictor, Term, variable_name
+
+if TYPE_CHECKING:
+    import pymc as pm
 
 LOG = logging.getLogger(__name__)
 
@@ -35,18 +38,14 @@ class PartialTraceError(RuntimeError):
 
 
 def sample(model: pm.Model, settings: dict[str, Any], seed: int, cores: int) -> tuple[xr.DataTree, dict[str, float]]:
-    """Compile and sample.
+    """Compile and sample a model.
 
     Parameters
     ----------
     model
         The model.
-    settings
-        ``chains``, ``draws``, ``tune``, ``target_accept``, ``max_treedepth``.
-    seed
-        Seed; the draws are the same at any number of cores.
-    cores
-        Chains to run at a time.
+    settings, seed, cores
+        What `run` takes.
 
     Returns
     -------
@@ -63,9 +62,63 @@ def sample(model: pm.Model, settings: dict[str, Any], seed: int, cores: int) -> 
     compiled = nutpie.compile_pymc_model(model)
     compiled_at = time.perf_counter()
     LOG.info("compiled in %.1f s; %d unconstrained parameters", compiled_at - started, compiled.n_dim)
-    total = settings["tune"] + settings["draws"]
-    progress = _Progress(total)
-    trace = nutpie.sample(
+    trace = run(compiled, settings, seed, cores)
+    return trace, {"compile_s": compiled_at - started, "sample_s": time.perf_counter() - compiled_at}
+
+
+def of_density(
+    size: int,
+    density: Callable[[], Callable[[np.ndarray], tuple[float, np.ndarray]]],
+    start: Callable[[int], np.ndarray],
+) -> Any:
+    """Return what `run` takes, for a log density that is already compiled; its trace has the one variable ``x``.
+
+    Parameters
+    ----------
+    size
+        Number of unconstrained parameters.
+    density
+        Returns a function from x, shape (size,), to the log density and its gradient; called once for each thread.
+    start
+        From a seed to where a chain starts, shape (size,).
+    """
+    return compiled_pyfunc.from_pyfunc(
+        size,
+        density,
+        lambda _seed, _other, _chain: lambda x: {"x": x.copy()},
+        [np.dtype(np.float64)],
+        [(size,)],
+        ["x"],
+        make_initial_point_fn=start,
+    )
+
+
+def run(compiled: Any, settings: dict[str, Any], seed: int, cores: int) -> xr.DataTree:
+    """Sample what was compiled.
+
+    Parameters
+    ----------
+    compiled
+        A model that nutpie compiled, or what `of_density` returned.
+    settings
+        ``chains``, ``draws``, ``tune``, ``target_accept``, ``max_treedepth``.
+    seed
+        Seed; the draws are the same at any number of cores.
+    cores
+        Chains to run at a time.
+
+    Returns
+    -------
+    xarray.DataTree
+        nutpie's DataTree without warm-up.
+
+    Raises
+    ------
+    PartialTraceError
+        When chains or draws are missing, as after an interrupt.
+    """
+    started = time.perf_counter()
+    trace: xr.DataTree = nutpie.sample(
         compiled,
         draws=settings["draws"],
         tune=settings["tune"],
@@ -76,13 +129,12 @@ def sample(model: pm.Model, settings: dict[str, Any], seed: int, cores: int) -> 
         maxdepth=settings["max_treedepth"],
         save_warmup=False,
         progress_bar=False,
-        progress_callback=progress,
+        progress_callback=_Progress(settings["tune"] + settings["draws"]),
         progress_rate=1000,
     )
-    sampled_at = time.perf_counter()
-    LOG.info("sampled in %.1f s", sampled_at - compiled_at)
+    LOG.info("sampled in %.1f s", time.perf_counter() - started)
     refuse_partial(trace, settings["chains"], settings["draws"])
-    return trace, {"compile_s": compiled_at - started, "sample_s": sampled_at - compiled_at}
+    return trace
 
 
 def refuse_partial(trace: xr.DataTree, chains: int, draws: int) -> None:

@@ -210,6 +210,11 @@ class Defaults(Closed):
         default_factory=dict, description="Priors for all models, such as `sigma: exponential(1)`."
     )
     response: Column | None = Field(None, description="Response of formulas that leave it out (`~ x + (1 | g)`).")
+    integrate: bool = Field(
+        True,
+        description="Integrate group effects out of what is sampled and draw them exactly afterwards, where they have a closed "
+        "form: gaussian, identity link, one sigma, groups nested in each other. The posterior is the same; `false` samples them.",
+    )
 
 
 class Model(Closed):
@@ -230,7 +235,11 @@ class Model(Closed):
     description: Text | None = Field(None, description="A sentence on what the model says about the world.")
     centred: bool = Field(
         False,
-        description="Sample group effects directly (centred parameterisation) instead of as standardised offsets.",
+        description="Sample group effects directly (centred parameterisation) instead of as standardised offsets; nothing "
+        "changes where they are integrated out.",
+    )
+    integrate: bool | None = Field(
+        None, description="Whether group effects are integrated out where they can be; the study's default if left out."
     )
 
 
