@@ -17,7 +17,7 @@ import hashlib
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -106,24 +106,19 @@ class Marginal:
 
     Parameters
     ----------
+    design, groupings
+        The design, and its groupings from the coarsest to the finest.
     names
         What is sampled, one name for each unconstrained number: coefficients whose prior is no normal, then for each term
         its sds and partial correlations, then sigma.
-    start
+    start, spread
         Where chains start, shape (parameters,), and how far around it.
-    constant
-        What the log density has beside what the loops add up.
-    rows
-        Number of rows.
-    priors
-        One row for each name, as `marginal_kernels.prior` takes it.
-    at_mean, at_scale, precision
-        What `marginal_kernels.regress` takes.
-    back, origin
-        From coefficients in the basis of X to those at the predictors' means: ``origin + back @ them``.
-    order
-        Which coefficient of the design each of these is.
-    terms, bases, shapes, parents, a, b, c
+    normal
+        Number of coefficients with normal priors.
+    back, origin, order
+        From coefficients in the basis of X to those at the predictors' means: ``origin + back @ them``, and which
+        coefficient of the design each of these is.
+    data
         What `marginal_kernels` takes.
     """
 
@@ -132,42 +127,16 @@ class Marginal:
     names: tuple[str, ...]
     start: Array
     spread: Array
-    constant: float
-    rows: float
-    priors: Array
-    at_mean: Array
-    at_scale: Array
-    precision: Array
+    normal: int
     back: Array
     origin: Array
     order: tuple[int, ...]
-    terms: NDArray[np.int64]
-    bases: Array
-    shapes: NDArray[np.int64]
-    parents: NDArray[np.int64]
-    a: Array
-    b: Array
-    c: Array
+    data: Array
 
-    def _fixed(self) -> tuple[Any, ...]:
-        """Return what the loops take last: the same for every call, and work space for one thread."""
-        most = max((g.effects for g in self.groupings), default=1)
-        # With one grouping nothing changes its cross-products, so the work space is themselves.
-        work = (self.a, self.b) if len(self.groupings) < 2 else (np.empty_like(self.a), np.empty_like(self.b))
-        return (
-            self.priors, self.terms, self.bases, self.shapes, self.parents, self.a, self.b, self.c, self.at_mean, self.at_scale,
-            self.precision, most, *work, np.empty_like(self.a), np.empty_like(self.b),
-        )  # fmt: skip
-
-    def function(self) -> Callable[[Array], tuple[float, Array]]:
-        """Return a function from unconstrained parameters to log density and gradient, with work space of its own."""
-        compiled, fixed, constant, rows = kernels().density, self._fixed(), self.constant, self.rows
-
-        def log_density(x: Array) -> tuple[float, Array]:
-            grad = np.empty(len(x))
-            return compiled(x, grad, constant, rows, *fixed), grad
-
-        return log_density
+    def log_density(self, x: Array) -> tuple[float, Array]:
+        """Return the log density of unconstrained parameters, shape (parameters,), constants included, and its gradient."""
+        grad = np.empty(len(x))
+        return kernels().density(x, grad, self.data, self.data.view(np.int64)), grad
 
     def initial(self, seed: int) -> Array:
         """Return where a chain starts, shape (parameters,)."""
@@ -183,22 +152,29 @@ class Marginal:
         seed
             Seed of these draws.
         """
-        count, coefficients, normal = len(x), len(self.origin), len(self.precision)
+        count, normal = len(x), self.normal
         wide = [g.effects * g.levels for g in self.groupings]
-        values, basis = np.empty(x.shape), np.empty((count, coefficients))
+        values, basis = np.empty(x.shape), np.empty((count, len(self.origin)))
         effects = {
             term.key: np.empty((count, len(term.levels), len(term.effects)), np.float32)
             for term in self.design.group_terms
         }
         rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(list(seed))))
         step = max(1, BLOCK // (normal + sum(wide) + 1))
-        fixed, compiled = self._fixed(), kernels().draw
         for first in range(0, count, step):
             block = slice(first, min(count, first + step))
             size = block.stop - block.start
             flat = np.empty((size, sum(wide)), np.float32)
             normals = rng.standard_normal((size, normal + sum(wide)))
-            compiled(np.ascontiguousarray(x[block]), normals, *fixed, values[block], basis[block], flat)
+            kernels().draw(
+                np.ascontiguousarray(x[block]),
+                normals,
+                self.data,
+                self.data.view(np.int64),
+                values[block],
+                basis[block],
+                flat,
+            )
             at = 0
             for grouping, width in zip(self.groupings, wide, strict=True):
                 whole = flat[:, at : at + width].reshape(size, grouping.levels, grouping.effects)
@@ -215,14 +191,18 @@ class Marginal:
         b[:, self.order] = self.origin + basis @ self.back.T
         intercept = b[:, part.coefficients.index(part.intercept)] if part.has_intercept else np.zeros(len(b))
         sd, partial = {}, {}
-        at = len(self.at_mean) - len(self.precision)
+        at = len(self.origin) - self.normal
         for term in (t for g in self.groupings for t in g.terms):
             size = len(term.effects)
-            pairs = size * (size - 1) // 2 if term.correlated else 0
-            sd[term.key] = values[:, at : at + size]
-            if pairs:
-                partial[term.key] = values[:, at + size : at + size + pairs]
-            at += size + pairs
+            signed, at = values[:, at : at + size], at + size
+            sd[term.key] = np.abs(signed)
+            if term.correlated:
+                # Turning an sd's sign turns that of the effect's correlations.
+                pairs = size * (size - 1) // 2
+                rows, columns = np.tril_indices(size, k=-1)
+                signs = np.where(signed < 0.0, -1.0, 1.0)
+                partial[term.key] = values[:, at : at + pairs] * signs[:, rows] * signs[:, columns]
+                at += pairs
         return Drawn(intercept, b[:, part.slopes], sd, partial, effects, values[:, -1])
 
 
@@ -243,42 +223,77 @@ def build(design: Design, priors: Sequence[Resolved]) -> Marginal:
     fixed = _fixed(design, by_name)
     terms, bases, columns = _terms(found)
     shapes, parents, a, b = _cross_products(found, columns, np.column_stack([fixed.basis, fixed.residuals]))
-    sampled = [(name, by_name[name], value, spread) for name, value, spread in fixed.sampled]
-    unit = math.sqrt(float(np.mean(np.square(fixed.residuals)))) or 1.0
-    for term in (t for g in found for t in g.terms):
-        for effect, scale in zip(term.effects, term.scales, strict=True):
-            name = sd_name(term, effect)
-            sampled.append((name, by_name[name], 0.5 * unit / float(scale), 1.0))
-        if term.correlated:
-            name, size = cor_name(term, design.parameters[0]), len(term.effects)
-            eta = by_name[name].arguments[0]
-            # As in `model`: partial correlations of variables k < i given the first k ones.
-            shape = [eta + (size - 2 - k) / 2.0 for i in range(1, size) for k in range(i)]
-            sampled += [(name, Prior("partial", (s,)), 0.0, 1.0) for s in shape]
-    sampled.append(("sigma", by_name["sigma"], unit, 1.0))
+    rows, squares = float(len(design.y)), float(fixed.residuals @ fixed.residuals)
+    sampled = [*fixed.sampled, *_of_terms(found, by_name, design.parameters[0], math.sqrt(squares / rows) or 1.0)]
+    sampled.append(_Sampled("sigma", by_name["sigma"], math.sqrt(squares / rows) or 1.0))
+    sizes = [fixed.constant - 0.5 * rows * math.log(2.0 * math.pi), rows, max((g.effects for g in found), default=1)]
+    parts = [
+        sizes, [_coded(s) for s in sampled], terms, bases, shapes, parents, a, b,
+        np.diag([*[rows] * len(fixed.order), squares]), fixed.at_mean, fixed.at_scale, fixed.precision,
+    ]  # fmt: skip
     return Marginal(
         design=design,
         groupings=tuple(found),
-        names=tuple(name for name, *_ in sampled),
-        start=np.array([_unconstrained(prior, value) for _, prior, value, _ in sampled]),
-        spread=np.array([spread for *_, spread in sampled]),
-        constant=fixed.constant - 0.5 * len(design.y) * math.log(2.0 * math.pi),
-        rows=float(len(design.y)),
-        priors=np.array([_coded(prior) for _, prior, _, _ in sampled]),
-        at_mean=fixed.at_mean,
-        at_scale=fixed.at_scale.ravel(),
-        precision=fixed.precision,
+        names=tuple(s.name for s in sampled),
+        start=np.array([_unconstrained(s) for s in sampled]),
+        spread=np.array([s.spread for s in sampled]),
+        normal=len(fixed.precision),
         back=fixed.back,
         origin=fixed.origin,
         order=fixed.order,
-        terms=terms,
-        bases=bases,
-        shapes=shapes,
-        parents=parents,
-        a=a,
-        b=b,
-        c=np.diag([*[float(len(design.y))] * fixed.basis.shape[1], float(fixed.residuals @ fixed.residuals)]).ravel(),
+        data=_packed(parts),
     )
+
+
+def _packed(parts: Sequence[Any]) -> Array:
+    """Return arrays as one, with where each starts and the last one ends in front; whole numbers keep their bits."""
+    arrays = [np.ascontiguousarray(part).ravel() for part in parts]
+    flat = [p.view(np.float64) if p.dtype == np.int64 else p.astype(np.float64) for p in arrays]
+    starts = np.cumsum([len(flat) + 1, *(len(p) for p in flat)], dtype=np.int64)
+    return np.concatenate([starts.view(np.float64), *flat])
+
+
+@dataclass(frozen=True)
+class _Sampled:
+    """One number that is sampled.
+
+    Parameters
+    ----------
+    name, prior
+        Its name and its prior; ``partial(s)`` is that of a partial correlation p with (p + 1) / 2 ~ Beta(s, s).
+    value, spread
+        Where chains start, and how far around it on the unconstrained scale.
+    two_sided
+        Whether it is a standard deviation that may take both signs.
+    """
+
+    name: str
+    prior: Prior
+    value: float
+    spread: float = 1.0
+    two_sided: bool = False
+
+
+def _of_terms(groupings: Sequence[Grouping], priors: dict[str, Prior], first: str, unit: float) -> list[_Sampled]:
+    """Return the sds and partial correlations of every term; `unit` is the sd of the residuals of least squares."""
+    found = []
+    for term in (t for g in groupings for t in g.terms):
+        for effect, scale in zip(term.effects, term.scales, strict=True):
+            name = sd_name(term, effect)
+            found.append(_Sampled(name, priors[name], 0.5 * unit / float(scale), two_sided=_finite_at_0(priors[name])))
+        if term.correlated:
+            name, size = cor_name(term, first), len(term.effects)
+            eta = priors[name].arguments[0]
+            # As in `model`: partial correlations of variables k < i given the first k ones.
+            shapes = [eta + (size - 2 - k) / 2.0 for i in range(1, size) for k in range(i)]
+            found += [_Sampled(name, Prior("partial", (shape,)), 0.0) for shape in shapes]
+    return found
+
+
+def _finite_at_0(prior: Prior) -> bool:
+    """Tell whether a prior of a standard deviation has a density at 0 that is neither 0 nor infinite."""
+    at_0 = {"half_normal", "half_student_t", "half_cauchy", "exponential"}
+    return prior.name in at_0 or (prior.name == "uniform" and prior.arguments[0] == 0.0)
 
 
 @dataclass(frozen=True)
@@ -287,7 +302,7 @@ class _Fixed:
 
     basis: Array
     residuals: Array
-    sampled: list[tuple[str, float, float]]
+    sampled: list[_Sampled]
     constant: float
     at_mean: Array
     at_scale: Array
@@ -328,8 +343,9 @@ def _fixed(design: Design, priors: dict[str, Prior]) -> _Fixed:
     errors = deviation * np.sqrt(np.square(back).sum(axis=1) / len(y))
     # Chains start three standard errors around least squares, where the coefficient has no bounds.
     sampled = [
-        (
+        _Sampled(
             coefficient_name(part.coefficients[i]),
+            own[i],
             float(origin[k]),
             1.0 if own[i].name == "uniform" else 3.0 * float(errors[k]),
         )
@@ -410,51 +426,64 @@ def _cross_products(
     )
 
 
-def _coded(prior: Prior) -> list[float]:
-    """Return a row of `Marginal.priors`: kind, three arguments, and the log of the density's constant."""
-    k, arguments = kernels(), prior.arguments
-    log_2pi, log_pi = math.log(2.0 * math.pi), math.log(math.pi)
+def _coded(sampled: _Sampled) -> list[float]:
+    """Return a row of priors as `marginal_kernels.prior` takes it: kind, three arguments, and the log of the constant."""
+    k, prior, value = kernels(), sampled.prior, sampled.prior.arguments
+    log_2, log_pi = math.log(2.0), math.log(math.pi)
 
     def student(nu: float, scale: float) -> float:
         return float(gammaln((nu + 1) / 2) - gammaln(nu / 2)) - 0.5 * (math.log(nu) + log_pi) - math.log(scale)
 
+    def row(kind: int, arguments: Sequence[float], constant: float) -> list[float]:
+        return [float(kind), *arguments, *[0.0] * (3 - len(arguments)), constant]
+
+    two, width = sampled.two_sided, sampled.value
     match prior.name:
         case "normal":
-            kind, constant = k.NORMAL, -0.5 * log_2pi - math.log(arguments[1])
+            return row(k.NORMAL, value, -0.5 * (log_2 + log_pi) - math.log(value[1]))
         case "student_t":
-            kind, constant = k.STUDENT, student(arguments[0], arguments[2])
+            return row(k.STUDENT, value, student(value[0], value[2]))
         case "cauchy":
-            arguments = (1.0, *arguments)
-            kind, constant = k.STUDENT, student(1.0, arguments[2])
+            return row(k.STUDENT, (1.0, *value), student(1.0, value[1]))
         case "uniform":
-            kind, constant = k.UNIFORM, 0.0
+            return row(k.TWO_UNIFORM if two else k.UNIFORM, value, 0.0)
         case "half_normal":
-            kind, constant = k.HALF_NORMAL, 0.5 * (math.log(2.0) - log_pi) - math.log(arguments[0])
-        case "half_student_t":
-            kind, constant = k.HALF_STUDENT, math.log(2.0) + student(*arguments)
-        case "half_cauchy":
-            arguments = (1.0, *arguments)
-            kind, constant = k.HALF_STUDENT, math.log(2.0) + student(*arguments)
+            # Of two signs, each has half of the density.
+            constant = (0.0 if two else log_2) - 0.5 * (log_2 + log_pi) - math.log(value[0])
+            return row(k.TWO_NORMAL, (value[0], 0.0, width), constant) if two else row(k.HALF_NORMAL, value, constant)
+        case "half_student_t" | "half_cauchy":
+            nu, scale = value if prior.name == "half_student_t" else (1.0, *value)
+            constant = (0.0 if two else log_2) + student(nu, scale)
+            return (
+                row(k.TWO_STUDENT, (nu, scale, width), constant) if two else row(k.HALF_STUDENT, (nu, scale), constant)
+            )
         case "exponential":
-            arguments = (1.0, *arguments)
-            kind, constant = k.GAMMA, math.log(arguments[1])
-        case "gamma":
-            kind, constant = k.GAMMA, arguments[0] * math.log(arguments[1]) - float(gammaln(arguments[0]))
-        case "inverse_gamma":
-            kind, constant = k.INVERSE_GAMMA, arguments[0] * math.log(arguments[1]) - float(gammaln(arguments[0]))
+            constant = math.log(value[0]) - (log_2 if two else 0.0)
+            return (
+                row(k.TWO_EXPONENTIAL, (value[0], 0.0, width), constant)
+                if two
+                else row(k.GAMMA, (1.0, *value), constant)
+            )
+        case "gamma" | "inverse_gamma":
+            constant = value[0] * math.log(value[1]) - float(gammaln(value[0]))
+            return row(k.GAMMA if prior.name == "gamma" else k.INVERSE_GAMMA, value, constant)
         case "lognormal":
-            kind, constant = k.LOGNORMAL, -0.5 * log_2pi - math.log(arguments[1])
+            return row(k.LOGNORMAL, value, -0.5 * (log_2 + log_pi) - math.log(value[1]))
         case "partial":
-            kind, constant = k.PARTIAL, -float(betaln(arguments[0], arguments[0]))
+            return row(k.PARTIAL, value, -float(betaln(value[0], value[0])))
         case other:
             raise KeyError(other)
-    return [float(kind), *arguments, *[0.0] * (3 - len(arguments)), constant]
 
 
-def _unconstrained(prior: Prior, value: float) -> float:
+def _unconstrained(sampled: _Sampled) -> float:
     """Return where a value stands on the whole real line; of a uniform prior, one well inside its bounds."""
-    if prior.name == "uniform":
-        lower, upper = prior.arguments
+    name, value = sampled.prior.name, sampled.value
+    if name == "uniform":
+        lower, upper = sampled.prior.arguments
         share = min(max((value - lower) / (upper - lower), 0.1), 0.9)
-        return math.log(share / (1.0 - share))
-    return value if prior.name in {"normal", "student_t", "cauchy", "partial"} else math.log(value)
+        return 2.0 * math.atanh(share) if sampled.two_sided else math.log(share / (1.0 - share))
+    if name in {"normal", "student_t", "cauchy"}:
+        return value
+    if name == "partial":
+        return 2.0 * math.atanh(value)
+    return math.asinh(1.0) if sampled.two_sided else math.log(value)

@@ -11,7 +11,7 @@ every other column), the effects are F v with v ~ N(h w, sigma^2 K^-1). The grad
 G = E[ww'] / sigma^2, that for F is B G h' - A F (h G h' + K^-1).
 
 Groupings stand from the coarsest (0) to the finest, and levels such that those within one level follow each other. Matrices
-stand row by row in flat arrays, those of all levels and groupings one after another; `shapes` and `terms` say where, in the
+stand row by row in flat arrays, those of all levels and groupings one after another; SHAPES and TERMS say where, in the
 columns that the constants below name. Numba compiles what is written here in proportion to its length, so products of
 matrices are all made by `product`.
 """
@@ -27,31 +27,74 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Matrix = NDArray[np.float64]
+Singles = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 NORMAL, STUDENT, UNIFORM, HALF_NORMAL, HALF_STUDENT, GAMMA, INVERSE_GAMMA, LOGNORMAL, PARTIAL = range(9)
 """Kinds of priors, the first entry of a row of `priors`; then three arguments and the log of the constant."""
 
-EFFECTS, REST, LEVELS, AT_A, AT_B, AT_LEVEL = range(6)
-"""Columns of `shapes`: number of effects, of remaining columns, of levels; where A, B and the levels' entries start."""
+TWO_SIDED = 9
+TWO_NORMAL, TWO_STUDENT, TWO_EXPONENTIAL, TWO_UNIFORM = range(TWO_SIDED, TWO_SIDED + 4)
+"""Kinds of priors of standard deviations that have a density at 0; the argument after their own is a scale."""
 
-GROUPING, FIRST, SIZE, CORRELATED, AT_BASIS = range(5)
-"""Columns of `terms`: its grouping, its first effect there, number of effects, whether correlated, where its basis starts."""
+PRIOR = 5
+"""Numbers in a row of `priors`."""
+
+SIZES, PRIORS, TERMS, BASES, SHAPES, PARENTS, A, B, C, AT_MEAN, AT_SCALE, PRECISION, PARTS = range(13)
+"""Parts of the data, one after another: constant of the density, rows and most effects of a grouping; priors by row; terms;
+bases of the terms' effects; shapes of the groupings; the level above each level; the cross-products; and what `regress`
+takes. The data start with where each part starts, and where the last one ends. `whole` are the
+same data taken for whole numbers, which SHAPES, TERMS, PARENTS and those first numbers are."""
+
+EFFECTS, REST, LEVELS, AT_A, AT_B, AT_LEVEL, SHAPE = range(7)
+"""Columns of SHAPES: number of effects, of remaining columns, of levels; where A, B and the levels' entries start."""
+
+GROUPING, FIRST, SIZE, CORRELATED, AT_BASIS, TERM = range(6)
+"""Columns of TERMS: its grouping, its first effect there, number of effects, whether correlated, where its basis starts."""
+
+
+_types: Any = numba.types
+_TYPES = {
+    "Array": _types.float64[::1],
+    "Ints": _types.int64[::1],
+    "Matrix": _types.float64[:, ::1],
+    "Singles": _types.float32[:, ::1],
+    "int": _types.int64,
+    "float": _types.float64,
+    "bool": _types.boolean,
+    "None": _types.void,
+    "tuple[float, float, float, float]": _types.UniTuple(_types.float64, 4),
+}
 
 
 def _jit[F: Callable[..., Any]](function: F) -> F:
-    compiled: Any = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    """Compile for the types of the annotations; Numba would compile again for every combination of literal numbers."""
+    *arguments, result = (_TYPES[str(annotation)] for annotation in function.__annotations__.values())
+    compiled: Any = numba.njit(result(*arguments), cache=True, nogil=True, error_model="numpy")(function)
     return cast("F", compiled)
 
 
 @_jit
-def _softplus(x: float) -> float:
-    return max(x, 0.0) + math.log1p(math.exp(-abs(x)))
+def part(data: Array, whole: Ints, which: int) -> Array:
+    """Return one part of the data."""
+    return data[whole[which] : whole[which + 1]]
+
+
+@_jit
+def whole_part(whole: Ints, which: int) -> Ints:
+    """Return a part of the data that holds whole numbers."""
+    return whole[whole[which] : whole[which + 1]]
 
 
 @_jit
 def prior(row: Array, x: float) -> tuple[float, float, float, float]:
-    """Return the log density at an unconstrained x, Jacobian included, its derivative, the value and its derivative."""
+    """Return the log density at an unconstrained x, Jacobian included, its derivative, the value and its derivative.
+
+    A standard deviation whose prior has a density at 0 takes both signs, each with half of that density: where a posterior
+    reaches down to 0 it is smooth there, while that of a logarithm has a long tail. Such a value is a hyperbolic sine,
+    which behaves like an exponential where it is large.
+    """
     kind, a, b, c, constant = int(row[0]), row[1], row[2], row[3], row[4]
     if kind == NORMAL:
         z = (x - a) / b
@@ -59,12 +102,25 @@ def prior(row: Array, x: float) -> tuple[float, float, float, float]:
     if kind == STUDENT:
         z = (x - b) / c
         return constant - 0.5 * (a + 1.0) * math.log1p(z * z / a), -(a + 1.0) * z / (a + z * z) / c, x, 1.0
-    if kind == UNIFORM:
+    if kind in (UNIFORM, TWO_UNIFORM, PARTIAL):
         t = math.tanh(0.5 * x)
-        return -_softplus(x) - _softplus(-x), -t, a + 0.5 * (b - a) * (1.0 + t), 0.25 * (b - a) * (1.0 - t * t)
-    if kind == PARTIAL:
-        t = math.tanh(0.5 * x)
-        return constant - a * (_softplus(x) + _softplus(-x)), -a * t, t, 0.5 * (1.0 - t * t)
+        spread = abs(x) + 2.0 * math.log1p(math.exp(-abs(x)))  # minus the log of a logistic density
+        if kind == PARTIAL:
+            return constant - a * spread, -a * t, t, 0.5 * (1.0 - t * t)
+        if kind == TWO_UNIFORM:
+            return -spread, -t, b * t, 0.5 * b * (1.0 - t * t)
+        return -spread, -t, a + 0.5 * (b - a) * (1.0 + t), 0.25 * (b - a) * (1.0 - t * t)
+    if kind >= TWO_SIDED:
+        value, slope = c * math.sinh(x), c * math.cosh(x)
+        constant += math.log(slope)
+        if kind == TWO_EXPONENTIAL:
+            return constant - a * abs(value), value / slope - math.copysign(a * slope, x), value, slope
+        if kind == TWO_NORMAL:
+            z = value / a
+            return constant - 0.5 * z * z, value / slope - z / a * slope, value, slope
+        z = value / b
+        bend = (a + 1.0) * z / (a + z * z) / b
+        return constant - 0.5 * (a + 1.0) * math.log1p(z * z / a), value / slope - bend * slope, value, slope
     value = math.exp(x)
     if kind == LOGNORMAL:
         z = (x - a) / b
@@ -162,7 +218,7 @@ def unpack(x: Array, priors: Array, values: Array, slopes: Array, grad: Array) -
     """
     total = 0.0
     for i in range(len(x)):
-        density, grad[i], values[i], slopes[i] = prior(priors[i], x[i])
+        density, grad[i], values[i], slopes[i] = prior(priors[i * PRIOR : i * PRIOR + PRIOR], x[i])
         total += density
     return total
 
@@ -191,16 +247,16 @@ def factors(
     clear(rebased, 0, len(rebased))
     cor, block = np.empty(most * most), np.empty(most * most)
     at = coefficients
-    for t in range(terms.shape[0]):
-        first, size = terms[t, FIRST], terms[t, SIZE]
-        pairs = size * (size - 1) // 2 if terms[t, CORRELATED] else 0
+    for t in range(len(terms) // TERM):
+        first, size = terms[t * TERM + FIRST], terms[t * TERM + SIZE]
+        pairs = size * (size - 1) // 2 if terms[t * TERM + CORRELATED] else 0
         correlation_factor(values, at + size, size, pairs, cor)
         for i in range(size):
             for j in range(size):
                 cor[i * size + j] *= values[at + i] / values[-1]
                 block[i * size + j] = 0.0
-        product(block, 0, bases, terms[t, AT_BASIS], size, 1, cor, 0, size, 1, size, size, size, 1.0)
-        start = (terms[t, GROUPING] * most + first) * most + first
+        product(block, 0, bases, terms[t * TERM + AT_BASIS], size, 1, cor, 0, size, 1, size, size, size, 1.0)
+        start = (terms[t * TERM + GROUPING] * most + first) * most + first
         for i in range(size):
             for j in range(size):
                 original[start + i * most + j] = cor[i * size + j]
@@ -210,27 +266,27 @@ def factors(
 
 @_jit
 def eliminate(
-    shapes: Ints, parents: Ints, a: Array, b: Array, c: Array, f: Array, most: int, wa: Array, wb: Array, m: Array,
-    lower: Array, u: Array,
-) -> float:  # fmt: skip
+    data: Array, whole: Ints, f: Array, most: int, wa: Array, wb: Array, m: Array, lower: Array, u: Array
+) -> float:
     """Integrate out the effects of every grouping, from the finest up; return the sum of log |c|.
 
-    Writes what is left of the cross-products: `m` of X and y; `wa` and `wb` of the levels of all groupings; and c and u of
-    every level (`lower`, `u`).
+    Writes what is left of the cross-products: `m` of X and y; `wa` and `wb` of the levels of all groupings (which are the
+    data themselves where there is one); and c and u of every level (`lower`, `u`).
     """
-    depth = shapes.shape[0]
+    shapes, parents = whole_part(whole, SHAPES), whole_part(whole, PARENTS)
+    depth = len(shapes) // SHAPE
     total = 0.0
     fa = np.empty(most * most)
-    copy(m, 0, c, 0, len(c))
+    copy(m, 0, part(data, whole, C), 0, len(m))
     if depth > 1:
-        copy(wa, 0, a, 0, len(a))
-        copy(wb, 0, b, 0, len(b))
+        copy(wa, 0, part(data, whole, A), 0, len(wa))
+        copy(wb, 0, part(data, whole, B), 0, len(wb))
     clear(u, 0, len(u))
     for d in range(depth - 1, -1, -1):
-        q, r = shapes[d, EFFECTS], shapes[d, REST]
+        q, r = shapes[d * SHAPE + EFFECTS], shapes[d * SHAPE + REST]
         at_f = d * most * most
-        for level in range(shapes[d, LEVELS]):
-            at_a, at_b = shapes[d, AT_A] + level * q * q, shapes[d, AT_B] + level * q * r
+        for level in range(shapes[d * SHAPE + LEVELS]):
+            at_a, at_b = shapes[d * SHAPE + AT_A] + level * q * q, shapes[d * SHAPE + AT_B] + level * q * r
             fill(fa, 0, q, 0.0)
             product(fa, 0, f, at_f, 1, most, wa, at_a, q, 1, q, q, q, 1.0)
             fill(lower, at_a, q, 1.0)
@@ -241,9 +297,12 @@ def eliminate(
             # Take u'u from the cross-products of every grouping above, and of X and y.
             at_u, ancestor = at_b, level
             for e in range(d - 1, -1, -1):
-                ancestor = parents[shapes[e + 1, AT_LEVEL] + ancestor]
-                q_e, r_e = shapes[e, EFFECTS], shapes[e, REST]
-                into_a, into_b = shapes[e, AT_A] + ancestor * q_e * q_e, shapes[e, AT_B] + ancestor * q_e * r_e
+                ancestor = parents[shapes[(e + 1) * SHAPE + AT_LEVEL] + ancestor]
+                q_e, r_e = shapes[e * SHAPE + EFFECTS], shapes[e * SHAPE + REST]
+                into_a, into_b = (
+                    shapes[e * SHAPE + AT_A] + ancestor * q_e * q_e,
+                    shapes[e * SHAPE + AT_B] + ancestor * q_e * r_e,
+                )
                 product(wa, into_a, u, at_u, 1, r, u, at_u, r, 1, q_e, q, q_e, -1.0)
                 product(wb, into_b, u, at_u, 1, r, u, at_u + q_e, r, 1, q_e, q, r_e, -1.0)
                 at_u += q_e
@@ -253,14 +312,14 @@ def eliminate(
 
 
 @_jit
-def regress(
-    m: Array, values: Array, at_mean: Array, at_scale: Array, precision: Array, factor: Array, w: Array, mean: Array
-) -> float:
+def regress(data: Array, whole: Ints, m: Array, values: Array, factor: Array, w: Array, mean: Array) -> float:
     """Integrate out the coefficients with normal priors; return the log density that is left, but for its constant.
 
     Writes the factor of their posterior precision, and w at their posterior mean. Given values of the sampled coefficients,
-    ``at_mean + at_scale @ values`` are the prior means of the others, then the sampled ones, in the basis of X.
+    AT_MEAN + AT_SCALE values are the prior means of the others, then the sampled ones, in the basis of X. There the others
+    are independent a priori, with precisions PRECISION.
     """
+    precision, at_mean, at_scale = part(data, whole, PRECISION), part(data, whole, AT_MEAN), part(data, whole, AT_SCALE)
     normal, p = len(precision), len(at_mean)
     sampled, width = p - normal, p + 1
     variance = values[-1] * values[-1]
@@ -292,65 +351,36 @@ def regress(
 
 
 @_jit
-def density(
-    x: Array, grad: Array, constant: float, rows: float, priors: Array, terms: Ints, bases: Array, shapes: Ints, parents: Ints,
-    a: Array, b: Array, c: Array, at_mean: Array, at_scale: Array, precision: Array, most: int, wa: Array, wb: Array,
-    lower: Array, u: Array,
-) -> float:  # fmt: skip
-    """Return the log density of the unconstrained parameters with all effects integrated out, and write its gradient."""
-    normal, p, n, depth = len(precision), len(at_mean), len(x), shapes.shape[0]
-    width = p + 1
-    values, slopes = np.empty(n), np.empty(n)
-    total = constant + unpack(x, priors, values, slopes, grad)
-    sigma = values[n - 1]
-    original, rebased = np.empty(depth * most * most), np.empty(depth * most * most)
-    factors(values, terms, p - normal, bases, most, original, rebased)
-    m, factor, w, mean = np.empty(width * width), np.empty(normal * normal), np.empty(width), np.empty(p)
-    total -= eliminate(shapes, parents, a, b, c, rebased, most, wa, wb, m, lower, u) + rows * math.log(sigma)
-    total += regress(m, values, at_mean, at_scale, precision, factor, w, mean)
-    # G of the columns of X and y.
-    g, inverse = np.empty(width * width), np.empty(normal * normal)
-    clear(g, 0, width * width)
-    fill(inverse, 0, normal, 1.0)
-    solve(factor, 0, normal, inverse, 0, normal, False)
-    solve(factor, 0, normal, inverse, 0, normal, True)
-    product(g, 0, w, 0, 1, 1, w, 0, 1, 1, width, 1, width, 1.0 / (sigma * sigma))
-    for i in range(normal):
-        for j in range(normal):
-            g[i * width + j] += inverse[i * normal + j] / (sigma * sigma)
-    of_factors = np.empty(depth * most * most)
-    clear(of_factors, 0, len(of_factors))
-    _gradient_of_factors(shapes, parents, rebased, most, wa, wb, lower, u, g, of_factors)
-    # log sigma: of the density given F, then through F, which is over sigma.
-    along = -rows
-    for i in range(width * width):
-        along += g[i] * m[i]
-    for i in range(depth * most * most):
-        along -= of_factors[i] * rebased[i]
-    grad[n - 1] += along / sigma * slopes[n - 1]
-    # Sampled coefficients: through the residuals, and through the prior means of the others.
-    through, of_sampled = np.empty(p), np.empty(p - normal)
-    clear(through, 0, p)
-    clear(of_sampled, 0, p - normal)
-    for i in range(normal):
-        through[i] = precision[i] * (-w[i] - mean[i])
-    product(through, normal, m, normal * width, width, 1, w, 0, 1, 1, p - normal, width, 1, 1.0 / (sigma * sigma))
-    product(of_sampled, 0, at_scale, 0, 1, p - normal, through, 0, 1, 1, p - normal, p, 1, 1.0)
-    for i in range(p - normal):
-        grad[i] += of_sampled[i] * slopes[i]
-    _gradient_of_terms(values, slopes, terms, p - normal, bases, most, of_factors, grad)
-    return float(total)
+def _widen(
+    g: Array, wider: Array, f: Array, at_f: int, most: int, fv: Array, gh: Array, q: int, r: int, block: Array
+) -> None:
+    """Write G with the effects of one more level before the columns of `g`: their second moments, and those with the others."""
+    width = q + r
+    fill(block, 0, q, 0.0)
+    product(block, 0, fv, 0, q, 1, f, at_f, 1, most, q, q, q, 1.0)
+    for i in range(q):
+        for j in range(q):
+            wider[i * width + j] = block[i * q + j]
+    clear(block, 0, q * r)
+    product(block, 0, f, at_f, most, 1, gh, 0, 1, q, q, q, r, -1.0)
+    for i in range(q):
+        for j in range(r):
+            wider[i * width + q + j] = wider[(q + j) * width + i] = block[i * r + j]
+    for i in range(r):
+        for j in range(r):
+            wider[(q + i) * width + q + j] = g[i * r + j]
 
 
 @_jit
 def _gradient_of_factors(
-    shapes: Ints, parents: Ints, f: Array, most: int, wa: Array, wb: Array, lower: Array, u: Array, g: Array, out: Array
-) -> None:  # fmt: skip
+    whole: Ints, f: Array, most: int, wa: Array, wb: Array, lower: Array, u: Array, g: Array, out: Array
+) -> None:
     """Add up the gradient for F over the levels of every grouping; `g` is G of X and y."""
-    depth = shapes.shape[0]
+    shapes, parents = whole_part(whole, SHAPES), whole_part(whole, PARENTS)
+    depth = len(shapes) // SHAPE
     if depth == 0:
         return
-    widest = shapes[depth - 1, REST]
+    widest = shapes[(depth - 1) * SHAPE + REST]
     above = np.empty((depth, widest * widest))  # G of what remains after the current level of each grouping
     copy(above[0], 0, g, 0, len(g))
     h, gh = np.empty(most * widest), np.empty(widest * most)
@@ -358,16 +388,16 @@ def _gradient_of_factors(
     current, chain = np.empty(depth, np.int64), np.empty(depth, np.int64)
     for d in range(depth):
         current[d] = -1
-    for finest in range(shapes[depth - 1, LEVELS]):
+    for finest in range(shapes[(depth - 1) * SHAPE + LEVELS]):
         chain[depth - 1] = finest
         for d in range(depth - 1, 0, -1):
-            chain[d - 1] = parents[shapes[d, AT_LEVEL] + chain[d]]
+            chain[d - 1] = parents[shapes[d * SHAPE + AT_LEVEL] + chain[d]]
         for d in range(depth):
             if chain[d] == current[d]:
                 continue
             current[d] = chain[d]
-            q, r, at_f = shapes[d, EFFECTS], shapes[d, REST], d * most * most
-            at_a, at_b = shapes[d, AT_A] + chain[d] * q * q, shapes[d, AT_B] + chain[d] * q * r
+            q, r, at_f = shapes[d * SHAPE + EFFECTS], shapes[d * SHAPE + REST], d * most * most
+            at_a, at_b = shapes[d * SHAPE + AT_A] + chain[d] * q * q, shapes[d * SHAPE + AT_B] + chain[d] * q * r
             copy(h, 0, u, at_b, q * r)
             clear(gh, 0, q * r)
             solve(lower, at_a, q, h, 0, r, True)
@@ -390,27 +420,6 @@ def _gradient_of_factors(
 
 
 @_jit
-def _widen(
-    g: Array, wider: Array, f: Array, at_f: int, most: int, fv: Array, gh: Array, q: int, r: int, block: Array
-) -> None:
-    """Write G with the effects of one more level before the columns of `g`: their second moments, and those with the others."""
-    width = q + r
-    fill(block, 0, q, 0.0)
-    product(block, 0, fv, 0, q, 1, f, at_f, 1, most, q, q, q, 1.0)
-    for i in range(q):
-        for j in range(q):
-            wider[i * width + j] = block[i * q + j]
-    clear(block, 0, q * r)
-    product(block, 0, f, at_f, most, 1, gh, 0, 1, q, q, q, r, -1.0)
-    for i in range(q):
-        for j in range(r):
-            wider[i * width + q + j] = wider[(q + j) * width + i] = block[i * r + j]
-    for i in range(r):
-        for j in range(r):
-            wider[(q + i) * width + q + j] = g[i * r + j]
-
-
-@_jit
 def _gradient_of_terms(
     values: Array,
     slopes: Array,
@@ -424,15 +433,28 @@ def _gradient_of_terms(
     """Add the gradient for sds and partial correlations, given that for F in the basis of A and B."""
     at = coefficients
     cor, rows = np.empty(most * most), np.empty(most * most)
-    for t in range(terms.shape[0]):
-        first, size = terms[t, FIRST], terms[t, SIZE]
-        pairs = size * (size - 1) // 2 if terms[t, CORRELATED] else 0
+    for t in range(len(terms) // TERM):
+        first, size = terms[t * TERM + FIRST], terms[t * TERM + SIZE]
+        pairs = size * (size - 1) // 2 if terms[t * TERM + CORRELATED] else 0
         correlation_factor(values, at + size, size, pairs, cor)
         # Of the factor of the effects' covariance as they are.
         fill(rows, 0, size, 0.0)
-        start = (terms[t, GROUPING] * most + first) * most + first
+        start = (terms[t * TERM + GROUPING] * most + first) * most + first
         product(
-            rows, 0, bases, terms[t, AT_BASIS], 1, size, of_factors, start, most, 1, size, size, size, 1.0 / values[-1]
+            rows,
+            0,
+            bases,
+            terms[t * TERM + AT_BASIS],
+            1,
+            size,
+            of_factors,
+            start,
+            most,
+            1,
+            size,
+            size,
+            size,
+            1.0 / values[-1],
         )
         position = at + size
         for i in range(size):
@@ -452,24 +474,103 @@ def _gradient_of_terms(
 
 
 @_jit
+def density(x: Array, grad: Array, data: Array, whole: Ints) -> float:
+    """Return the log density of the unconstrained parameters with all effects integrated out, and write its gradient."""
+    sizes, terms, shapes, bases = (
+        part(data, whole, SIZES),
+        whole_part(whole, TERMS),
+        whole_part(whole, SHAPES),
+        part(data, whole, BASES),
+    )
+    at_mean, at_scale, precision = part(data, whole, AT_MEAN), part(data, whole, AT_SCALE), part(data, whole, PRECISION)
+    constant, rows, most = sizes[0], sizes[1], int(sizes[2])
+    normal, p, n, depth = len(precision), len(at_mean), len(x), len(shapes) // SHAPE
+    width = p + 1
+    wa, wb = part(data, whole, A), part(data, whole, B)
+    lower, u = np.empty(len(wa)), np.empty(len(wb))
+    if depth > 1:
+        wa, wb = np.empty(len(wa)), np.empty(len(wb))
+    values, slopes = np.empty(n), np.empty(n)
+    total = constant + unpack(x, part(data, whole, PRIORS), values, slopes, grad)
+    sigma = values[n - 1]
+    original, rebased = np.empty(depth * most * most), np.empty(depth * most * most)
+    factors(values, terms, p - normal, bases, most, original, rebased)
+    m, factor, w, mean = np.empty(width * width), np.empty(normal * normal), np.empty(width), np.empty(p)
+    total -= eliminate(data, whole, rebased, most, wa, wb, m, lower, u) + rows * math.log(sigma)
+    total += regress(data, whole, m, values, factor, w, mean)
+    # G of the columns of X and y.
+    g, inverse = np.empty(width * width), np.empty(normal * normal)
+    clear(g, 0, width * width)
+    fill(inverse, 0, normal, 1.0)
+    solve(factor, 0, normal, inverse, 0, normal, False)
+    solve(factor, 0, normal, inverse, 0, normal, True)
+    product(g, 0, w, 0, 1, 1, w, 0, 1, 1, width, 1, width, 1.0 / (sigma * sigma))
+    for i in range(normal):
+        for j in range(normal):
+            g[i * width + j] += inverse[i * normal + j] / (sigma * sigma)
+    of_factors = np.empty(depth * most * most)
+    clear(of_factors, 0, len(of_factors))
+    _gradient_of_factors(whole, rebased, most, wa, wb, lower, u, g, of_factors)
+    # log sigma: of the density given F, then through F, which is over sigma.
+    along = -rows
+    for i in range(width * width):
+        along += g[i] * m[i]
+    for i in range(depth * most * most):
+        along -= of_factors[i] * rebased[i]
+    grad[n - 1] += along / sigma * slopes[n - 1]
+    # Sampled coefficients: through the residuals, and through the prior means of the others.
+    through, of_sampled = np.empty(p), np.empty(p - normal)
+    clear(through, 0, p)
+    clear(of_sampled, 0, p - normal)
+    for i in range(normal):
+        through[i] = precision[i] * (-w[i] - mean[i])
+    product(through, normal, m, normal * width, width, 1, w, 0, 1, 1, p - normal, width, 1, 1.0 / (sigma * sigma))
+    product(of_sampled, 0, at_scale, 0, 1, p - normal, through, 0, 1, 1, p - normal, p, 1, 1.0)
+    for i in range(p - normal):
+        grad[i] += of_sampled[i] * slopes[i]
+    _gradient_of_terms(values, slopes, terms, p - normal, bases, most, of_factors, grad)
+    return float(total)
+
+
+@_jit
 def draw(
-    xs: Array, normals: Array, priors: Array, terms: Ints, bases: Array, shapes: Ints, parents: Ints, a: Array, b: Array,
-    c: Array, at_mean: Array, at_scale: Array, precision: Array, most: int, wa: Array, wb: Array, lower: Array, u: Array,
-    out_values: Array, out_coefficients: Array, out_effects: NDArray[np.float32],
-) -> None:  # fmt: skip
+    xs: Matrix,
+    normals: Matrix,
+    data: Array,
+    whole: Ints,
+    out_values: Matrix,
+    out_coefficients: Matrix,
+    out_effects: Singles,
+) -> None:
     """For each draw x: write the values of its parameters, and draw the coefficients and all effects given them.
 
     `out_coefficients` are those of X in its own basis; `out_effects` holds the effects of all groupings as they are, level
     by level, one grouping after another. `normals` has one standard normal for each coefficient with a normal prior, then
     for each effect in that order.
     """
-    normal, p, n, depth = len(precision), len(at_mean), xs.shape[1], shapes.shape[0]
+    most, terms, shapes, bases = (
+        int(part(data, whole, SIZES)[2]),
+        whole_part(whole, TERMS),
+        whole_part(whole, SHAPES),
+        part(data, whole, BASES),
+    )
+    parents, priors = whole_part(whole, PARENTS), part(data, whole, PRIORS)
+    normal, p, n, depth = (
+        len(part(data, whole, PRECISION)),
+        len(part(data, whole, AT_MEAN)),
+        xs.shape[1],
+        len(shapes) // SHAPE,
+    )
+    wa, wb = part(data, whole, A), part(data, whole, B)
+    lower, u = np.empty(len(wa)), np.empty(len(wb))
+    if depth > 1:
+        wa, wb = np.empty(len(wa)), np.empty(len(wb))
     widest = p + 1
     starts = np.empty(depth + 1, np.int64)
     starts[0] = 0
     for d in range(depth):
-        widest += shapes[d, EFFECTS]
-        starts[d + 1] = starts[d] + shapes[d, EFFECTS] * shapes[d, LEVELS]
+        widest += shapes[d * SHAPE + EFFECTS]
+        starts[d + 1] = starts[d] + shapes[d * SHAPE + EFFECTS] * shapes[d * SHAPE + LEVELS]
     slopes, grad = np.empty(n), np.empty(n)
     original, rebased = np.empty(depth * most * most), np.empty(depth * most * most)
     m, factor, w, mean = np.empty((p + 1) * (p + 1)), np.empty(normal * normal), np.empty(p + 1), np.empty(p)
@@ -480,8 +581,8 @@ def draw(
         values = out_values[s]
         unpack(xs[s], priors, values, slopes, grad)
         factors(values, terms, p - normal, bases, most, original, rebased)
-        eliminate(shapes, parents, a, b, c, rebased, most, wa, wb, m, lower, u)
-        regress(m, values, at_mean, at_scale, precision, factor, w, mean)
+        eliminate(data, whole, rebased, most, wa, wb, m, lower, u)
+        regress(data, whole, m, values, factor, w, mean)
         copy(v, 0, normals[s], 0, normal)
         solve(factor, 0, normal, v, 0, 1, True)
         for i in range(p):
@@ -490,16 +591,16 @@ def draw(
         copy(above[0], 0, w, 0, p + 1)
         for d in range(depth):
             current[d] = -1
-        for finest in range(shapes[depth - 1, LEVELS] if depth else 0):
+        for finest in range(shapes[(depth - 1) * SHAPE + LEVELS] if depth else 0):
             chain[depth - 1] = finest
             for d in range(depth - 1, 0, -1):
-                chain[d - 1] = parents[shapes[d, AT_LEVEL] + chain[d]]
+                chain[d - 1] = parents[shapes[d * SHAPE + AT_LEVEL] + chain[d]]
             for d in range(depth):
                 if chain[d] == current[d]:
                     continue
                 current[d] = chain[d]
-                q, r, at_f = shapes[d, EFFECTS], shapes[d, REST], d * most * most
-                at_a, at_b = shapes[d, AT_A] + chain[d] * q * q, shapes[d, AT_B] + chain[d] * q * r
+                q, r, at_f = shapes[d * SHAPE + EFFECTS], shapes[d * SHAPE + REST], d * most * most
+                at_a, at_b = shapes[d * SHAPE + AT_A] + chain[d] * q * q, shapes[d * SHAPE + AT_B] + chain[d] * q * r
                 at = starts[d] + chain[d] * q
                 # v = h w + sigma c'^-1 z = c'^-1 (u w + sigma z)
                 for i in range(q):
@@ -513,3 +614,33 @@ def draw(
                     out_effects[s, at + i] = moved[i]
                     above[d + 1, i] = moved[most + i]
                 copy(above[d + 1], q, above[d], 0, r)
+
+
+_POINTER = _types.CPointer(_types.float64)
+_carray: Any = numba.carray  # type: ignore[attr-defined]
+
+
+@numba.cfunc(
+    _types.int64(_types.uint64, _POINTER, _POINTER, _POINTER, _types.voidptr),
+    cache=True,
+    error_model="numpy",
+)
+def density_for_nutpie(size, x_at, grad_at, value_at, data_at):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+    """Write log density and gradient, as nutpie's threads ask for them; return 0, or what refuses the point."""
+    x, grad, value = _carray(x_at, (size,)), _carray(grad_at, (size,)), _carray(value_at, (1,))
+    length = _carray(data_at, (PARTS + 1,), np.int64)[PARTS]
+    data, whole = _carray(data_at, (length,), np.float64), _carray(data_at, (length,), np.int64)
+    value[0] = density(x, grad, data, whole)
+    for i in range(size):
+        if not math.isfinite(grad[i]):
+            return 3
+    return 0 if math.isfinite(value[0]) else 4
+
+
+@numba.cfunc(_types.int64(_types.uint64, _types.uint64, _POINTER, _POINTER, _types.voidptr), cache=True)
+def same_for_nutpie(size, _, x_at, out_at, __):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
+    """Write what is stored of a draw: the unconstrained parameters as they are."""
+    x, out = _carray(x_at, (size,)), _carray(out_at, (size,))
+    for i in range(size):
+        out[i] = x[i]
+    return 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import nutpie
 import xarray as xr
-from nutpie import compiled_pyfunc
+from nutpie.compile_pymc import CompiledPyMCModel
 
 from multilevel.default_priors import cor_names
 from multilevel.design import Design, Predictor, Term, variable_name
@@ -66,30 +66,35 @@ def sample(model: pm.Model, settings: dict[str, Any], seed: int, cores: int) -> 
     return trace, {"compile_s": compiled_at - started, "sample_s": time.perf_counter() - compiled_at}
 
 
-def of_density(
-    size: int,
-    density: Callable[[], Callable[[np.ndarray], tuple[float, np.ndarray]]],
-    start: Callable[[int], np.ndarray],
-) -> Any:
+def of_density(size: int, density: Any, store: Any, data: np.ndarray, start: Callable[[int], np.ndarray]) -> Any:
     """Return what `run` takes, for a log density that is already compiled; its trace has the one variable ``x``.
 
     Parameters
     ----------
     size
         Number of unconstrained parameters.
-    density
-        Returns a function from x, shape (size,), to the log density and its gradient; called once for each thread.
+    density, store
+        Numba's C functions, such as those of `marginal_kernels`: nutpie's threads call them without Python.
+    data
+        What they are handed.
     start
         From a seed to where a chain starts, shape (size,).
     """
-    return compiled_pyfunc.from_pyfunc(
-        size,
-        density,
-        lambda _seed, _other, _chain: lambda x: {"x": x.copy()},
-        [np.dtype(np.float64)],
-        [(size,)],
-        ["x"],
-        make_initial_point_fn=start,
+    return CompiledPyMCModel(
+        compiled_logp_func=density,
+        compiled_expand_func=store,
+        initial_point_func=start,
+        shared_data={"data": data},
+        shared_var_keys={},
+        user_data=data,
+        n_expanded=size,
+        shape_info=(["x"], [slice(0, size)], [(size,)]),
+        logp_func=None,
+        expand_func=None,
+        _n_dim=size,
+        _shapes={"x": (size,)},
+        _coords={},
+        dims={},
     )
 
 

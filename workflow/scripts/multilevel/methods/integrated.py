@@ -35,12 +35,11 @@ def fit(
     """
     started = time.perf_counter()
     density = marginal.build(design, priors)
-    density.function()(density.start)  # compiled here and not by every chain
+    loops, size = marginal.kernels(), len(density.names)  # compiled on the way, or taken from the cache
     compiled_at = time.perf_counter()
-    LOG.info("effects integrated out; %d parameters are sampled: %s", len(density.names), ", ".join(density.names))
-    trace = sampling.run(
-        sampling.of_density(len(density.names), density.function, density.initial), sampler, seed, cores
-    )
+    LOG.info("effects integrated out; %d parameters are sampled: %s", size, ", ".join(density.names))
+    compiled = sampling.of_density(size, loops.density_for_nutpie, loops.same_for_nutpie, density.data, density.initial)
+    trace = sampling.run(compiled, sampler, seed, cores)
     sampled_at = time.perf_counter()
     x = trace["posterior"]["x"].to_numpy()
     with ThreadPoolExecutor(cores) as pool:
