@@ -5,9 +5,8 @@ whose priors are normal, have a closed integral. What is sampled are the sds, th
 with other priors, in the coordinates of `model`; b and r are then drawn from their exact conditional distribution, once for
 each draw. The posterior is that of the plain fit.
 
-Rows enter only by their cross-products within each level of a grouping, so a gradient costs as much for a thousand rows as
-for a million. To lose no digits in these sums, y is taken as the residual of a least-squares fit, and X, and Z of each term,
-in a basis of orthogonal columns, which the factors of their covariance are moved into and the draws out of again.
+Rows enter only by a triangle for each level of a grouping, so a gradient costs as much for a thousand rows as for a million.
+`marginal_kernels` has the algebra.
 """
 
 from __future__ import annotations
@@ -40,6 +39,9 @@ CACHE = Path(__file__).resolve().parents[3] / ".cache" / "multilevel" / "numba"
 
 BLOCK = 4_000_000
 """Most standard normals that a block of draws takes: 32 MB."""
+
+ROWS = 200_000
+"""Rows that are compressed at a time."""
 
 
 @cache
@@ -221,15 +223,20 @@ def build(design: Design, priors: Sequence[Resolved]) -> Marginal:
     if isinstance(found, tuple):
         raise ValueError(f"the groups {found[0]} and {found[1]} are crossed")
     fixed = _fixed(design, by_name)
-    terms, bases, columns = _terms(found)
-    shapes, parents, a, b = _cross_products(found, columns, np.column_stack([fixed.basis, fixed.residuals]))
     rows, squares = float(len(design.y)), float(fixed.residuals @ fixed.residuals)
     sampled = [*fixed.sampled, *_of_terms(found, by_name, design.parameters[0], math.sqrt(squares / rows) or 1.0)]
     sampled.append(_Sampled("sigma", by_name["sigma"], math.sqrt(squares / rows) or 1.0))
     sizes = [fixed.constant - 0.5 * rows * math.log(2.0 * math.pi), rows, max((g.effects for g in found), default=1)]
+    table, first = [], 0
+    for position, grouping in enumerate(found):
+        for term in grouping.terms:
+            table.append([position, first, len(term.effects), int(term.correlated)])
+            first += len(term.effects)
+        first = 0
+    shapes, parents, triangles, c = _compressed(found, fixed)
     parts = [
-        sizes, [_coded(s) for s in sampled], terms, bases, shapes, parents, a, b,
-        np.diag([*[rows] * len(fixed.order), squares]), fixed.at_mean, fixed.at_scale, fixed.precision,
+        sizes, [_coded(s) for s in sampled], np.array(table, np.int64), shapes, parents, triangles, c,
+        fixed.at_mean, fixed.at_scale, fixed.precision,
     ]  # fmt: skip
     return Marginal(
         design=design,
@@ -381,49 +388,29 @@ def _inverse(triangle: Array) -> Array:
     return np.asarray(solve_triangular(triangle, np.eye(len(triangle)))) if len(triangle) else triangle
 
 
-def _terms(groupings: Sequence[Grouping]) -> tuple[NDArray[np.int64], Array, list[Array]]:
-    """Return the table of terms, their bases, and for each grouping the columns of its effects in those bases."""
-    table, bases, columns = [], [], []
-    at = 0
-    for position, grouping in enumerate(groupings):
-        first, parts = 0, []
-        for term in grouping.terms:
-            size = len(term.effects)
-            basis, triangle = _orthogonal(term.z)
-            table.append([position, first, size, int(term.correlated), at])
-            bases.append(triangle.ravel())
-            parts.append(basis)
-            first, at = first + size, at + size * size
-        columns.append(np.column_stack(parts))
-    return np.array(table, np.int64).reshape(-1, 5), np.concatenate([np.zeros(0), *bases]), columns
-
-
-def _cross_products(
-    groupings: Sequence[Grouping], columns: Sequence[Array], rest: Array
+def _compressed(
+    groupings: Sequence[Grouping], fixed: _Fixed
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], Array, Array]:
-    """Return shapes, parents, and the cross-products of every level: Z'Z, and Z' with the columns that remain after it."""
-    shapes, parents, a, b = [], [], [np.zeros(0)], [np.zeros(0)]
-    at_a = at_b = at_level = 0
-    for grouping, z in zip(groupings, columns, strict=True):
-        q, r, levels = z.shape[1], rest.shape[1], grouping.levels
-        shapes.append([q, r, levels, at_a, at_b, at_level])
-        parents.append(grouping.parents)
-        own, other = np.empty((levels, q, q)), np.empty((levels, q, r))
-        for i in range(q):
-            for j in range(i + 1):
-                own[:, i, j] = own[:, j, i] = np.bincount(grouping.index, z[:, i] * z[:, j], levels)
-            for j in range(r):
-                other[:, i, j] = np.bincount(grouping.index, z[:, i] * rest[:, j], levels)
-        a.append(own.ravel())
-        b.append(other.ravel())
-        at_a, at_b, at_level = at_a + own.size, at_b + other.size, at_level + levels
-        rest = np.column_stack([z, rest])
-    return (
-        np.array(shapes, np.int64).reshape(-1, 6),
-        np.concatenate([np.zeros(0, np.int64), *parents]),
-        np.concatenate(a),
-        np.concatenate(b),
-    )
+    """Return shapes, parents, the triangles of every level, and the cross-products that are left of X and y."""
+    rows, p = len(fixed.residuals), len(fixed.order)
+    shapes, at_rows, at_level, width = [], 0, 0, p + 1
+    for grouping in groupings:
+        width += grouping.effects
+        shapes.append([grouping.effects, width, grouping.levels, at_rows, at_level])
+        at_rows, at_level = at_rows + grouping.levels * grouping.effects * width, at_level + grouping.levels
+    parents = np.concatenate([np.zeros(0, np.int64), *(g.parents for g in groupings)])
+    table, triangles = np.array(shapes, np.int64).ravel(), np.zeros(at_rows)
+    if not groupings:
+        # The columns of X are orthogonal to each other and to the residuals.
+        return table, parents, triangles, np.diag([*[float(rows)] * p, float(fixed.residuals @ fixed.residuals)])
+    c = np.zeros((p + 1) ** 2)
+    finest = groupings[-1].index
+    for start in range(0, rows, ROWS):
+        block = slice(start, start + ROWS)
+        z = [term.z[block] for grouping in reversed(groupings) for term in grouping.terms]
+        columns = np.column_stack([*z, fixed.basis[block], fixed.residuals[block]])
+        kernels().compress(np.ascontiguousarray(columns), finest[block], table, parents, triangles, c)
+    return table, parents, triangles, c
 
 
 def _coded(sampled: _Sampled) -> list[float]:

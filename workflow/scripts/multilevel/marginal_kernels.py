@@ -1,19 +1,22 @@
 """Compiled loops of `marginal`: the log density with the effects integrated out, its gradient, and exact draws of the effects.
 
-Notation, for one level of a grouping with cross-products A = Z'Z (effects x effects) and B = Z'W, where W are the columns
-that remain (effects of the groupings above it, X, y), and F the factor of the effects' covariance over sigma^2:
+The rows of one level of a grouping, Z (effects) beside W (the columns that remain: effects of the groupings above it, X, y),
+are turned by an orthogonal transformation into as many rows as there are effects, R (a triangle) beside D, and rows in which
+Z is zero, which count for what remains (Golub & Van Loan, Matrix Computations, 4th ed., section 5.2). With F the factor of
+the effects' covariance over sigma^2, another one gives
 
-    K = I + F'AF = cc',    u = c^-1 F'B,    h = K^-1 F'B
+    | I    0 |      | S  u |
+    | RF   D |  ->  | 0  E |        S'S = I + F'R'RF,    h = S^-1 u.
 
-Integrating the level's effects out takes u'u from the cross-products of what remains and divides the density by |c|
-(Woodbury, and the determinant lemma). Given what remains, with coefficients w (1 for y, minus the effect or coefficient for
-every other column), the effects are F v with v ~ N(h w, sigma^2 K^-1). The gradient follows from Fisher's identity: with
-G = E[ww'] / sigma^2, that for F is B G h' - A F (h G h' + K^-1).
+Integrating the level's effects out leaves the rows E for what remains, and divides the density by |S|. (The same as Woodbury's
+formula and the determinant lemma, but no squares are formed, so no digits are lost in differences of large sums.) Given what
+remains, with coefficients w (1 for y, minus the effect or coefficient for every other column), the effects are F v with
+v ~ N(h w, sigma^2 (S'S)^-1). The gradient follows from Fisher's identity: with G = E[ww'] / sigma^2, that for F is
+R' (D G h' - RF (h G h' + (S'S)^-1)).
 
-Groupings stand from the coarsest (0) to the finest, and levels such that those within one level follow each other. Matrices
-stand row by row in flat arrays, those of all levels and groupings one after another; SHAPES and TERMS say where, in the
-columns that the constants below name. Numba compiles what is written here in proportion to its length, so products of
-matrices are all made by `product`.
+Groupings stand from the coarsest (0) to the finest. Matrices stand row by row in flat arrays, those of all levels and
+groupings one after another; SHAPES and TERMS say where, in the columns that the constants below name. Numba compiles what is
+written here in proportion to its length, so products of matrices are all made by `product`.
 """
 
 from __future__ import annotations
@@ -41,18 +44,17 @@ TWO_NORMAL, TWO_STUDENT, TWO_EXPONENTIAL, TWO_UNIFORM = range(TWO_SIDED, TWO_SID
 PRIOR = 5
 """Numbers in a row of `priors`."""
 
-SIZES, PRIORS, TERMS, BASES, SHAPES, PARENTS, A, B, C, AT_MEAN, AT_SCALE, PRECISION, PARTS = range(13)
+SIZES, PRIORS, TERMS, SHAPES, PARENTS, ROWS, C, AT_MEAN, AT_SCALE, PRECISION, PARTS = range(11)
 """Parts of the data, one after another: constant of the density, rows and most effects of a grouping; priors by row; terms;
-bases of the terms' effects; shapes of the groupings; the level above each level; the cross-products; and what `regress`
-takes. The data start with where each part starts, and where the last one ends. `whole` are the
-same data taken for whole numbers, which SHAPES, TERMS, PARENTS and those first numbers are."""
+shapes of the groupings; the level above each level; R and D of every level; the cross-products of X and y in the rows that
+these leave; and what `regress` takes. The data start with where each part starts, and where the last one ends. `whole` are
+the same data taken for whole numbers, which SHAPES, TERMS, PARENTS and those first numbers are."""
 
-EFFECTS, REST, LEVELS, AT_A, AT_B, AT_LEVEL, SHAPE = range(7)
-"""Columns of SHAPES: number of effects, of remaining columns, of levels; where A, B and the levels' entries start."""
+EFFECTS, WIDTH, LEVELS, AT_ROWS, AT_LEVEL, SHAPE = range(6)
+"""Columns of SHAPES: number of effects, of columns of R and D, of levels; where its rows and its levels' entries start."""
 
-GROUPING, FIRST, SIZE, CORRELATED, AT_BASIS, TERM = range(6)
-"""Columns of TERMS: its grouping, its first effect there, number of effects, whether correlated, where its basis starts."""
-
+GROUPING, FIRST, SIZE, CORRELATED, TERM = range(5)
+"""Columns of TERMS: its grouping, its first effect there, number of effects, whether correlated."""
 
 _types: Any = numba.types
 _TYPES = {
@@ -139,10 +141,10 @@ def prior(row: Array, x: float) -> tuple[float, float, float, float]:
 
 @_jit
 def product(
-    out: Array, at: int, x: Array, at_x: int, row_x: int, step_x: int, y: Array, at_y: int, step_y: int, column_y: int,
-    rows: int, inner: int, columns: int, sign: float,
+    out: Array, at: int, stride: int, x: Array, at_x: int, row_x: int, step_x: int, y: Array, at_y: int, step_y: int,
+    column_y: int, rows: int, inner: int, columns: int, sign: float,
 ) -> None:  # fmt: skip
-    """Add sign * XY to the (rows, columns) matrix of `out` at `at`.
+    """Add sign * XY to the (rows, columns) matrix of `out` at `at`, whose rows are `stride` apart.
 
     X[i, k] stands at ``at_x + i * row_x + k * step_x``, and Y[k, j] at ``at_y + k * step_y + j * column_y``.
     """
@@ -151,7 +153,7 @@ def product(
             value = sign * x[at_x + i * row_x + k * step_x]
             if value != 0.0:
                 for j in range(columns):
-                    out[at + i * columns + j] += value * y[at_y + k * step_y + j * column_y]
+                    out[at + i * stride + j] += value * y[at_y + k * step_y + j * column_y]
 
 
 @_jit
@@ -177,37 +179,86 @@ def fill(out: Array, at: int, n: int, diagonal: float) -> None:
 
 
 @_jit
-def cholesky(flat: Array, at: int, n: int) -> float:
-    """Overwrite the positive definite (n, n) matrix at `at` by its lower factor; return log |factor|, NaN if it has none."""
+def cholesky(flat: Array, n: int) -> float:
+    """Overwrite a positive definite (n, n) matrix by its upper factor S, S'S; return log |S|, NaN if it has none."""
     total = 0.0
     for j in range(n):
-        pivot = flat[at + j * n + j]
+        pivot = flat[j * n + j]
         if not pivot > 0.0:
-            return np.nan
+            return math.nan
         pivot = math.sqrt(pivot)
         total += math.log(pivot)
-        flat[at + j * n + j] = pivot
+        flat[j * n + j] = pivot
         for i in range(j + 1, n):
-            value = flat[at + i * n + j] / pivot
-            flat[at + i * n + j] = value
+            flat[j * n + i] /= pivot
+        for i in range(j + 1, n):
+            value = flat[j * n + i]
             if value != 0.0:
-                for k in range(j + 1, i + 1):
-                    flat[at + i * n + k] -= value * flat[at + k * n + j]
+                for k in range(i, n):
+                    flat[i * n + k] -= value * flat[j * n + k]
     return total
 
 
 @_jit
-def solve(factor: Array, at: int, n: int, right: Array, start: int, columns: int, transposed: bool) -> None:
-    """Overwrite the (n, columns) matrix of `right` at `start` by the inverse of the lower factor or its transpose times it."""
+def solve(factor: Array, at: int, stride: int, n: int, right: Array, columns: int, transposed: bool) -> None:
+    """Overwrite `right` (n, columns) by the inverse of the upper factor at `at`, or of its transpose, times it."""
     for step in range(n):
-        i = n - 1 - step if transposed else step
+        i = step if transposed else n - 1 - step
         for m in range(columns):
-            right[start + i * columns + m] /= factor[at + i * n + i]
-        for k in range(i) if transposed else range(i + 1, n):
-            value = factor[at + i * n + k] if transposed else factor[at + k * n + i]
+            right[i * columns + m] /= factor[at + i * stride + i]
+        for k in range(i + 1, n) if transposed else range(i):
+            value = factor[at + i * stride + k] if transposed else factor[at + k * stride + i]
             if value != 0.0:
                 for m in range(columns):
-                    right[start + k * columns + m] -= value * right[start + i * columns + m]
+                    right[k * columns + m] -= value * right[i * columns + m]
+
+
+@_jit
+def absorb(triangle: Array, at: int, n: int, width: int, rows: Array, at_rows: int, stride: int, count: int) -> None:
+    """Rotate rows into a triangle: n rows of `width` columns at `at`, of which the first n are a triangle.
+
+    By a Householder reflection for each of these columns, which are zero in the rows afterwards and not written.
+    """
+    for j in range(n):
+        squares = 0.0
+        for i in range(count):
+            squares += rows[at_rows + i * stride + j] ** 2
+        if squares == 0.0:
+            continue
+        pivot = at + j * width + j
+        norm = -math.copysign(math.sqrt(triangle[pivot] ** 2 + squares), triangle[pivot])
+        own = triangle[pivot] - norm
+        triangle[pivot] = norm
+        scale = 2.0 / (own * own + squares)
+        for m in range(j + 1, width):
+            value = own * triangle[at + j * width + m]
+            for i in range(count):
+                value += rows[at_rows + i * stride + j] * rows[at_rows + i * stride + m]
+            value *= scale
+            triangle[at + j * width + m] -= value * own
+            for i in range(count):
+                rows[at_rows + i * stride + m] -= value * rows[at_rows + i * stride + j]
+
+
+@_jit
+def compress(block: Matrix, index: Ints, shapes: Ints, parents: Ints, rows: Array, c: Array) -> None:
+    """Rotate rows of the data, the effects of the finest grouping first, into R and D of their levels and the rest into C.
+
+    `index` is the level of each row in the finest grouping.
+    """
+    depth, width = len(shapes) // SHAPE, block.shape[1]
+    p = width
+    for d in range(depth):
+        p -= shapes[d * SHAPE + EFFECTS]
+    for s in range(block.shape[0]):
+        row, column, level = block[s], 0, index[s]
+        for d in range(depth - 1, -1, -1):
+            q, wide = shapes[d * SHAPE + EFFECTS], shapes[d * SHAPE + WIDTH]
+            absorb(rows, shapes[d * SHAPE + AT_ROWS] + level * q * wide, q, wide, row, column, width, 1)
+            column += q
+            if d:
+                level = parents[shapes[d * SHAPE + AT_LEVEL] + level]
+        product(c, 0, p, row, column, 1, 1, row, column, 1, 1, p, 1, p, 1.0)
 
 
 @_jit
@@ -239,75 +290,60 @@ def correlation_factor(values: Array, at: int, size: int, pairs: int, out: Array
 
 
 @_jit
-def factors(
-    values: Array, terms: Ints, coefficients: int, bases: Array, most: int, original: Array, rebased: Array
-) -> None:
-    """Write F of every grouping, (most, most) each: of its effects as they are, and in the basis that A and B have."""
-    clear(original, 0, len(original))
-    clear(rebased, 0, len(rebased))
-    cor, block = np.empty(most * most), np.empty(most * most)
+def factors(values: Array, terms: Ints, coefficients: int, most: int, out: Array) -> None:
+    """Write F of every grouping, (most, most) each."""
+    clear(out, 0, len(out))
+    cor = np.empty(most * most)
     at = coefficients
     for t in range(len(terms) // TERM):
         first, size = terms[t * TERM + FIRST], terms[t * TERM + SIZE]
         pairs = size * (size - 1) // 2 if terms[t * TERM + CORRELATED] else 0
         correlation_factor(values, at + size, size, pairs, cor)
-        for i in range(size):
-            for j in range(size):
-                cor[i * size + j] *= values[at + i] / values[-1]
-                block[i * size + j] = 0.0
-        product(block, 0, bases, terms[t * TERM + AT_BASIS], size, 1, cor, 0, size, 1, size, size, size, 1.0)
         start = (terms[t * TERM + GROUPING] * most + first) * most + first
         for i in range(size):
-            for j in range(size):
-                original[start + i * most + j] = cor[i * size + j]
-                rebased[start + i * most + j] = block[i * size + j]
+            for j in range(i + 1):
+                out[start + i * most + j] = cor[i * size + j] * values[at + i] / values[-1]
         at += size + pairs
 
 
 @_jit
-def eliminate(
-    data: Array, whole: Ints, f: Array, most: int, wa: Array, wb: Array, m: Array, lower: Array, u: Array
-) -> float:
-    """Integrate out the effects of every grouping, from the finest up; return the sum of log |c|.
+def eliminate(data: Array, whole: Ints, f: Array, most: int, work: Array, done: Array, m: Array) -> float:
+    """Integrate out the effects of every grouping, from the finest up; return the sum of log |S|.
 
-    Writes what is left of the cross-products: `m` of X and y; `wa` and `wb` of the levels of all groupings (which are the
-    data themselves where there is one); and c and u of every level (`lower`, `u`).
+    Writes R and D of all levels with what the groupings below left to them (`work`; the data themselves where there is one
+    grouping), S and u of all levels (`done`), and the cross-products that are left of X and y (`m`).
     """
     shapes, parents = whole_part(whole, SHAPES), whole_part(whole, PARENTS)
     depth = len(shapes) // SHAPE
     total = 0.0
-    fa = np.empty(most * most)
     copy(m, 0, part(data, whole, C), 0, len(m))
+    if depth == 0:
+        return total
     if depth > 1:
-        copy(wa, 0, part(data, whole, A), 0, len(wa))
-        copy(wb, 0, part(data, whole, B), 0, len(wb))
-    clear(u, 0, len(u))
+        copy(work, 0, part(data, whole, ROWS), 0, len(work))
+    p = shapes[WIDTH] - shapes[EFFECTS]
+    rows = np.empty(most * shapes[(depth - 1) * SHAPE + WIDTH])
     for d in range(depth - 1, -1, -1):
-        q, r = shapes[d * SHAPE + EFFECTS], shapes[d * SHAPE + REST]
-        at_f = d * most * most
+        q, width = shapes[d * SHAPE + EFFECTS], shapes[d * SHAPE + WIDTH]
         for level in range(shapes[d * SHAPE + LEVELS]):
-            at_a, at_b = shapes[d * SHAPE + AT_A] + level * q * q, shapes[d * SHAPE + AT_B] + level * q * r
-            fill(fa, 0, q, 0.0)
-            product(fa, 0, f, at_f, 1, most, wa, at_a, q, 1, q, q, q, 1.0)
-            fill(lower, at_a, q, 1.0)
-            product(lower, at_a, fa, 0, q, 1, f, at_f, most, 1, q, q, q, 1.0)
-            product(u, at_b, f, at_f, 1, most, wb, at_b, r, 1, q, q, r, 1.0)
-            total += cholesky(lower, at_a, q)
-            solve(lower, at_a, q, u, at_b, r, False)
-            # Take u'u from the cross-products of every grouping above, and of X and y.
-            at_u, ancestor = at_b, level
+            at = shapes[d * SHAPE + AT_ROWS] + level * q * width
+            for i in range(q):
+                for j in range(width):
+                    done[at + i * width + j] = 1.0 if i == j else 0.0
+                    rows[i * width + j] = 0.0 if j < q else work[at + i * width + j]
+            product(rows, 0, width, work, at, width, 1, f, d * most * most, most, 1, q, q, q, 1.0)
+            absorb(done, at, q, width, rows, 0, width, q)
+            for i in range(q):
+                total += math.log(abs(done[at + i * width + i]))
+            # The rows that are left go into those of the groupings above, and what is left of them to X and y.
+            column, ancestor = q, level
             for e in range(d - 1, -1, -1):
                 ancestor = parents[shapes[(e + 1) * SHAPE + AT_LEVEL] + ancestor]
-                q_e, r_e = shapes[e * SHAPE + EFFECTS], shapes[e * SHAPE + REST]
-                into_a, into_b = (
-                    shapes[e * SHAPE + AT_A] + ancestor * q_e * q_e,
-                    shapes[e * SHAPE + AT_B] + ancestor * q_e * r_e,
-                )
-                product(wa, into_a, u, at_u, 1, r, u, at_u, r, 1, q_e, q, q_e, -1.0)
-                product(wb, into_b, u, at_u, 1, r, u, at_u + q_e, r, 1, q_e, q, r_e, -1.0)
-                at_u += q_e
-            p = r - (at_u - at_b)
-            product(m, 0, u, at_u, 1, r, u, at_u, r, 1, p, q, p, -1.0)
+                q_e, wide = shapes[e * SHAPE + EFFECTS], shapes[e * SHAPE + WIDTH]
+                into = shapes[e * SHAPE + AT_ROWS] + ancestor * q_e * wide
+                absorb(work, into, q_e, wide, rows, column, width, q)
+                column += q_e
+            product(m, 0, p, rows, column, 1, width, rows, column, width, 1, p, q, p, 1.0)
     return total
 
 
@@ -324,13 +360,13 @@ def regress(data: Array, whole: Ints, m: Array, values: Array, factor: Array, w:
     sampled, width = p - normal, p + 1
     variance = values[-1] * values[-1]
     copy(mean, 0, at_mean, 0, p)
-    product(mean, 0, at_scale, 0, sampled, 1, values, 0, 1, 1, p, sampled, 1, 1.0)
+    product(mean, 0, 1, at_scale, 0, sampled, 1, values, 0, 1, 1, p, sampled, 1, 1.0)
     w[p] = 1.0
     for i in range(normal, p):
         w[i] = -mean[i]
     linear, along = np.empty(width), np.empty(width)
     clear(along, 0, width)
-    product(along, 0, m, normal, width, 1, w, normal, 1, 1, width, width - normal, 1, 1.0 / variance)
+    product(along, 0, 1, m, normal, width, 1, w, normal, 1, 1, width, width - normal, 1, 1.0 / variance)
     quadratic = 0.0
     for i in range(normal, width):
         quadratic += w[i] * along[i]
@@ -340,11 +376,11 @@ def regress(data: Array, whole: Ints, m: Array, values: Array, factor: Array, w:
         for j in range(normal):
             factor[i * normal + j] = m[i * width + j] / variance
         factor[i * normal + i] += precision[i]
-    log_determinant = cholesky(factor, 0, normal)
-    solve(factor, 0, normal, linear, 0, 1, False)
+    log_determinant = cholesky(factor, normal)
+    solve(factor, 0, normal, normal, linear, 1, True)
     for i in range(normal):
         quadratic -= linear[i] * linear[i]
-    solve(factor, 0, normal, linear, 0, 1, True)
+    solve(factor, 0, normal, normal, linear, 1, False)
     for i in range(normal):
         w[i] = -linear[i]
     return float(-log_determinant - 0.5 * quadratic)
@@ -357,12 +393,12 @@ def _widen(
     """Write G with the effects of one more level before the columns of `g`: their second moments, and those with the others."""
     width = q + r
     fill(block, 0, q, 0.0)
-    product(block, 0, fv, 0, q, 1, f, at_f, 1, most, q, q, q, 1.0)
+    product(block, 0, q, fv, 0, q, 1, f, at_f, 1, most, q, q, q, 1.0)
     for i in range(q):
         for j in range(q):
             wider[i * width + j] = block[i * q + j]
     clear(block, 0, q * r)
-    product(block, 0, f, at_f, most, 1, gh, 0, 1, q, q, q, r, -1.0)
+    product(block, 0, r, f, at_f, most, 1, gh, 0, 1, q, q, q, r, -1.0)
     for i in range(q):
         for j in range(r):
             wider[i * width + q + j] = wider[(q + j) * width + i] = block[i * r + j]
@@ -372,19 +408,18 @@ def _widen(
 
 
 @_jit
-def _gradient_of_factors(
-    whole: Ints, f: Array, most: int, wa: Array, wb: Array, lower: Array, u: Array, g: Array, out: Array
-) -> None:
+def _gradient_of_factors(whole: Ints, f: Array, most: int, work: Array, done: Array, g: Array, out: Array) -> None:
     """Add up the gradient for F over the levels of every grouping; `g` is G of X and y."""
     shapes, parents = whole_part(whole, SHAPES), whole_part(whole, PARENTS)
     depth = len(shapes) // SHAPE
     if depth == 0:
         return
-    widest = shapes[(depth - 1) * SHAPE + REST]
+    widest = shapes[(depth - 1) * SHAPE + WIDTH]
     above = np.empty((depth, widest * widest))  # G of what remains after the current level of each grouping
     copy(above[0], 0, g, 0, len(g))
     h, gh = np.empty(most * widest), np.empty(widest * most)
-    vv, fv, block = np.empty(most * most), np.empty(most * most), np.empty(most * widest)
+    vv, fv, rf = np.empty(most * most), np.empty(most * most), np.empty(most * most)
+    block = np.empty(most * widest)
     current, chain = np.empty(depth, np.int64), np.empty(depth, np.int64)
     for d in range(depth):
         current[d] = -1
@@ -396,78 +431,55 @@ def _gradient_of_factors(
             if chain[d] == current[d]:
                 continue
             current[d] = chain[d]
-            q, r, at_f = shapes[d * SHAPE + EFFECTS], shapes[d * SHAPE + REST], d * most * most
-            at_a, at_b = shapes[d * SHAPE + AT_A] + chain[d] * q * q, shapes[d * SHAPE + AT_B] + chain[d] * q * r
-            copy(h, 0, u, at_b, q * r)
-            clear(gh, 0, q * r)
-            solve(lower, at_a, q, h, 0, r, True)
-            product(gh, 0, above[d], 0, r, 1, h, 0, 1, r, r, r, q, 1.0)
-            # vv = h G h' + K^-1: the second moments of v, over sigma^2.
-            fill(vv, 0, q, 1.0)
-            solve(lower, at_a, q, vv, 0, q, False)
-            solve(lower, at_a, q, vv, 0, q, True)
-            product(vv, 0, h, 0, r, 1, gh, 0, q, 1, q, r, q, 1.0)
-            fill(fv, 0, q, 0.0)
-            product(fv, 0, f, at_f, most, 1, vv, 0, q, 1, q, q, q, 1.0)
-            fill(block, 0, q, 0.0)
-            product(block, 0, wb, at_b, r, 1, gh, 0, q, 1, q, r, q, 1.0)
-            product(block, 0, wa, at_a, q, 1, fv, 0, q, 1, q, q, q, -1.0)
+            q, width, at_f = shapes[d * SHAPE + EFFECTS], shapes[d * SHAPE + WIDTH], d * most * most
+            r, at = width - q, shapes[d * SHAPE + AT_ROWS] + chain[d] * q * width
             for i in range(q):
-                for j in range(q):
-                    out[at_f + i * most + j] += block[i * q + j]
+                copy(h, i * r, done, at + i * width + q, r)
+            solve(done, at, width, q, h, r, False)
+            clear(gh, 0, r * q)
+            product(gh, 0, q, above[d], 0, r, 1, h, 0, 1, r, r, r, q, 1.0)
+            # vv = h G h' + (S'S)^-1: the second moments of v, over sigma^2.
+            fill(vv, 0, q, 1.0)
+            solve(done, at, width, q, vv, q, True)
+            solve(done, at, width, q, vv, q, False)
+            product(vv, 0, q, h, 0, r, 1, gh, 0, q, 1, q, r, q, 1.0)
+            clear(rf, 0, q * q)
+            product(rf, 0, q, work, at, width, 1, f, at_f, most, 1, q, q, q, 1.0)
+            clear(block, 0, q * q)
+            product(block, 0, q, work, at + q, width, 1, gh, 0, q, 1, q, r, q, 1.0)
+            product(block, 0, q, rf, 0, q, 1, vv, 0, q, 1, q, q, q, -1.0)
+            product(out, at_f, most, work, at, 1, width, block, 0, q, 1, q, q, q, 1.0)
             if d + 1 < depth:
+                clear(fv, 0, q * q)
+                product(fv, 0, q, f, at_f, most, 1, vv, 0, q, 1, q, q, q, 1.0)
                 _widen(above[d], above[d + 1], f, at_f, most, fv, gh, q, r, block)
 
 
 @_jit
 def _gradient_of_terms(
-    values: Array,
-    slopes: Array,
-    terms: Ints,
-    coefficients: int,
-    bases: Array,
-    most: int,
-    of_factors: Array,
-    grad: Array,
+    values: Array, slopes: Array, terms: Ints, coefficients: int, most: int, of_factors: Array, grad: Array
 ) -> None:
-    """Add the gradient for sds and partial correlations, given that for F in the basis of A and B."""
+    """Add the gradient for sds and partial correlations, given that for F."""
     at = coefficients
-    cor, rows = np.empty(most * most), np.empty(most * most)
+    cor = np.empty(most * most)
     for t in range(len(terms) // TERM):
         first, size = terms[t * TERM + FIRST], terms[t * TERM + SIZE]
         pairs = size * (size - 1) // 2 if terms[t * TERM + CORRELATED] else 0
         correlation_factor(values, at + size, size, pairs, cor)
-        # Of the factor of the effects' covariance as they are.
-        fill(rows, 0, size, 0.0)
         start = (terms[t * TERM + GROUPING] * most + first) * most + first
-        product(
-            rows,
-            0,
-            bases,
-            terms[t * TERM + AT_BASIS],
-            1,
-            size,
-            of_factors,
-            start,
-            most,
-            1,
-            size,
-            size,
-            size,
-            1.0 / values[-1],
-        )
         position = at + size
         for i in range(size):
+            row, scale = start + i * most, values[at + i] / values[-1]
             for j in range(i + 1):
-                grad[at + i] += rows[i * size + j] * cor[i * size + j] * slopes[at + i]
+                grad[at + i] += of_factors[row + j] * cor[i * size + j] / values[-1] * slopes[at + i]
             rest = 1.0
             for j in range(i if pairs else 0):
                 p = values[position]
                 # cor[i, j] is p times what the partials before it left; every entry after it has the factor sqrt(1 - p^2).
-                value = rows[i * size + j] * rest * slopes[position]
+                value = of_factors[row + j] * rest * slopes[position]
                 for k in range(j + 1, i + 1):
-                    value -= rows[i * size + k] * cor[i * size + k] * 0.5 * p
-                grad[position] += value * values[at + i]
+                    value -= of_factors[row + k] * cor[i * size + k] * 0.5 * p
+                grad[position] += value * scale
                 rest *= math.sqrt(1.0 - p * p)
                 position += 1
         at += size + pairs
@@ -476,47 +488,42 @@ def _gradient_of_terms(
 @_jit
 def density(x: Array, grad: Array, data: Array, whole: Ints) -> float:
     """Return the log density of the unconstrained parameters with all effects integrated out, and write its gradient."""
-    sizes, terms, shapes, bases = (
-        part(data, whole, SIZES),
-        whole_part(whole, TERMS),
-        whole_part(whole, SHAPES),
-        part(data, whole, BASES),
-    )
+    sizes, terms, shapes = part(data, whole, SIZES), whole_part(whole, TERMS), whole_part(whole, SHAPES)
     at_mean, at_scale, precision = part(data, whole, AT_MEAN), part(data, whole, AT_SCALE), part(data, whole, PRECISION)
     constant, rows, most = sizes[0], sizes[1], int(sizes[2])
     normal, p, n, depth = len(precision), len(at_mean), len(x), len(shapes) // SHAPE
     width = p + 1
-    wa, wb = part(data, whole, A), part(data, whole, B)
-    lower, u = np.empty(len(wa)), np.empty(len(wb))
+    work = part(data, whole, ROWS)
+    done = np.empty(len(work))
     if depth > 1:
-        wa, wb = np.empty(len(wa)), np.empty(len(wb))
+        work = np.empty(len(work))
     values, slopes = np.empty(n), np.empty(n)
     total = constant + unpack(x, part(data, whole, PRIORS), values, slopes, grad)
     sigma = values[n - 1]
-    original, rebased = np.empty(depth * most * most), np.empty(depth * most * most)
-    factors(values, terms, p - normal, bases, most, original, rebased)
+    f = np.empty(depth * most * most)
+    factors(values, terms, p - normal, most, f)
     m, factor, w, mean = np.empty(width * width), np.empty(normal * normal), np.empty(width), np.empty(p)
-    total -= eliminate(data, whole, rebased, most, wa, wb, m, lower, u) + rows * math.log(sigma)
+    total -= eliminate(data, whole, f, most, work, done, m) + rows * math.log(sigma)
     total += regress(data, whole, m, values, factor, w, mean)
     # G of the columns of X and y.
     g, inverse = np.empty(width * width), np.empty(normal * normal)
     clear(g, 0, width * width)
     fill(inverse, 0, normal, 1.0)
-    solve(factor, 0, normal, inverse, 0, normal, False)
-    solve(factor, 0, normal, inverse, 0, normal, True)
-    product(g, 0, w, 0, 1, 1, w, 0, 1, 1, width, 1, width, 1.0 / (sigma * sigma))
+    solve(factor, 0, normal, normal, inverse, normal, True)
+    solve(factor, 0, normal, normal, inverse, normal, False)
+    product(g, 0, width, w, 0, 1, 1, w, 0, 1, 1, width, 1, width, 1.0 / (sigma * sigma))
     for i in range(normal):
         for j in range(normal):
             g[i * width + j] += inverse[i * normal + j] / (sigma * sigma)
     of_factors = np.empty(depth * most * most)
     clear(of_factors, 0, len(of_factors))
-    _gradient_of_factors(whole, rebased, most, wa, wb, lower, u, g, of_factors)
+    _gradient_of_factors(whole, f, most, work, done, g, of_factors)
     # log sigma: of the density given F, then through F, which is over sigma.
     along = -rows
     for i in range(width * width):
         along += g[i] * m[i]
     for i in range(depth * most * most):
-        along -= of_factors[i] * rebased[i]
+        along -= of_factors[i] * f[i]
     grad[n - 1] += along / sigma * slopes[n - 1]
     # Sampled coefficients: through the residuals, and through the prior means of the others.
     through, of_sampled = np.empty(p), np.empty(p - normal)
@@ -524,11 +531,11 @@ def density(x: Array, grad: Array, data: Array, whole: Ints) -> float:
     clear(of_sampled, 0, p - normal)
     for i in range(normal):
         through[i] = precision[i] * (-w[i] - mean[i])
-    product(through, normal, m, normal * width, width, 1, w, 0, 1, 1, p - normal, width, 1, 1.0 / (sigma * sigma))
-    product(of_sampled, 0, at_scale, 0, 1, p - normal, through, 0, 1, 1, p - normal, p, 1, 1.0)
+    product(through, normal, 1, m, normal * width, width, 1, w, 0, 1, 1, p - normal, width, 1, 1.0 / (sigma * sigma))
+    product(of_sampled, 0, 1, at_scale, 0, 1, p - normal, through, 0, 1, 1, p - normal, p, 1, 1.0)
     for i in range(p - normal):
         grad[i] += of_sampled[i] * slopes[i]
-    _gradient_of_terms(values, slopes, terms, p - normal, bases, most, of_factors, grad)
+    _gradient_of_terms(values, slopes, terms, p - normal, most, of_factors, grad)
     return float(total)
 
 
@@ -548,23 +555,14 @@ def draw(
     by level, one grouping after another. `normals` has one standard normal for each coefficient with a normal prior, then
     for each effect in that order.
     """
-    most, terms, shapes, bases = (
-        int(part(data, whole, SIZES)[2]),
-        whole_part(whole, TERMS),
-        whole_part(whole, SHAPES),
-        part(data, whole, BASES),
-    )
+    most, terms, shapes = int(part(data, whole, SIZES)[2]), whole_part(whole, TERMS), whole_part(whole, SHAPES)
     parents, priors = whole_part(whole, PARENTS), part(data, whole, PRIORS)
-    normal, p, n, depth = (
-        len(part(data, whole, PRECISION)),
-        len(part(data, whole, AT_MEAN)),
-        xs.shape[1],
-        len(shapes) // SHAPE,
-    )
-    wa, wb = part(data, whole, A), part(data, whole, B)
-    lower, u = np.empty(len(wa)), np.empty(len(wb))
+    normal, p = len(part(data, whole, PRECISION)), len(part(data, whole, AT_MEAN))
+    n, depth = xs.shape[1], len(shapes) // SHAPE
+    work = part(data, whole, ROWS)
+    done = np.empty(len(work))
     if depth > 1:
-        wa, wb = np.empty(len(wa)), np.empty(len(wb))
+        work = np.empty(len(work))
     widest = p + 1
     starts = np.empty(depth + 1, np.int64)
     starts[0] = 0
@@ -572,19 +570,19 @@ def draw(
         widest += shapes[d * SHAPE + EFFECTS]
         starts[d + 1] = starts[d] + shapes[d * SHAPE + EFFECTS] * shapes[d * SHAPE + LEVELS]
     slopes, grad = np.empty(n), np.empty(n)
-    original, rebased = np.empty(depth * most * most), np.empty(depth * most * most)
+    f = np.empty(depth * most * most)
     m, factor, w, mean = np.empty((p + 1) * (p + 1)), np.empty(normal * normal), np.empty(p + 1), np.empty(p)
-    v, moved = np.empty(max(most, normal)), np.empty(2 * most)
+    v, effects = np.empty(max(most, normal)), np.empty(most)
     above = np.empty((depth + 1, widest))
     current, chain = np.empty(depth, np.int64), np.empty(depth, np.int64)
     for s in range(xs.shape[0]):
         values = out_values[s]
         unpack(xs[s], priors, values, slopes, grad)
-        factors(values, terms, p - normal, bases, most, original, rebased)
-        eliminate(data, whole, rebased, most, wa, wb, m, lower, u)
+        factors(values, terms, p - normal, most, f)
+        eliminate(data, whole, f, most, work, done, m)
         regress(data, whole, m, values, factor, w, mean)
         copy(v, 0, normals[s], 0, normal)
-        solve(factor, 0, normal, v, 0, 1, True)
+        solve(factor, 0, normal, normal, v, 1, False)
         for i in range(p):
             w[i] -= v[i] if i < normal else 0.0
             out_coefficients[s, i] = -w[i]
@@ -599,20 +597,19 @@ def draw(
                 if chain[d] == current[d]:
                     continue
                 current[d] = chain[d]
-                q, r, at_f = shapes[d * SHAPE + EFFECTS], shapes[d * SHAPE + REST], d * most * most
-                at_a, at_b = shapes[d * SHAPE + AT_A] + chain[d] * q * q, shapes[d * SHAPE + AT_B] + chain[d] * q * r
-                at = starts[d] + chain[d] * q
-                # v = h w + sigma c'^-1 z = c'^-1 (u w + sigma z)
+                q, width = shapes[d * SHAPE + EFFECTS], shapes[d * SHAPE + WIDTH]
+                r, at = width - q, shapes[d * SHAPE + AT_ROWS] + chain[d] * q * width
+                # v = h w + sigma S^-1 z = S^-1 (u w + sigma z)
+                place = starts[d] + chain[d] * q
                 for i in range(q):
-                    v[i] = values[n - 1] * normals[s, normal + at + i]
-                product(v, 0, u, at_b, r, 1, above[d], 0, 1, 1, q, r, 1, 1.0)
-                solve(lower, at_a, q, v, 0, 1, True)
-                clear(moved, 0, 2 * most)
-                product(moved, 0, original, at_f, most, 1, v, 0, 1, 1, q, q, 1, 1.0)
-                product(moved, most, rebased, at_f, most, 1, v, 0, 1, 1, q, q, 1, -1.0)
+                    v[i] = values[n - 1] * normals[s, normal + place + i]
+                product(v, 0, 1, done, at + q, width, 1, above[d], 0, 1, 1, q, r, 1, 1.0)
+                solve(done, at, width, q, v, 1, False)
+                clear(effects, 0, q)
+                product(effects, 0, 1, f, d * most * most, most, 1, v, 0, 1, 1, q, q, 1, 1.0)
                 for i in range(q):
-                    out_effects[s, at + i] = moved[i]
-                    above[d + 1, i] = moved[most + i]
+                    out_effects[s, place + i] = effects[i]
+                    above[d + 1, i] = -effects[i]
                 copy(above[d + 1], q, above[d], 0, r)
 
 
