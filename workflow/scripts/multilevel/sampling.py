@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import nutpie
 import xarray as xr
-from nutpie.compile_pymc import CompiledPyMCModel
 
 from multilevel.default_priors import cor_names
 from multilevel.design import Design, Predictor, Term, variable_name
@@ -80,6 +79,8 @@ def of_density(size: int, density: Any, store: Any, data: np.ndarray, start: Cal
     start
         From a seed to where a chain starts, shape (size,).
     """
+    from nutpie.compile_pymc import CompiledPyMCModel  # nutpie's only class for C functions; it needs no PyMC
+
     return CompiledPyMCModel(
         compiled_logp_func=density,
         compiled_expand_func=store,
