@@ -210,10 +210,13 @@ def test_a_model_may_have_group_effects_alone() -> None:
         ("k ~ x", "the column 'k' is text (such as 'low') where numbers are needed"),
         ("y ~ offset(log(z))", "offset(log(z)) is not finite in 2 rows"),
         ("y ~ offset(nothing)", "unknown column 'nothing'"),
-        ("y ~ log(k)", "cannot be built"),
-        ("y ~ bs(x, df=1)", "cannot be built"),
-        ("y ~ C(k, contr.treatment('none'))", "is not among the provided levels"),
-        ("y ~ I('a')", "cannot be built"),
+        ("y ~ log(k)", "'log(k)' computes with the column 'k', which is text"),
+        ("y ~ bs(x, df=1)", "'bs(x, df=1)' needs a df above 3"),
+        (
+            "y ~ C(k, contr.treatment('none'))",
+            "'C(k, contr.treatment('none'))' names the level 'none', which is not in the data",
+        ),
+        ("y ~ I('a')", "'I('a')' holds the text 'a' where numbers are needed"),
     ],
 )
 def test_what_cannot_be_built_is_told(text: str, sentence: str) -> None:
@@ -254,7 +257,7 @@ def test_few_levels_and_scales_far_apart_are_warned_of() -> None:
     assert problems == []
     assert len(warnings) == 2
     assert warnings[0].startswith("Model m: the group 'g' has only 3 levels")
-    assert warnings[1].startswith("Model m: predictor scales differ by a factor of")
+    assert warnings[1].startswith("Model m: the scales of the predictors differ by a factor of")
 
 
 # The radon study.
@@ -273,7 +276,7 @@ def test_the_radon_designs_are_those_made_from_the_frame(model: str) -> None:
     }
     assert len(counties) == 85
     np.testing.assert_array_equal(design.x, np.column_stack([np.asarray(parts[c], float) for c in design.coefficients]))
-    np.testing.assert_array_equal(design.y, frame["log_radon"])
+    np.testing.assert_array_equal(design.y, frame[design.response])
     for term in design.group_terms:
         assert list(term.levels) == counties
         np.testing.assert_array_equal(term.z, np.column_stack([np.asarray(parts[e], float) for e in term.effects]))
@@ -364,14 +367,14 @@ def test_censoring_is_read_by_name_and_by_code() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("y | weights(z) ~ x", "weights(z) is negative in 1 rows (-1 in row 4); a weight counts how often a row stands"),
-        ("y | se(z) ~ x", "se(z) is negative in 1 rows (-1 in row 4); a standard error cannot be negative"),
+        ("y | weights(z) ~ x", "weights(z) is negative in 1 row (-1 in row 4); a weight counts how often a row stands"),
+        ("y | se(z) ~ x", "se(z) is negative in 1 row (-1 in row 4); a standard error cannot be negative"),
         ("y | se(z + 1) ~ x", "se(z + 1) is 0 in row 4, which leaves its response without any error"),
         ("y | weights(0 * x) ~ x", "weights(0 * x) is 0 in every row, so no row counts"),
         ("y | weights(k) ~ x", "weights(k) is text where numbers are needed"),
         ("y | cens(k) ~ x", "cens(k): 'low' is no kind of censoring; choose from none (0), left (-1), right (1), interval (2)"),
         ("y | cens(n) ~ x", "cens(n): '10' is no kind of censoring; choose from none (0), left (-1), right (1), interval (2)"),
-        ("y ~ within(k, g)", "the column 'k' is text, so it has no mean"),
+        ("y ~ within(k, g)", "'within(k, g)' computes with the column 'k', which is text"),
     ],
 )  # fmt: skip
 def test_what_cannot_stand_beside_the_response_is_refused(text: str, sentence: str) -> None:

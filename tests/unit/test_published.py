@@ -125,13 +125,16 @@ def test_a_number_by_ml_of_a_response_with_terms_of_its_own_is_not_compared() ->
         model="m", quantity="Intercept", value=published.schema.Printed("1"), estimator="ml", source="s"
     )
     for model in (
-        {"family": "poisson", "formula": "y ~ 1"},
-        {"family": "gaussian", "formula": "y | se(s) ~ 1 + (1 | g)"},
+        {"family": "poisson", "formula": "y ~ 1", "link": "identity", "parameters": {}},
+        {"family": "gaussian", "formula": "y | se(s) ~ 1 + (1 | g)", "link": "identity", "parameters": {}},
+        {"family": "gaussian", "formula": "y ~ 1", "link": "log", "parameters": {}},
+        {"family": "gaussian", "formula": "y ~ 1", "link": "identity", "parameters": {"sigma": "1 + x"}},
     ):
         assert (
             published._reason(item, model) == "our ML fit is for a normal response with one residual standard deviation"
         )
-    assert not published._reason(item, {"family": "gaussian", "formula": "y ~ 1 + (1 | g)"})
+    plain = {"family": "gaussian", "formula": "y ~ 1 + (1 | g)", "link": "identity", "parameters": {}}
+    assert not published._reason(item, plain)
 
 
 BASE = "value: 1.46, source: here"

@@ -31,6 +31,9 @@ from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
 from multilevel.expressions import parse as parse_expression
 from multilevel.names import NAME_PATTERN, RESERVED
 
+MOST_UNKNOWN = 5
+"""Unknown columns of one formula that are told by name."""
+
 
 def read_config(path: Path, name: str = "") -> dict[str, Any]:
     """Read and check config.yaml, which messages call `name`; its path if left out.
@@ -92,7 +95,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     try:
         dataset = preparation.prepare(data, set().union(*used.values()), root)
     except StudyError as error:
-        raise StudyError(error.problems, source) from None
+        raise StudyError(_shared(error.problems), source) from None
     warnings = list(dataset.summary["warnings"])
     designs: dict[str, Any] = {}
     checked = {name: _against_data(cells[name], model, used[name], dataset, designs) for name, model in models.items()}
@@ -293,8 +296,10 @@ def _against_data(
     if unknown:
         problems = [
             Problem(f"{where}.formula", f"unknown column '{column}'", did_you_mean(column, available))
-            for column in unknown
+            for column in unknown[:MOST_UNKNOWN]
         ]
+        if more := len(unknown) - MOST_UNKNOWN:
+            problems += [Problem(f"{where}.formula", f"{more} more unknown columns")] if more > 0 else []
         return _Checked(problems, [])
     if taken := sorted(c for c in used if c in RESERVED or c.endswith("_Intercept")):
         problems = [

@@ -59,7 +59,9 @@ def prepare(data: dict[str, Any], used: Iterable[str], root: Path) -> Dataset:
     if "row_id" in available:
         problems.append(
             Problem(
-                "data", "the column 'row_id' has the name that row identifiers have", "give it another one (rename)"
+                "data",
+                "no column can be called 'row_id', the name of row identifiers",
+                "give it another name under data.rename",
             )
         )
     for name in data.get("centre", {}):
@@ -176,13 +178,14 @@ def _complete(
     problems = []
     for name in needed:
         if frame[name].dtype.kind == "f" and (count := int(np.isinf(frame[name]).sum())):
-            message = f"the column '{name}' has {count} infinite values"
+            message, where = f"the column '{name}' has {count} infinite value{'s' * (count > 1)}", "data"
             if "derived" in fields.get(name, {}):
+                where = f"data.derive.{name}"
                 message, hint = f"{message} (such as log(0))", "filter those rows or derive the column differently"
             else:
                 first = row_id[np.isinf(frame[name]).to_numpy()].iloc[0]
                 message, hint = f"{message}, the first in row {first}", "list inf under missing, or filter those rows"
-            problems.append(Problem("data", message, hint))
+            problems.append(Problem(where, message, hint))
     if problems:
         raise StudyError(problems)
     absent = frame[needed].isna()
@@ -238,7 +241,7 @@ def _centre(frame: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
             raise StudyError([Problem(where, message, "derive a number from it" if kind_of(values) == "date" else "")])
         if entry.get("within") and entry.get("between"):
             raise StudyError(
-                [Problem(where, "'within' and 'between' are two different columns", "make one centred column of each")]
+                [Problem(where, "it has both 'within' and 'between'", "they are two columns: name one for each")]
             )
         values = values.astype(float)
         if group := entry.get("within"):

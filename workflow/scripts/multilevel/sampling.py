@@ -13,6 +13,7 @@ import xarray as xr
 
 from multilevel.default_priors import cor_names
 from multilevel.design import Design, Predictor, Term, variable_name
+from multilevel.errors import FitError
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -32,7 +33,13 @@ SAMPLE_STATS = {
 """What is kept of nutpie's statistics, under ArviZ's names."""
 
 
-class PartialTraceError(RuntimeError):
+NO_START = (
+    "no chain found a point to start from: the log density of priors and likelihood is no finite number near 0; check in "
+    "priors.json that every prior allows values that could have produced the response"
+)
+
+
+class PartialTraceError(FitError):
     """The sampler returned fewer draws than were asked for."""
 
 
@@ -55,6 +62,8 @@ def sample(model: pm.Model, settings: dict[str, Any], seed: int, cores: int) -> 
     ------
     PartialTraceError
         When chains or draws are missing, as after an interrupt.
+    FitError
+        When the sampler finds no point to start from, or fails on the way.
     """
     started = time.perf_counter()
     LOG.info("compiling")
@@ -122,22 +131,29 @@ def run(compiled: Any, settings: dict[str, Any], seed: int, cores: int) -> xr.Da
     ------
     PartialTraceError
         When chains or draws are missing, as after an interrupt.
+    FitError
+        When the sampler finds no point to start from, or fails on the way.
     """
     started = time.perf_counter()
-    trace: xr.DataTree = nutpie.sample(
-        compiled,
-        draws=settings["draws"],
-        tune=settings["tune"],
-        chains=settings["chains"],
-        cores=cores,
-        seed=seed,
-        target_accept=settings["target_accept"],
-        maxdepth=settings["max_treedepth"],
-        save_warmup=False,
-        progress_bar=False,
-        progress_callback=_Progress(settings["tune"] + settings["draws"]),
-        progress_rate=1000,
-    )
+    try:
+        trace: xr.DataTree = nutpie.sample(
+            compiled,
+            draws=settings["draws"],
+            tune=settings["tune"],
+            chains=settings["chains"],
+            cores=cores,
+            seed=seed,
+            target_accept=settings["target_accept"],
+            maxdepth=settings["max_treedepth"],
+            save_warmup=False,
+            progress_bar=False,
+            progress_callback=_Progress(settings["tune"] + settings["draws"]),
+            progress_rate=1000,
+        )
+    except RuntimeError as error:
+        said = str(error).strip().split("\n", 1)[0]
+        told = NO_START if "initialization points failed" in said else f"the sampler stopped: {said}"
+        raise FitError(told) from error
     LOG.info("sampled in %.1f s", time.perf_counter() - started)
     refuse_partial(trace, settings["chains"], settings["draws"])
     return trace

@@ -5,6 +5,7 @@ Everything else that describes the files (the JSON Schema for editors, the refer
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
@@ -280,7 +281,7 @@ class Comparison(Closed):
         None, description="Model that the text speaks from; differences are always from the best model."
     )
     leave_out: list[Literal["observation"]] = Field(
-        default=["observation"], description="What is left out when scoring: one observation at a time."
+        default=["observation"], min_length=1, description="What is left out when scoring: one observation at a time."
     )
 
 
@@ -534,6 +535,8 @@ def _explain(kind: type[Closed], found: _Found, wanted: list[str], lines: dict[s
         return Problem(where, f"'{value}' is not one of the choices", hint)
     if error == "string_pattern_mismatch":
         return Problem(where, *_no_name(str(value), context["pattern"] == NAME_ALONE, "[key]" in found.item["loc"]))
+    if error in _BOUNDS and isinstance(value, float) and math.isnan(value):
+        return Problem(where, "nan is no number")
     if error in _BOUNDS:
         key, message, words = _BOUNDS[error]
         return Problem(where, f"{value} {message}", f"it must be {words} {context[key]}")
@@ -559,9 +562,11 @@ def _no_name(value: str, of_user: bool, is_key: bool) -> tuple[str, str]:
 
 def _of_other_type(where: str, value: Any, wanted: list[str]) -> Problem:
     """Say what should stand where a value of another type does."""
+    if "a number" in wanted:
+        wanted = [noun for noun in wanted if noun != "a whole number"]
     nouns = " or ".join(wanted)
     if value is None:
-        return Problem(where, f"has no value where {nouns} should be", "give one or leave the key out")
+        return Problem(where, f"has no value where {nouns} should be", "write one after the colon")
     shown = str(value).lower() if isinstance(value, bool) else repr(value)
     hint = ""
     if "text" in wanted and isinstance(value, int | float):

@@ -30,8 +30,8 @@ def fit(
 
     Raises
     ------
-    multilevel.sampling.PartialTraceError
-        When the sampler returned fewer draws than asked for.
+    multilevel.errors.FitError
+        When the sampler finds no point to start from, fails, or returns fewer draws than asked for.
     """
     started = time.perf_counter()
     density = marginal.build(design, priors)

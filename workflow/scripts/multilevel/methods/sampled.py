@@ -19,8 +19,8 @@ def fit(
 
     Raises
     ------
-    multilevel.sampling.PartialTraceError
-        When the sampler returned fewer draws than asked for.
+    multilevel.errors.FitError
+        When the sampler finds no point to start from, fails, or returns fewer draws than asked for.
     """
     trace, timings = sampling.sample(model.build(design, priors, spec["centred"]), sampler, seed, cores)
     return *sampling.posterior(trace, design, spec["centred"]), timings
