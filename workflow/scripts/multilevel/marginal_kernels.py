@@ -315,7 +315,7 @@ def eliminate(data: Array, whole: Ints, f: Array, most: int, work: Array, done: 
     """
     shapes, parents = whole_part(whole, SHAPES), whole_part(whole, PARENTS)
     depth = len(shapes) // SHAPE
-    total = 0.0
+    total, size = 0.0, 1.0
     copy(m, 0, part(data, whole, C), 0, len(m))
     if depth == 0:
         return total
@@ -324,17 +324,25 @@ def eliminate(data: Array, whole: Ints, f: Array, most: int, work: Array, done: 
     p = shapes[WIDTH] - shapes[EFFECTS]
     rows = np.empty(most * shapes[(depth - 1) * SHAPE + WIDTH])
     for d in range(depth - 1, -1, -1):
-        q, width = shapes[d * SHAPE + EFFECTS], shapes[d * SHAPE + WIDTH]
+        q, width, at_f = shapes[d * SHAPE + EFFECTS], shapes[d * SHAPE + WIDTH], d * most * most
         for level in range(shapes[d * SHAPE + LEVELS]):
             at = shapes[d * SHAPE + AT_ROWS] + level * q * width
             for i in range(q):
-                for j in range(width):
+                for j in range(q):
                     done[at + i * width + j] = 1.0 if i == j else 0.0
-                    rows[i * width + j] = 0.0 if j < q else work[at + i * width + j]
-            product(rows, 0, width, work, at, width, 1, f, d * most * most, most, 1, q, q, q, 1.0)
+                    value = 0.0
+                    for k in range(max(i, j), q):
+                        value += work[at + i * width + k] * f[at_f + k * most + j]
+                    rows[i * width + j] = value
+                for j in range(q, width):
+                    done[at + i * width + j] = 0.0
+                    rows[i * width + j] = work[at + i * width + j]
             absorb(done, at, q, width, rows, 0, width, q)
             for i in range(q):
-                total += math.log(abs(done[at + i * width + i]))
+                size *= abs(done[at + i * width + i])
+            if not size < 1e100:  # no factor is below 1; a logarithm for each would take as long as the rest
+                total += math.log(size)
+                size = 1.0
             # The rows that are left go into those of the groupings above, and what is left of them to X and y.
             column, ancestor = q, level
             for e in range(d - 1, -1, -1):
@@ -343,8 +351,15 @@ def eliminate(data: Array, whole: Ints, f: Array, most: int, work: Array, done: 
                 into = shapes[e * SHAPE + AT_ROWS] + ancestor * q_e * wide
                 absorb(work, into, q_e, wide, rows, column, width, q)
                 column += q_e
-            product(m, 0, p, rows, column, 1, width, rows, column, width, 1, p, q, p, 1.0)
-    return total
+            for k in range(q):
+                for i in range(p):
+                    value = rows[k * width + column + i]
+                    for j in range(i + 1):
+                        m[i * p + j] += value * rows[k * width + column + j]
+    for i in range(p):
+        for j in range(i):
+            m[j * p + i] = m[i * p + j]
+    return total + math.log(size)
 
 
 @_jit
@@ -418,7 +433,7 @@ def _gradient_of_factors(whole: Ints, f: Array, most: int, work: Array, done: Ar
     above = np.empty((depth, widest * widest))  # G of what remains after the current level of each grouping
     copy(above[0], 0, g, 0, len(g))
     h, gh = np.empty(most * widest), np.empty(widest * most)
-    vv, fv, rf = np.empty(most * most), np.empty(most * most), np.empty(most * most)
+    vv, fv, inverse = np.empty(most * most), np.empty(most * most), np.empty(most * most)
     block = np.empty(most * widest)
     current, chain = np.empty(depth, np.int64), np.empty(depth, np.int64)
     for d in range(depth):
@@ -433,25 +448,55 @@ def _gradient_of_factors(whole: Ints, f: Array, most: int, work: Array, done: Ar
             current[d] = chain[d]
             q, width, at_f = shapes[d * SHAPE + EFFECTS], shapes[d * SHAPE + WIDTH], d * most * most
             r, at = width - q, shapes[d * SHAPE + AT_ROWS] + chain[d] * q * width
+            for i in range(q - 1, -1, -1):
+                pivot = 1.0 / done[at + i * width + i]
+                for j in range(q):
+                    value = 1.0 if i == j else 0.0
+                    for k in range(i + 1, q):
+                        value -= done[at + i * width + k] * inverse[k * q + j]
+                    inverse[i * q + j] = value * pivot
             for i in range(q):
-                copy(h, i * r, done, at + i * width + q, r)
-            solve(done, at, width, q, h, r, False)
-            clear(gh, 0, r * q)
-            product(gh, 0, q, above[d], 0, r, 1, h, 0, 1, r, r, r, q, 1.0)
+                for j in range(r):
+                    value = 0.0
+                    for k in range(i, q):
+                        value += inverse[i * q + k] * done[at + k * width + q + j]
+                    h[i * r + j] = value
+                for j in range(r):
+                    value = 0.0
+                    for k in range(r):
+                        value += above[d, j * r + k] * h[i * r + k]
+                    gh[j * q + i] = value
             # vv = h G h' + (S'S)^-1: the second moments of v, over sigma^2.
-            fill(vv, 0, q, 1.0)
-            solve(done, at, width, q, vv, q, True)
-            solve(done, at, width, q, vv, q, False)
-            product(vv, 0, q, h, 0, r, 1, gh, 0, q, 1, q, r, q, 1.0)
-            clear(rf, 0, q * q)
-            product(rf, 0, q, work, at, width, 1, f, at_f, most, 1, q, q, q, 1.0)
-            clear(block, 0, q * q)
-            product(block, 0, q, work, at + q, width, 1, gh, 0, q, 1, q, r, q, 1.0)
-            product(block, 0, q, rf, 0, q, 1, vv, 0, q, 1, q, q, q, -1.0)
-            product(out, at_f, most, work, at, 1, width, block, 0, q, 1, q, q, q, 1.0)
+            for i in range(q):
+                for j in range(i + 1):
+                    value = 0.0
+                    for k in range(r):
+                        value += h[i * r + k] * gh[k * q + j]
+                    for k in range(i, q):
+                        value += inverse[i * q + k] * inverse[j * q + k]
+                    vv[i * q + j] = value
+                    vv[j * q + i] = value
+            for i in range(q):
+                for j in range(q):
+                    value = 0.0
+                    for k in range(i + 1):
+                        value += f[at_f + i * most + k] * vv[k * q + j]
+                    fv[i * q + j] = value
+            for i in range(q):
+                for j in range(q):
+                    value = 0.0
+                    for k in range(r):
+                        value += work[at + i * width + q + k] * gh[k * q + j]
+                    for k in range(i, q):
+                        value -= work[at + i * width + k] * fv[k * q + j]
+                    block[i * q + j] = value
+            for i in range(q):
+                for j in range(i + 1):
+                    value = 0.0
+                    for k in range(i + 1):
+                        value += work[at + k * width + i] * block[k * q + j]
+                    out[at_f + i * most + j] += value
             if d + 1 < depth:
-                clear(fv, 0, q * q)
-                product(fv, 0, q, f, at_f, most, 1, vv, 0, q, 1, q, q, q, 1.0)
                 _widen(above[d], above[d + 1], f, at_f, most, fv, gh, q, r, block)
 
 
