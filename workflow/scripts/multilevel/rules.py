@@ -250,10 +250,8 @@ def report_plan(plan: dict[str, Any]) -> str:
         "comparisons",
         "warnings",
     )
-    models = {
-        name: {key: model[key] for key in ("formula", "family", "link", "parameters", "priors", "label", "description")}
-        for name, model in plan["models"].items()
-    }
+    told = ("formula", "family", "link", "parameters", "priors", "label", "description", "method")
+    models = {name: {key: model[key] for key in told} for name, model in plan["models"].items()}
     further = {"aliases": plan["aliases"]} if plan.get("aliases") else {}
     further |= {"published": len(plan["published"])} if plan["published"] else {}
     return json.dumps({**{key: plan[key] for key in kept}, **further, "models": models})

@@ -154,6 +154,7 @@ def _read_model(
         "formula": _formula(model),
         "family": _family(model),
         "priors": model.get("priors") or {},
+        "method": model.get("method") or "",
         "folder": folder.as_posix(),
         "equations": _read_json(study_dir / folder / "equations.json"),
         "prior_table": _read_json(study_dir / folder / "priors.json") or [],
