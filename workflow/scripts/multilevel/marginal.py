@@ -233,9 +233,9 @@ def build(design: Design, priors: Sequence[Resolved]) -> Marginal:
             table.append([position, first, len(term.effects), int(term.correlated)])
             first += len(term.effects)
         first = 0
-    shapes, parents, triangles, c = _compressed(found, fixed)
+    shapes, parents, children, triangles, c = _compressed(found, fixed)
     parts = [
-        sizes, [_coded(s) for s in sampled], np.array(table, np.int64), shapes, parents, triangles, c,
+        sizes, [_coded(s) for s in sampled], np.array(table, np.int64), shapes, parents, children, triangles, c,
         fixed.at_mean, fixed.at_scale, fixed.precision,
     ]  # fmt: skip
     return Marginal(
@@ -390,19 +390,25 @@ def _inverse(triangle: Array) -> Array:
 
 def _compressed(
     groupings: Sequence[Grouping], fixed: _Fixed
-) -> tuple[NDArray[np.int64], NDArray[np.int64], Array, Array]:
-    """Return shapes, parents, the triangles of every level, and the cross-products that are left of X and y."""
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Array, Array]:
+    """Return shapes, parents, children, R and D of every level, and the cross-products that are left of X and y."""
     rows, p = len(fixed.residuals), len(fixed.order)
-    shapes, at_rows, at_level, width = [], 0, 0, p + 1
-    for grouping in groupings:
+    shapes, children, at_rows, at_parents, at_children, width = [], [], 0, 0, 0, p + 1
+    for position, grouping in enumerate(groupings):
         width += grouping.effects
-        shapes.append([grouping.effects, width, grouping.levels, at_rows, at_level])
-        at_rows, at_level = at_rows + grouping.levels * grouping.effects * width, at_level + grouping.levels
+        shapes.append([grouping.effects, width, grouping.levels, at_rows, at_parents, at_children])
+        at_rows, at_parents = at_rows + grouping.levels * grouping.effects * width, at_parents + grouping.levels
+        if position + 1 < len(groupings):
+            counts = np.bincount(groupings[position + 1].parents, minlength=grouping.levels)
+            children.append(np.concatenate([[0], np.cumsum(counts)]))
+            at_children += grouping.levels + 1
     parents = np.concatenate([np.zeros(0, np.int64), *(g.parents for g in groupings)])
+    within = np.concatenate([np.zeros(0, np.int64), *children])
     table, triangles = np.array(shapes, np.int64).ravel(), np.zeros(at_rows)
     if not groupings:
         # The columns of X are orthogonal to each other and to the residuals.
-        return table, parents, triangles, np.diag([*[float(rows)] * p, float(fixed.residuals @ fixed.residuals)])
+        squares = float(fixed.residuals @ fixed.residuals)
+        return table, parents, within, triangles, np.diag([*[float(rows)] * p, squares])
     c = np.zeros((p + 1) ** 2)
     finest = groupings[-1].index
     for start in range(0, rows, ROWS):
@@ -410,7 +416,7 @@ def _compressed(
         z = [term.z[block] for grouping in reversed(groupings) for term in grouping.terms]
         columns = np.column_stack([*z, fixed.basis[block], fixed.residuals[block]])
         kernels().compress(np.ascontiguousarray(columns), finest[block], table, parents, triangles, c)
-    return table, parents, triangles, c
+    return table, parents, within, triangles, c
 
 
 def _coded(sampled: _Sampled) -> list[float]:

@@ -14,9 +14,9 @@ remains, with coefficients w (1 for y, minus the effect or coefficient for every
 v ~ N(h w, sigma^2 (S'S)^-1). The gradient follows from Fisher's identity: with G = E[ww'] / sigma^2, that for F is
 R' (D G h' - RF (h G h' + (S'S)^-1)).
 
-Groupings stand from the coarsest (0) to the finest. Matrices stand row by row in flat arrays, those of all levels and
-groupings one after another; SHAPES and TERMS say where, in the columns that the constants below name. Numba compiles what is
-written here in proportion to its length, so products of matrices are all made by `product`.
+Groupings stand from the coarsest (0) to the finest. Everything that is done for every level is done for LANES of them at a
+time, number by number, in loops that the compiler turns into vector instructions: R and D of a grouping, and S and u, stand
+such that the same entry of all levels stands together, row by row. In what follows a *strip* is one number of LANES levels.
 """
 
 from __future__ import annotations
@@ -44,17 +44,21 @@ TWO_NORMAL, TWO_STUDENT, TWO_EXPONENTIAL, TWO_UNIFORM = range(TWO_SIDED, TWO_SID
 PRIOR = 5
 """Numbers in a row of `priors`."""
 
-SIZES, PRIORS, TERMS, SHAPES, PARENTS, ROWS, C, AT_MEAN, AT_SCALE, PRECISION, PARTS = range(11)
+SIZES, PRIORS, TERMS, SHAPES, PARENTS, CHILDREN, ROWS, C, AT_MEAN, AT_SCALE, PRECISION, PARTS = range(12)
 """Parts of the data, one after another: constant of the density, rows and most effects of a grouping; priors by row; terms;
-shapes of the groupings; the level above each level; R and D of every level; the cross-products of X and y in the rows that
-these leave; and what `regress` takes. The data start with where each part starts, and where the last one ends. `whole` are
-the same data taken for whole numbers, which SHAPES, TERMS, PARENTS and those first numbers are."""
+shapes of the groupings; the level above each level; the first of the levels within each, and the number of all; R and D; the
+cross-products of X and y in the rows that these leave; and what `regress` takes. The data start with where each part starts,
+and where the last one ends. `whole` are the same data taken for whole numbers, which SHAPES, TERMS, PARENTS, CHILDREN and
+those first numbers are."""
 
-EFFECTS, WIDTH, LEVELS, AT_ROWS, AT_LEVEL, SHAPE = range(6)
-"""Columns of SHAPES: number of effects, of columns of R and D, of levels; where its rows and its levels' entries start."""
+EFFECTS, WIDTH, LEVELS, AT_ROWS, AT_PARENTS, AT_CHILDREN, SHAPE = range(7)
+"""Columns of SHAPES: number of effects, of columns of R and D, of levels; where its entries in ROWS, PARENTS, CHILDREN start."""
 
 GROUPING, FIRST, SIZE, CORRELATED, TERM = range(5)
 """Columns of TERMS: its grouping, its first effect there, number of effects, whether correlated."""
+
+LANES = 64
+"""Levels that are worked on at a time."""
 
 _types: Any = numba.types
 _TYPES = {
@@ -214,30 +218,34 @@ def solve(factor: Array, at: int, stride: int, n: int, right: Array, columns: in
 
 
 @_jit
-def absorb(triangle: Array, at: int, n: int, width: int, rows: Array, at_rows: int, stride: int, count: int) -> None:
-    """Rotate rows into a triangle: n rows of `width` columns at `at`, of which the first n are a triangle.
+def absorb(
+    triangle: Array, at: int, stride: int, n: int, width: int, rows: Array, first: int, apart: int, count: int
+) -> None:
+    """Rotate rows into a triangle: n rows of `width` columns, of which the first n are a triangle, its entries `stride` apart.
 
-    By a Householder reflection for each of these columns, which are zero in the rows afterwards and not written.
+    By a Householder reflection for each of these columns, which are zero in the rows afterwards and not written. The rows
+    start at `first` and are `apart` from each other.
     """
     for j in range(n):
         squares = 0.0
         for i in range(count):
-            squares += rows[at_rows + i * stride + j] ** 2
+            squares += rows[first + i * apart + j] ** 2
         if squares == 0.0:
             continue
-        pivot = at + j * width + j
+        pivot = at + (j * width + j) * stride
         norm = -math.copysign(math.sqrt(triangle[pivot] ** 2 + squares), triangle[pivot])
         own = triangle[pivot] - norm
         triangle[pivot] = norm
         scale = 2.0 / (own * own + squares)
         for m in range(j + 1, width):
-            value = own * triangle[at + j * width + m]
+            place = at + (j * width + m) * stride
+            value = own * triangle[place]
             for i in range(count):
-                value += rows[at_rows + i * stride + j] * rows[at_rows + i * stride + m]
+                value += rows[first + i * apart + j] * rows[first + i * apart + m]
             value *= scale
-            triangle[at + j * width + m] -= value * own
+            triangle[place] -= value * own
             for i in range(count):
-                rows[at_rows + i * stride + m] -= value * rows[at_rows + i * stride + j]
+                rows[first + i * apart + m] -= value * rows[first + i * apart + j]
 
 
 @_jit
@@ -254,11 +262,86 @@ def compress(block: Matrix, index: Ints, shapes: Ints, parents: Ints, rows: Arra
         row, column, level = block[s], 0, index[s]
         for d in range(depth - 1, -1, -1):
             q, wide = shapes[d * SHAPE + EFFECTS], shapes[d * SHAPE + WIDTH]
-            absorb(rows, shapes[d * SHAPE + AT_ROWS] + level * q * wide, q, wide, row, column, width, 1)
+            absorb(
+                rows, shapes[d * SHAPE + AT_ROWS] + level, shapes[d * SHAPE + LEVELS], q, wide, row, column, width, 1
+            )
             column += q
             if d:
-                level = parents[shapes[d * SHAPE + AT_LEVEL] + level]
+                level = parents[shapes[d * SHAPE + AT_PARENTS] + level]
         product(c, 0, p, row, column, 1, 1, row, column, 1, 1, p, 1, p, 1.0)
+
+
+@_jit
+def load(flat: Array, at: int, levels: int, first: int, count: int, strips: int, out: Matrix, into: int) -> None:
+    """Copy the entries of `count` levels from `first` on into strips; entries are `levels` apart and start at `at`."""
+    for s in range(strips):
+        start = np.uint64(at + s * levels + first)  # unsigned: Numba would look for negative indices, number by number
+        for k in range(np.uint64(count)):
+            out[into + s, k] = flat[start + k]
+
+
+@_jit
+def store(flat: Array, at: int, levels: int, first: int, count: int, strips: int, source: Matrix) -> None:
+    """Copy strips back to where `load` took them from."""
+    for s in range(strips):
+        start = np.uint64(at + s * levels + first)
+        for k in range(np.uint64(count)):
+            flat[start + k] = source[s, k]
+
+
+@_jit
+def blank(strips: Matrix, first: int, number: int, value: float, n: int) -> None:
+    """Fill strips with a value."""
+    for s in range(first, first + number):
+        for k in range(n):
+            strips[s, k] = value
+
+
+@_jit
+def times(out: Matrix, o: int, x: Matrix, a: int, y: Matrix, b: int, n: int) -> None:
+    """Add the product of two strips to a strip."""
+    for k in range(n):
+        out[o, k] += x[a, k] * y[b, k]
+
+
+@_jit
+def minus(out: Matrix, o: int, x: Matrix, a: int, y: Matrix, b: int, n: int) -> None:
+    """Take the product of two strips from a strip."""
+    for k in range(n):
+        out[o, k] -= x[a, k] * y[b, k]
+
+
+@_jit
+def scaled(out: Matrix, o: int, x: Matrix, a: int, factor: float, n: int) -> None:
+    """Add a multiple of a strip to a strip."""
+    for k in range(n):
+        out[o, k] += factor * x[a, k]
+
+
+@_jit
+def reflect(rows: Matrix, done: Matrix, q: int, width: int, n: int, spare: Matrix) -> None:
+    """Rotate the strips RF beside D into I beside 0: S and u in `done`, E in the last columns of `rows`; as `absorb` does."""
+    for j in range(q):
+        blank(spare, 0, 1, 0.0, n)
+        for i in range(q):
+            times(spare, 0, rows, i * width + j, rows, i * width + j, n)
+        for k in range(n):
+            squares = spare[0, k]
+            norm = math.sqrt(1.0 + squares)
+            done[j * width + j, k] = -norm
+            spare[1, k] = 1.0 + norm
+            spare[2, k] = 2.0 / ((1.0 + norm) * (1.0 + norm) + squares)
+        for m in range(j):
+            blank(done, j * width + m, 1, 0.0, n)
+        for m in range(j + 1, width):
+            blank(spare, 0, 1, 0.0, n)
+            for i in range(q):
+                times(spare, 0, rows, i * width + j, rows, i * width + m, n)
+            for k in range(n):
+                spare[0, k] *= spare[2, k]
+                done[j * width + m, k] = -spare[0, k] * spare[1, k]
+            for i in range(q):
+                minus(rows, i * width + m, spare, 0, rows, i * width + j, n)
 
 
 @_jit
@@ -307,13 +390,29 @@ def factors(values: Array, terms: Ints, coefficients: int, most: int, out: Array
 
 
 @_jit
+def _leave(whole: Ints, work: Array, d: int, level: int, rows: Array, count: int, width: int, m: Array) -> None:
+    """Rotate what a level leaves, `count` rows, into those of the groupings above, and what is left of it into `m`."""
+    shapes, parents = whole_part(whole, SHAPES), whole_part(whole, PARENTS)
+    column = 0
+    for e in range(d - 1, -1, -1):
+        level = parents[shapes[(e + 1) * SHAPE + AT_PARENTS] + level]
+        q, wide = shapes[e * SHAPE + EFFECTS], shapes[e * SHAPE + WIDTH]
+        absorb(
+            work, shapes[e * SHAPE + AT_ROWS] + level, shapes[e * SHAPE + LEVELS], q, wide, rows, column, width, count
+        )
+        column += q
+    p = width - column
+    product(m, 0, p, rows, column, 1, width, rows, column, width, 1, p, count, p, 1.0)
+
+
+@_jit
 def eliminate(data: Array, whole: Ints, f: Array, most: int, work: Array, done: Array, m: Array) -> float:
     """Integrate out the effects of every grouping, from the finest up; return the sum of log |S|.
 
     Writes R and D of all levels with what the groupings below left to them (`work`; the data themselves where there is one
     grouping), S and u of all levels (`done`), and the cross-products that are left of X and y (`m`).
     """
-    shapes, parents = whole_part(whole, SHAPES), whole_part(whole, PARENTS)
+    shapes = whole_part(whole, SHAPES)
     depth = len(shapes) // SHAPE
     total, size = 0.0, 1.0
     copy(m, 0, part(data, whole, C), 0, len(m))
@@ -322,43 +421,50 @@ def eliminate(data: Array, whole: Ints, f: Array, most: int, work: Array, done: 
     if depth > 1:
         copy(work, 0, part(data, whole, ROWS), 0, len(work))
     p = shapes[WIDTH] - shapes[EFFECTS]
-    rows = np.empty(most * shapes[(depth - 1) * SHAPE + WIDTH])
+    most_strips = most * shapes[(depth - 1) * SHAPE + WIDTH]
+    rows, kept = np.empty((most_strips + most * most, LANES)), np.empty((most_strips, LANES))
+    spare, left = np.empty((3, LANES)), np.empty((p * p, LANES))
+    row = np.empty(most_strips)
+    blank(left, 0, p * p, 0.0, LANES)
     for d in range(depth - 1, -1, -1):
         q, width, at_f = shapes[d * SHAPE + EFFECTS], shapes[d * SHAPE + WIDTH], d * most * most
-        for level in range(shapes[d * SHAPE + LEVELS]):
-            at = shapes[d * SHAPE + AT_ROWS] + level * q * width
+        levels, at = shapes[d * SHAPE + LEVELS], shapes[d * SHAPE + AT_ROWS]
+        for first in range(0, levels, LANES):
+            n = min(LANES, levels - first)
+            load(work, at, levels, first, n, q * width, rows, 0)
+            blank(rows, q * width, q * q, 0.0, n)
             for i in range(q):
                 for j in range(q):
-                    done[at + i * width + j] = 1.0 if i == j else 0.0
-                    value = 0.0
                     for k in range(max(i, j), q):
-                        value += work[at + i * width + k] * f[at_f + k * most + j]
-                    rows[i * width + j] = value
-                for j in range(q, width):
-                    done[at + i * width + j] = 0.0
-                    rows[i * width + j] = work[at + i * width + j]
-            absorb(done, at, q, width, rows, 0, width, q)
+                        scaled(rows, q * width + i * q + j, rows, i * width + k, f[at_f + k * most + j], n)
             for i in range(q):
-                size *= abs(done[at + i * width + i])
-            if not size < 1e100:  # no factor is below 1; a logarithm for each would take as long as the rest
-                total += math.log(size)
-                size = 1.0
-            # The rows that are left go into those of the groupings above, and what is left of them to X and y.
-            column, ancestor = q, level
-            for e in range(d - 1, -1, -1):
-                ancestor = parents[shapes[(e + 1) * SHAPE + AT_LEVEL] + ancestor]
-                q_e, wide = shapes[e * SHAPE + EFFECTS], shapes[e * SHAPE + WIDTH]
-                into = shapes[e * SHAPE + AT_ROWS] + ancestor * q_e * wide
-                absorb(work, into, q_e, wide, rows, column, width, q)
-                column += q_e
-            for k in range(q):
-                for i in range(p):
-                    value = rows[k * width + column + i]
-                    for j in range(i + 1):
-                        m[i * p + j] += value * rows[k * width + column + j]
-    for i in range(p):
-        for j in range(i):
-            m[j * p + i] = m[i * p + j]
+                for j in range(q):
+                    for k in range(n):
+                        rows[i * width + j, k] = rows[q * width + i * q + j, k]
+            reflect(rows, kept, q, width, n, spare)
+            store(done, at, levels, first, n, q * width, kept)
+            for j in range(q):
+                for k in range(n):
+                    size *= abs(kept[j * width + j, k])
+                    if not size < 1e100:  # no factor is below 1; a logarithm of each would take as long as the rest
+                        total += math.log(size)
+                        size = 1.0
+            if d == 0:
+                for i in range(q):
+                    for x in range(p):
+                        for y in range(x + 1):
+                            times(left, x * p + y, rows, i * width + q + x, rows, i * width + q + y, n)
+            else:
+                for k in range(n):
+                    for i in range(q):
+                        for j in range(width - q):
+                            row[i * (width - q) + j] = rows[i * width + q + j, k]
+                    _leave(whole, work, d, first + k, row, q, width - q, m)
+    for x in range(p):
+        for y in range(x + 1):
+            for k in range(LANES):
+                m[x * p + y] += left[x * p + y, k]
+            m[y * p + x] = m[x * p + y]
     return total + math.log(size)
 
 
@@ -403,101 +509,107 @@ def regress(data: Array, whole: Ints, m: Array, values: Array, factor: Array, w:
 
 @_jit
 def _widen(
-    g: Array, wider: Array, f: Array, at_f: int, most: int, fv: Array, gh: Array, q: int, r: int, block: Array
+    g: Array, wider: Array, f: Array, at_f: int, most: int, s: Matrix, fv: int, gh: int, k: int, q: int, r: int
 ) -> None:
     """Write G with the effects of one more level before the columns of `g`: their second moments, and those with the others."""
     width = q + r
-    fill(block, 0, q, 0.0)
-    product(block, 0, q, fv, 0, q, 1, f, at_f, 1, most, q, q, q, 1.0)
     for i in range(q):
         for j in range(q):
-            wider[i * width + j] = block[i * q + j]
-    clear(block, 0, q * r)
-    product(block, 0, r, f, at_f, most, 1, gh, 0, 1, q, q, q, r, -1.0)
-    for i in range(q):
+            value = 0.0
+            for e in range(j + 1):
+                value += s[fv + i * q + e, k] * f[at_f + j * most + e]
+            wider[i * width + j] = value
         for j in range(r):
-            wider[i * width + q + j] = wider[(q + j) * width + i] = block[i * r + j]
+            value = 0.0
+            for e in range(i + 1):
+                value -= f[at_f + i * most + e] * s[gh + j * q + e, k]
+            wider[i * width + q + j] = wider[(q + j) * width + i] = value
     for i in range(r):
         for j in range(r):
             wider[(q + i) * width + q + j] = g[i * r + j]
 
 
 @_jit
+def _gradient_of_levels(
+    whole: Ints, f: Array, most: int, work: Array, done: Array, d: int, start: int, stop: int, above: Matrix, s: Matrix,
+    each: int, sums: Matrix,
+) -> None:  # fmt: skip
+    """Add up the gradient for F over some levels of grouping d and all levels within them; `above[d]` is G of what remains."""
+    shapes, children = whole_part(whole, SHAPES), whole_part(whole, CHILDREN)
+    q, width, at_f = shapes[d * SHAPE + EFFECTS], shapes[d * SHAPE + WIDTH], d * most * most
+    levels, at, r = shapes[d * SHAPE + LEVELS], shapes[d * SHAPE + AT_ROWS], width - q
+    kept = d * each
+    rows = kept + q * width
+    inverse, h = rows + q * width, rows + q * width + q * q
+    gh = h + q * r
+    vv, fv, block = gh + q * r, gh + q * r + q * q, gh + q * r + 2 * q * q
+    for first in range(start, stop, LANES):
+        n = min(LANES, stop - first)
+        load(done, at, levels, first, n, q * width, s, kept)
+        load(work, at, levels, first, n, q * width, s, rows)
+        blank(s, inverse, block + q * q - inverse, 0.0, n)
+        for i in range(q - 1, -1, -1):
+            for j in range(i, q):
+                if i == j:
+                    blank(s, inverse + i * q + j, 1, 1.0, n)
+                for k in range(i + 1, j + 1):
+                    minus(s, inverse + i * q + j, s, kept + i * width + k, s, inverse + k * q + j, n)
+                for k in range(n):
+                    s[inverse + i * q + j, k] /= s[kept + i * width + i, k]
+        for i in range(q):
+            for j in range(r):
+                for k in range(i, q):
+                    times(s, h + i * r + j, s, inverse + i * q + k, s, kept + k * width + q + j, n)
+            for j in range(r):
+                for k in range(r):
+                    scaled(s, gh + j * q + i, s, h + i * r + k, above[d, j * r + k], n)
+        # vv = h G h' + (S'S)^-1: the second moments of v, over sigma^2.
+        for i in range(q):
+            for j in range(q):
+                for k in range(r):
+                    times(s, vv + i * q + j, s, h + i * r + k, s, gh + k * q + j, n)
+                for k in range(max(i, j), q):
+                    times(s, vv + i * q + j, s, inverse + i * q + k, s, inverse + j * q + k, n)
+        for i in range(q):
+            for j in range(q):
+                for k in range(i + 1):
+                    scaled(s, fv + i * q + j, s, vv + k * q + j, f[at_f + i * most + k], n)
+        for i in range(q):
+            for j in range(q):
+                for k in range(r):
+                    times(s, block + i * q + j, s, rows + i * width + q + k, s, gh + k * q + j, n)
+                for k in range(i, q):
+                    minus(s, block + i * q + j, s, rows + i * width + k, s, fv + k * q + j, n)
+        for i in range(q):
+            for j in range(i + 1):
+                for k in range(i + 1):
+                    times(sums, at_f + i * most + j, s, rows + k * width + i, s, block + k * q + j, n)
+        if (d + 1) * SHAPE < len(shapes):
+            for k in range(n):
+                _widen(above[d], above[d + 1], f, at_f, most, s, fv, gh, k, q, r)
+                place = shapes[d * SHAPE + AT_CHILDREN] + first + k
+                _gradient_of_levels(
+                    whole, f, most, work, done, d + 1, children[place], children[place + 1], above, s, each, sums
+                )
+
+
+@_jit
 def _gradient_of_factors(whole: Ints, f: Array, most: int, work: Array, done: Array, g: Array, out: Array) -> None:
     """Add up the gradient for F over the levels of every grouping; `g` is G of X and y."""
-    shapes, parents = whole_part(whole, SHAPES), whole_part(whole, PARENTS)
+    shapes = whole_part(whole, SHAPES)
     depth = len(shapes) // SHAPE
     if depth == 0:
         return
     widest = shapes[(depth - 1) * SHAPE + WIDTH]
-    above = np.empty((depth, widest * widest))  # G of what remains after the current level of each grouping
+    each = most * (4 * widest + 4 * most)
+    strips, sums = np.empty((depth * each, LANES)), np.empty((depth * most * most, LANES))
+    above = np.empty((depth, widest * widest))
+    blank(sums, 0, depth * most * most, 0.0, LANES)
     copy(above[0], 0, g, 0, len(g))
-    h, gh = np.empty(most * widest), np.empty(widest * most)
-    vv, fv, inverse = np.empty(most * most), np.empty(most * most), np.empty(most * most)
-    block = np.empty(most * widest)
-    current, chain = np.empty(depth, np.int64), np.empty(depth, np.int64)
-    for d in range(depth):
-        current[d] = -1
-    for finest in range(shapes[(depth - 1) * SHAPE + LEVELS]):
-        chain[depth - 1] = finest
-        for d in range(depth - 1, 0, -1):
-            chain[d - 1] = parents[shapes[d * SHAPE + AT_LEVEL] + chain[d]]
-        for d in range(depth):
-            if chain[d] == current[d]:
-                continue
-            current[d] = chain[d]
-            q, width, at_f = shapes[d * SHAPE + EFFECTS], shapes[d * SHAPE + WIDTH], d * most * most
-            r, at = width - q, shapes[d * SHAPE + AT_ROWS] + chain[d] * q * width
-            for i in range(q - 1, -1, -1):
-                pivot = 1.0 / done[at + i * width + i]
-                for j in range(q):
-                    value = 1.0 if i == j else 0.0
-                    for k in range(i + 1, q):
-                        value -= done[at + i * width + k] * inverse[k * q + j]
-                    inverse[i * q + j] = value * pivot
-            for i in range(q):
-                for j in range(r):
-                    value = 0.0
-                    for k in range(i, q):
-                        value += inverse[i * q + k] * done[at + k * width + q + j]
-                    h[i * r + j] = value
-                for j in range(r):
-                    value = 0.0
-                    for k in range(r):
-                        value += above[d, j * r + k] * h[i * r + k]
-                    gh[j * q + i] = value
-            # vv = h G h' + (S'S)^-1: the second moments of v, over sigma^2.
-            for i in range(q):
-                for j in range(i + 1):
-                    value = 0.0
-                    for k in range(r):
-                        value += h[i * r + k] * gh[k * q + j]
-                    for k in range(i, q):
-                        value += inverse[i * q + k] * inverse[j * q + k]
-                    vv[i * q + j] = value
-                    vv[j * q + i] = value
-            for i in range(q):
-                for j in range(q):
-                    value = 0.0
-                    for k in range(i + 1):
-                        value += f[at_f + i * most + k] * vv[k * q + j]
-                    fv[i * q + j] = value
-            for i in range(q):
-                for j in range(q):
-                    value = 0.0
-                    for k in range(r):
-                        value += work[at + i * width + q + k] * gh[k * q + j]
-                    for k in range(i, q):
-                        value -= work[at + i * width + k] * fv[k * q + j]
-                    block[i * q + j] = value
-            for i in range(q):
-                for j in range(i + 1):
-                    value = 0.0
-                    for k in range(i + 1):
-                        value += work[at + k * width + i] * block[k * q + j]
-                    out[at_f + i * most + j] += value
-            if d + 1 < depth:
-                _widen(above[d], above[d + 1], f, at_f, most, fv, gh, q, r, block)
+    _gradient_of_levels(whole, f, most, work, done, 0, 0, shapes[LEVELS], above, strips, each, sums)
+    for i in range(depth * most * most):
+        for k in range(LANES):
+            out[i] += sums[i, k]
 
 
 @_jit
@@ -637,19 +749,23 @@ def draw(
         for finest in range(shapes[(depth - 1) * SHAPE + LEVELS] if depth else 0):
             chain[depth - 1] = finest
             for d in range(depth - 1, 0, -1):
-                chain[d - 1] = parents[shapes[d * SHAPE + AT_LEVEL] + chain[d]]
+                chain[d - 1] = parents[shapes[d * SHAPE + AT_PARENTS] + chain[d]]
             for d in range(depth):
                 if chain[d] == current[d]:
                     continue
                 current[d] = chain[d]
                 q, width = shapes[d * SHAPE + EFFECTS], shapes[d * SHAPE + WIDTH]
-                r, at = width - q, shapes[d * SHAPE + AT_ROWS] + chain[d] * q * width
+                r, levels, at = width - q, shapes[d * SHAPE + LEVELS], shapes[d * SHAPE + AT_ROWS] + chain[d]
                 # v = h w + sigma S^-1 z = S^-1 (u w + sigma z)
                 place = starts[d] + chain[d] * q
-                for i in range(q):
+                for i in range(q - 1, -1, -1):
+                    row = at + i * width * levels
                     v[i] = values[n - 1] * normals[s, normal + place + i]
-                product(v, 0, 1, done, at + q, width, 1, above[d], 0, 1, 1, q, r, 1, 1.0)
-                solve(done, at, width, q, v, 1, False)
+                    for j in range(r):
+                        v[i] += done[row + (q + j) * levels] * above[d, j]
+                    for j in range(i + 1, q):
+                        v[i] -= done[row + j * levels] * v[j]
+                    v[i] /= done[row + i * levels]
                 clear(effects, 0, q)
                 product(effects, 0, 1, f, d * most * most, most, 1, v, 0, 1, 1, q, q, 1, 1.0)
                 for i in range(q):
