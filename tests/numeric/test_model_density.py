@@ -7,10 +7,12 @@ the transformations that put all parameters on the whole real line.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from fixtures.small_data import dataset_of, design_of
@@ -41,6 +43,9 @@ DATA = dataset_of(
     u=RNG.uniform(8.0, 9.0, 24),
     n=RNG.integers(3, 9, 24).astype(float),
     successes=RNG.integers(0, 4, 24).astype(float),
+    rating=np.array([1, 2, 3, 4, 2, 3] * 4, dtype=float),
+    severity=pd.Categorical(["low", "high", "middle", "low"] * 6, categories=["low", "middle", "high"], ordered=True),
+    travel=["bus", "car", "on foot"] * 8,
 )
 
 FREEZE: dict[str, Any] = {
@@ -121,6 +126,9 @@ class Point:
                     lower, upper = (np.asarray(p.eval()) for p in variable.owner.inputs[-2:])
                     self.values[variable.name] = lower + (upper - lower) * expit(q)
                     self.log_jacobian += float(np.log((upper - lower) * expit(q) * expit(-q)).sum())
+                case "_ordered__":
+                    self.values[variable.name] = q[0] + np.concatenate([[0.0], np.cumsum(np.exp(q[1:]))])
+                    self.log_jacobian += float(q[1:].sum())
                 case other:
                     raise AssertionError(f"unknown transformation {other} of {variable.name}")
 
@@ -154,15 +162,45 @@ def expected(design: Design, priors: list[Resolved], point: Point, centred: bool
             own_b[part.coefficients.index(part.intercept)] = (
                 at_means - part.x[:, part.slopes].mean(axis=0) @ own_b[part.slopes]
             )
+    if design.thresholds:
+        total += thresholds_of(design, by_name, point, b[0])
     effects = {}
     for term in design.group_terms:
-        effects[term.key], density = effects_of(term, by_name, point, centred, design.parameters[0])
+        unprefixed = "" if design.family == "categorical" else design.parameters[0]
+        effects[term.key], density = effects_of(term, by_name, point, centred, unprefixed)
         total += density
     others = {name: np.array([float(point.values[name])]) for name in design.scalars}
     total += sum(log_prior(by_name[name], value[0]) for name, value in others.items())
     draws = Draws(1, 1, b, effects, others)
     rows = slice(0, len(design.y))
     return total + float(likelihood.of_rows(design, rows, predictor.arguments(design, draws, rows)).sum())
+
+
+def thresholds_of(design: Design, priors: Mapping[str, Prior], point: Point, b: np.ndarray) -> float:
+    """Fill in the thresholds at predictor values of 0 and the category-specific effects; return the log density of both."""
+    names = design.thresholds.names
+    count = len(names)
+    if design.thresholds.equidistant:
+        first, delta = float(point.values["first_threshold"]), float(point.values["delta"])
+        at_means = first + delta * np.arange(count)
+        total = log_prior(priors[names[0]], first) + log_prior(priors["delta"], delta)
+    else:
+        own = [priors[name] for name in names]
+        at_means = point.vector("thresholds", own)
+        total = sum(log_prior(prior, value) for prior, value in zip(own, at_means, strict=True))
+        if design.family == "cumulative" and len(set(own)) == 1:
+            total += np.log(math.factorial(count))  # all orders are equally likely, and one is left
+    x = design.predictors[0].x
+    b[:count] = at_means + x.mean(axis=0) @ b[count : count + x.shape[1]]
+    if coefficients := design.thresholds.coefficients:
+        own = [priors[f"b({name})"] for name in coefficients]
+        effects = point.vector("specific", own)
+        total += sum(log_prior(prior, value) for prior, value in zip(own, effects, strict=True))
+        b[-len(effects) :] = effects
+        if not design.thresholds.equidistant:
+            for number, column in enumerate(design.thresholds.x.T):
+                b[:count] += column.mean() * effects[number * count : (number + 1) * count]
+    return total
 
 
 def effects_of(
@@ -300,6 +338,89 @@ def test_every_link_of_the_binomial_is_the_one_of_its_name(link: str) -> None:
     )
 
 
+ORDINAL = ["cumulative", "sequential", "continuation", "adjacent"]
+OF_CATEGORIES = [
+    *(("rating ~ x + k + offset(z) + (1 | g)", {"family": family, "link": link}, {})
+      for family in ORDINAL for link in ("logit", "probit", "cloglog", "cauchit")),
+    *(("rating | weights(w) ~ x", {"family": family, "thresholds": "equidistant"}, {}) for family in ORDINAL),
+    *(("severity ~ x + (1 + x | g)", {"family": family, "parameters": {"disc": "1 + z + (1 | h)"}}, {})
+      for family in ORDINAL),
+    *(("rating ~ x + cs(z + k) + (1 | g)", {"family": family}, {}) for family in ORDINAL[1:]),
+    *(("rating ~ cs(z)", {"family": family, "thresholds": "equidistant", "parameters": {"disc": "0 + k"}}, {})
+      for family in ORDINAL[1:]),
+    ("rating ~ 1", {"family": "cumulative"}, {"Intercept": "student_t(3, 1, 2)"}),
+    ("rating ~ x", {"family": "cumulative"}, {"Intercept": "normal(0, 3)", "Intercept[2]": "cauchy(0, 1)"}),
+    ("rating ~ x", {"family": "sequential"}, {"Intercept[1]": "uniform(-4, 4)", "Intercept[3]": "student_t(3, 0, 1)"}),
+    ("rating ~ cs(z + x)", {"family": "adjacent"}, {"b(z[2])": "cauchy(0, 1)", "b(x)": "student_t(4, 0, 1)"}),
+    ("rating ~ x", {"family": "cumulative", "thresholds": "equidistant"}, {"delta": "gamma(2, 1)"}),
+    ("severity ~ (1 | p | g) + x", {"family": "cumulative", "parameters": {"disc": "0 + z + (1 | p | g)"}}, {}),
+    ("travel ~ x + offset(z)", {"family": "categorical"}, {"Intercept": "normal(1, 1)", "b": "normal(0, 3)"}),
+    ("travel ~ 1 + (1 | g)", {"family": "categorical"}, {"sd(g: mu_car_Intercept)": "half_normal(2)"}),
+    ("travel | weights(w) ~ x + (1 + x | g)", {"family": "categorical"}, {"cor(g: mu_on_foot)": "lkj(3)"}),
+    ("travel ~ x + (1 | p | g)", {"family": "categorical"}, {}),
+    ("travel ~ x", {"family": "categorical", "parameters": {"mu_on_foot": "0 + k + (1 | g)"}}, {"b(mu_car_x)": "cauchy(0, 1)"}),
+    ("rating ~ 0 + x", {"family": "categorical"}, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize(("text", "spec", "given"), OF_CATEGORIES)
+def test_the_joint_density_of_categories_is_the_one_stated(
+    text: str, spec: dict[str, Any], given: dict[str, str], centred: bool
+) -> None:
+    from multilevel import design as designs
+    from multilevel import formula, model
+
+    design = designs.build({"formula": str(formula.parse(text)), **spec}, DATA)
+    priors = default_priors.resolve(design, given)
+    assert {p.source for p in priors} - {"default"} == {f"study: {name}" for name in given}
+    built = model.build(design, priors, centred)
+    density = log_density_of(built)
+    for seed in range(3):
+        point = Point(built, seed)
+        assert float(density(point.sampled)) == pytest.approx(
+            expected(design, priors, point, centred), rel=1e-12, abs=TOLERANCE
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("rating ~ x + k + (1 | g)", {"family": "cumulative"}),
+        ("severity ~ x + cs(z + k)", {"family": "sequential", "parameters": {"disc": "0 + z"}}),
+        ("rating ~ x + cs(z)", {"family": "adjacent", "thresholds": "equidistant"}),
+        ("travel ~ x + (1 + x | g)", {"family": "categorical"}),
+    ],
+)
+def test_what_is_stored_of_categories_is_on_the_original_scale(text: str, spec: dict[str, Any]) -> None:
+    """Thresholds at predictor values of 0, and every coefficient where its name says."""
+    from multilevel import design as designs
+    from multilevel import formula, model, sampling
+
+    design = designs.build({"formula": str(formula.parse(text)), **spec}, DATA)
+    priors = default_priors.resolve(design, {})
+    by_name = {p.parameter: p.prior for p in priors}
+    points = [Point(model.build(design, priors, centred=False), seed) for seed in range(4)]
+    stored, encoding = sampling.posterior(as_trace(points), design, centred=False)
+    posterior = stored["posterior"].to_dataset()
+    assert encoding["/posterior"].keys() == set(posterior.data_vars)
+    assert tuple(posterior["coefficient"].to_numpy()) == design.all_coefficients
+    for number, point in enumerate(points):
+        draw = posterior.isel(chain=number // 2, draw=number % 2)
+        b = np.zeros(len(design.all_coefficients))
+        for part in design.predictors:
+            own = b[design.columns_of(part.parameter)]
+            behind = f"_{part.parameter}" if part.prefix else ""
+            own[part.slopes] = point.values[f"slopes{behind}"]
+            if part.has_intercept:
+                own[0] = point.values[f"intercept{behind}"] - part.x[:, 1:].mean(axis=0) @ own[1:]
+        if design.thresholds:
+            thresholds_of(design, by_name, point, b)
+        np.testing.assert_allclose(draw["b"], b, rtol=1e-13)
+        if spec.get("thresholds"):
+            np.testing.assert_allclose(np.diff(draw["b"].to_numpy()[:3]), float(draw["delta"]), rtol=1e-10)
+
+
 REAL = ["normal(1, 2)", "student_t(3, 1, 2)", "cauchy(1, 2)", "uniform(-3, 5)"]
 POSITIVE = [
     "half_normal(2)", "half_student_t(3, 2)", "half_cauchy(2)", "exponential(0.5)", "gamma(2, 3)", "inverse_gamma(2, 3)",
@@ -379,3 +500,23 @@ def as_trace(points: list[Point]) -> xr.DataTree:
     return xr.DataTree.from_dict(
         {"posterior": xr.Dataset(variables, coords=coords), "sample_stats": xr.Dataset(statistics, coords=coords)}
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "family", "link"),
+    [
+        ("y | cens(c, u) ~ x", "gaussian", "identity"),
+        ("successes | trials(n) ~ x", "binomial", "probit"),
+        ("successes | trials(n) ~ x", "binomial", "cloglog"),
+    ],
+)
+def test_gradients_are_numbers_also_where_a_branch_is_not_taken(text: str, family: str, link: str) -> None:
+    from multilevel import design as designs
+    from multilevel import formula, model
+
+    design = designs.build({"formula": str(formula.parse(text)), "family": family, "link": link}, DATA)
+    built = model.build(design, default_priors.resolve(design, {}), centred=False)
+    point = {name: np.asarray(value) * 0.0 for name, value in built.initial_point().items()}
+    for far in (-60.0, 60.0, -800.0):  # predictors far from the data: every row lies deep in a tail
+        gradient = built.compile_dlogp()({**point, "intercept": np.asarray(far)})
+        assert np.isfinite(gradient).all()

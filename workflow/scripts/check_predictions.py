@@ -19,12 +19,14 @@ def check_predictions(
     data = dataset.read(Path(paths_in["data"]))
     built = design.build(model, data)
     draws = predictor.read(Path(paths_in["posterior"]), built)
+    groupings = {group: checks.Grouping(*design.code_grouping(data.frame, group)) for group in groups}
     found = checks.check(
         built.y,
         checks.replicate_blocks(built, draws, seed),
-        {group: checks.Grouping(*design.code_grouping(data.frame, group)) for group in groups},
+        groupings,
         count=min(checks.MAX_REPLICATES, draws.size),
-        discrete=families.get(built.family).KIND == "discrete",
+        discrete=families.get(built.family).KIND != "continuous",
+        functions=checks.functions_of(built, groupings),
     )
     for part in ("statistics", "by_group", "quantiles"):
         table = getattr(found, part)

@@ -29,7 +29,7 @@ def conditional(design: Design, draws: Draws) -> Iterator[tuple[slice, Array]]:
     tuple
         The rows of the block, and the log densities, shape (S, rows in the block).
     """
-    for rows in predictor.blocks(len(design.y), draws.size):
+    for rows in predictor.blocks(len(design.y), draws.size * design.width):
         yield rows, of_rows(design, rows, predictor.arguments(design, draws, rows))
 
 

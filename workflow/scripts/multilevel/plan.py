@@ -13,6 +13,7 @@ from typing import Any
 
 from multilevel import (
     candidates,
+    families,
     formula,
     grid,
     nesting,
@@ -26,7 +27,7 @@ from multilevel import (
 )
 from multilevel.dataset import Dataset
 from multilevel.default_priors import resolve, targets
-from multilevel.design import planes
+from multilevel.design import Design, planes
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
 from multilevel.expressions import parse as parse_expression
 from multilevel.names import NAME_PATTERN, RESERVED
@@ -107,7 +108,9 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     if problems:
         raise StudyError(_shared(problems), source)
     warnings += notes + _same_models(cells, aliases)
-    printed, problems = published.resolve(study.published, models, dataset)
+    printed, problems = published.resolve(
+        study.published, models, {n: c.design for n, c in checked.items() if c.design}
+    )
     if problems:
         raise StudyError(problems, source)
     printed = [{**row, "model": aliases.get(row["model"], row["model"])} for row in printed]
@@ -241,7 +244,21 @@ def _unequal_responses(comparisons: dict[str, dict[str, Any]], models: dict[str,
                 hint = "give all models of a comparison the same weights, trials and censoring"
                 problems.append(Problem(f"comparisons.{name}.models", message, hint))
                 break
+            if _has_density(models[model]) != _has_density(models[first]):
+                densities, other_one = (model, first) if _has_density(models[model]) else (first, model)
+                message = (
+                    f"'{densities}' ({models[densities]['family']}) is scored by a density and '{other_one}' "
+                    f"({models[other_one]['family']}) by probabilities: such scores cannot be compared"
+                )
+                hint = "compare models whose families are all continuous or all discrete"
+                problems.append(Problem(f"comparisons.{name}.models", message, hint))
+                break
     return problems
+
+
+def _has_density(model: dict[str, Any]) -> bool:
+    """Tell a family of continuous responses from one of counts or categories."""
+    return bool(families.get(model["family"]).KIND == "continuous")
 
 
 def _scored(parsed: formula.Formula) -> str:
@@ -275,12 +292,15 @@ class _Checked:
         Every name that its priors may be given to.
     identity
         What decides its posterior.
+    design
+        Its design; None where it has a problem.
     """
 
     problems: list[Problem]
     notes: list[str]
     targets: tuple[str, ...] = ()
     identity: str = ""
+    design: Design | None = None
 
 
 def _against_data(
@@ -298,8 +318,8 @@ def _against_data(
             Problem(f"{where}.formula", f"unknown column '{column}'", did_you_mean(column, available))
             for column in unknown[:MOST_UNKNOWN]
         ]
-        if more := len(unknown) - MOST_UNKNOWN:
-            problems += [Problem(f"{where}.formula", f"{more} more unknown columns")] if more > 0 else []
+        if (more := len(unknown) - MOST_UNKNOWN) > 0:
+            problems.append(Problem(f"{where}.formula", f"{more} more unknown columns"))
         return _Checked(problems, [])
     if taken := sorted(c for c in used if c in RESERVED or c.endswith("_Intercept")):
         problems = [
@@ -317,7 +337,7 @@ def _against_data(
             Problem(f"{where}.formula", f"the column '{c}' holds dates, which no model takes", hint) for c in dated
         ]
         return _Checked(problems, [])
-    spec = {key: model[key] for key in rules.SPEC if key != "priors"}
+    spec = {key: value for key, value in rules.model_spec(model).items() if key != "priors"}
     key = repr({name: value for name, value in spec.items() if name != "centred"})
     if key not in designs:
         designs[key] = preflight.check(cell.model, model, dataset)
@@ -335,7 +355,10 @@ def _against_data(
     # A default prior of the study, or one of the grid, may name a parameter that only some models have; one that none has
     # is refused later.
     model["priors"] = {k: v for k, v in model["priors"].items() if k in known}
-    resolved = resolve(design, model["priors"])
+    try:
+        resolved = resolve(design, model["priors"])
+    except FormulaError as error:
+        return _Checked([*problems, Problem(f"{where}.priors", str(error))], notes)
     model["method"] = "integrated" if model.pop("integrate") and not nesting.reason_against(design) else "sampled"
     spec["method"] = model["method"]
     spec["centred"] = (
@@ -349,7 +372,7 @@ def _against_data(
         "effects": int(sum(len(t.levels) * len(t.effects) for t in design.group_terms)),
     }
     model["planes"] = planes(design)
-    return _Checked(problems, notes, addressable, repr((spec, [(r.parameter, r.prior) for r in resolved])))
+    return _Checked(problems, notes, addressable, repr((spec, [(r.parameter, r.prior) for r in resolved])), design)
 
 
 def _of_cells(cells: dict[str, grid.Cell], checked: dict[str, _Checked]) -> tuple[list[Problem], list[str]]:

@@ -48,6 +48,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "sd": POSITIVE,
     "cor": ("lkj",),
     "sigma": POSITIVE,
+    "delta": tuple(dict.fromkeys([*REAL, *POSITIVE])),
 }
 """Which distributions each class of parameters takes."""
 
@@ -162,7 +163,7 @@ def check_support(prior: Prior, target: str) -> None:
 def class_of(target: str) -> str:
     """Return the class of a parameter name: ``sd`` of ``sd(county: floor)``, ``Intercept`` of ``sigma_Intercept``."""
     name = re.split(r"[(\[]", target, maxsplit=1)[0].strip()
-    return "Intercept" if re.fullmatch(r"[a-z]+_Intercept", name) else name
+    return "Intercept" if re.fullmatch(r"\w+_Intercept", name) else name
 
 
 def choose(candidates: list[str], study_priors: Mapping[str, str]) -> tuple[str, str] | None:

@@ -99,6 +99,25 @@ def page() -> str:
             "`sd(g: sigma_Intercept)`. An id shared with the response's formula makes their effects correlated: "
             "`cor(g: Intercept, sigma_Intercept)`."
         ),
+        (
+            "The response of an ordinal family is whole numbers from 1, or a column whose levels are "
+            "listed under `data.ordered`. "
+            "Its formula has no intercept but thresholds `Intercept[1]`, `Intercept[2]` and so on, one "
+            "fewer than categories; a "
+            "larger linear predictor means higher categories. `thresholds: equidistant` makes them "
+            "`delta` apart. `cs(x)` gives "
+            "`x` an effect on each threshold, `b(x[1])`, `b(x[2])`; in a cumulative model thresholds "
+            "could then cross, so that it "
+            "takes none. `parameters: {disc: x}` predicts the discrimination, which is 1 where the predictors are 0."
+        ),
+        (
+            "The response of the family `categorical` is levels, or whole numbers from 1; the first, "
+            "or that of `data.reference`, "
+            "is the reference. Every other category has the formula's linear predictor with "
+            "coefficients and group effects of its "
+            "own, `b(mu_bus_x)`, `sd(g: mu_bus_Intercept)`, or another one under `parameters: {mu_bus: 1 + x}`. With an id, "
+            "`(1 | id | g)`, the effects of all categories are correlated."
+        ),
         "## Expressions (`derive`, `filter`, `offset`)",
         "Columns, numbers, text, `+ - * / // % **`, comparisons, `and`, `or`, `not`, `in [...]`, and the functions "
         + ", ".join(f"`{f}`" for f in expressions.FUNCTIONS)
@@ -116,6 +135,7 @@ def page() -> str:
         + "\n".join(f"| {', '.join(f'`{n}`' for n in names)} | {text} |" for names, text in estimands.LISTED),
         "## Families",
         _listing(families.names(), families.get),
+        "Also known as: " + ", ".join(f"`{alias}` for `{name}`" for alias, name in families.ALIASES.items()) + ".",
         "## Structures over the levels of a group",
         _listing(structures.names(), structures.get),
         "## Priors",

@@ -17,8 +17,8 @@ from multilevel.provenance import STACKS, identity_digest
 PREVIOUS = "posterior.previous.nc"
 """The draws of a fit that a run is about to make anew, kept until the run went well."""
 
-SPEC = ("formula", "family", "link", "parameters", "priors", "centred")
-"""Keys of a model that decide its posterior, given the data."""
+SPEC = ("formula", "family", "link", "thresholds", "parameters", "priors", "centred")
+"""Keys of a model that decide its posterior, given the data; `thresholds` stands only where they are not the usual ones."""
 
 
 SCORE_FILES = ("loo.observation.json", "loo.observation.parquet", "dic.conditional.json")
@@ -37,7 +37,7 @@ def locked(path: Path) -> dict[str, str]:
 
 def model_spec(model: dict[str, Any]) -> dict[str, Any]:
     """Return what decides a model's design, priors and likelihood."""
-    return {key: model[key] for key in SPEC}
+    return {key: model[key] for key in SPEC if key in model}
 
 
 def identity(plan: dict[str, Any], model: str, versions: dict[str, str]) -> dict[str, Any]:
@@ -250,8 +250,8 @@ def report_plan(plan: dict[str, Any]) -> str:
         "comparisons",
         "warnings",
     )
-    told = ("formula", "family", "link", "parameters", "priors", "label", "description", "method")
-    models = {name: {key: model[key] for key in told} for name, model in plan["models"].items()}
+    told = ("formula", "family", "link", "thresholds", "parameters", "priors", "label", "description", "method")
+    models = {name: {key: model[key] for key in told if key in model} for name, model in plan["models"].items()}
     further = {"aliases": plan["aliases"]} if plan.get("aliases") else {}
     further |= {"published": len(plan["published"])} if plan["published"] else {}
     return json.dumps({**{key: plan[key] for key in kept}, **further, "models": models})

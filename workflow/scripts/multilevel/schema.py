@@ -228,6 +228,10 @@ class Model(Closed):
         default_factory=dict,
         description="Linear predictors of other parameters, such as `sigma: 1 + x + (1 | group)` (on the log scale).",
     )
+    thresholds: Literal["flexible", "equidistant"] | None = Field(
+        None,
+        description="Thresholds of an ordinal family: each free (`flexible`, if left out) or all `delta` apart (`equidistant`).",
+    )
     priors: dict[str, PriorText] = Field(
         default_factory=dict,
         description="Priors of this model, by parameter (`sd(county: floor)`), term (`b(county)`) or class (`b`, `sd`).",

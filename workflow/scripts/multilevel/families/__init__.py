@@ -11,7 +11,7 @@ A family module defines
 ``RESPONSE_TERMS``
     What may stand beside the response in a formula, of `formula.RESPONSE_TERMS`.
 ``KIND``
-    ``"continuous"`` or ``"discrete"``.
+    ``"continuous"`` or ``"discrete"``; ``"ordinal"`` or ``"nominal"`` where responses are categories, coded from 1.
 ``support_problem(y, terms)``
     None, or what is wrong with the values, as the end of a sentence that starts with the response.
 ``location_and_scale(y, terms, link)``
@@ -25,6 +25,19 @@ A family module defines
 ``log_cdf(y, eta, ...)``, ``log_survival(y, eta, ...)``
     Log probabilities of a value up to y and above it, for censored responses.
 
+Families of categories also define ``log_probabilities(eta, ...)`` and ``probabilities(eta, ...)``, of every category, shape
+(..., K). Ordinal ones have thresholds, which their functions take as ``thresholds``, shape (..., K - 1), and define
+
+``THRESHOLDS``
+    ``"ordered"`` where they must be in increasing order, ``"free"`` otherwise.
+``NO_SPECIFIC_EFFECTS``
+    Why predictors cannot shift each threshold on its own; absent where they can.
+``FIXED``
+    Parameters that have this value unless they have a linear predictor.
+
+For nominal ones ``eta`` has shape (..., K - 1), one linear predictor for each category but the first, which is called after
+its category: ``mu_bus``. Files whose names start with ``_`` hold what several families share.
+
 Adding a family is adding a file: nothing else changes, and no fit of another family reruns.
 """
 
@@ -34,6 +47,9 @@ import importlib
 from collections.abc import Collection
 from pathlib import Path
 from types import ModuleType
+
+ALIASES = {"sratio": "sequential", "cratio": "continuation", "acat": "adjacent"}
+"""Names that brms has for families of another name here."""
 
 
 def names() -> list[str]:
@@ -52,6 +68,26 @@ def get(name: str) -> ModuleType:
     if name not in names():
         raise KeyError(name)
     return importlib.import_module(f"{__name__}.{name}")
+
+
+def canonical(name: str) -> str:
+    """Return the name that a family has here, given any of its names."""
+    return ALIASES.get(name, name)
+
+
+def has_categories(name: str) -> bool:
+    """Tell whether the responses of a family are categories."""
+    return get(name).KIND in {"ordinal", "nominal"}
+
+
+def threshold_kind(name: str) -> str:
+    """Return ``"ordered"`` or ``"free"`` for an ordinal family, nothing for others."""
+    return str(getattr(get(name), "THRESHOLDS", ""))
+
+
+def fixed(name: str) -> dict[str, float]:
+    """Return the parameters of a family that have a value unless they have a linear predictor."""
+    return dict(getattr(get(name), "FIXED", {}))
 
 
 def parameters(name: str, known: Collection[str] = ()) -> tuple[str, ...]:

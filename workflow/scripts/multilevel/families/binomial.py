@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, log_expit, log_ndtr
+from scipy.special import gammaln
 
 from multilevel import links
 
@@ -60,28 +60,9 @@ def support_problem(y: Array, terms: Mapping[str, Array]) -> str | None:
     return None
 
 
-def _log_probabilities(eta: Array, link: str) -> tuple[Array, Array]:
-    """Return log p and log(1 - p), without loss of digits in either tail."""
-    match link:
-        case "logit":
-            return log_expit(eta), log_expit(-eta)
-        case "probit":
-            return log_ndtr(eta), log_ndtr(-eta)
-        case "cloglog":
-            with np.errstate(over="ignore"):  # beyond the largest number the rate is infinite, and log(1 - p) with it
-                rate = np.exp(eta)
-            # log(1 - exp(-rate)), by expm1 where rate is small and by log1p where it is large.
-            small = rate < np.log(2.0)
-            log_p = np.where(
-                small, np.log(-np.expm1(-np.where(small, rate, 1.0))), np.log1p(-np.exp(-np.where(small, 1.0, rate)))
-            )
-            return np.where(eta < -36.0, eta, log_p), -rate
-    raise KeyError(link)
-
-
 def log_density(y: Array, eta: Array, trials: Array | float = 1.0, link: str = "logit") -> Array:
     """Return log Binomial(y | trials, p), the number of arrangements included."""
-    log_p, log_q = _log_probabilities(np.asarray(eta, dtype=np.float64), link)
+    log_p, log_q = links.log_tails(link, np.asarray(eta, dtype=np.float64))
     failures = trials - y
     # A probability of 0 to the power of 0 is 1.
     ones = np.where(y > 0, y * log_p, 0.0) + np.where(failures > 0, failures * log_q, 0.0)

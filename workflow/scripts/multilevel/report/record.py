@@ -185,9 +185,11 @@ def _formula(model: Mapping[str, Any]) -> str:
 
 
 def _family(model: Mapping[str, Any]) -> str:
-    """Return the family, with its link where that is not the identity."""
+    """Return the family, with its link where that is not the identity, and its thresholds where they are not free."""
     family, link = model.get("family") or "", model.get("link") or "identity"
-    return str(family) if link == "identity" else f"{family} ({link} link)"
+    notes = ["" if link == "identity" else f"{link} link", f"{t} thresholds" if (t := model.get("thresholds")) else ""]
+    told = ", ".join(filter(None, notes))
+    return f"{family} ({told})" if told else str(family)
 
 
 def _nothing_fitted() -> dict[str, Any]:
@@ -224,7 +226,8 @@ def _find_figures(
     for name in names:
         paths = [path for pattern in (f"{name}.svg", f"{name}.*.svg") for path in (study_dir / folder).glob(pattern)]
         about = {f"{folder}/{path.name}": path.stem.removeprefix(name).lstrip(".").replace(".", ":") for path in paths}
-        chosen = [{"path": path, "about": about[path]} for path in sorted(about) if known is None or path in known]
+        there = [path for path in sorted(about, key=about.__getitem__) if known is None or path in known]
+        chosen = [{"path": path, "about": about[path]} for path in there]
         if chosen:
             found[name] = chosen
     return found

@@ -21,6 +21,9 @@ pt: Any = pt_untyped  # PyTensor ships incomplete types
 ROOT_HALF = np.asarray(np.sqrt(0.5))
 """Not a Python float: PyTensor would take it in single precision, as PyMC's own normal log cdf does its sqrt(2)."""
 
+PI = np.asarray(np.pi)
+"""Not a Python float, which PyTensor would take in single precision."""
+
 INVERSE_LINKS: dict[str, Any] = {
     "identity": lambda eta: eta,
     "log": pt.exp,
@@ -43,9 +46,35 @@ def get(name: str) -> ModuleType:
 
 
 def log_normal_cdf(z: Any) -> Any:
-    """Return log Phi(z), without loss of digits in either tail."""
+    """Return log Phi(z), without loss of digits in either tail; its gradient is finite in both."""
     scaled = z * ROOT_HALF
-    return pt.switch(pt.lt(z, -1.0), pt.log(0.5 * pt.erfcx(-scaled)) - pt.sqr(scaled), pt.log1p(-0.5 * pt.erfc(scaled)))
+    # Each branch is evaluated where it is not taken too: without the limits, infinities there make a gradient NaN.
+    lower, upper = pt.minimum(scaled, 0.0), pt.maximum(scaled, -1.0)
+    return pt.switch(pt.lt(z, -1.0), pt.log(0.5 * pt.erfcx(-lower)) - pt.sqr(lower), pt.log1p(-0.5 * pt.erfc(upper)))
+
+
+def log_cdf(link: str, z: Any) -> Any:
+    """Return log F(z) of the inverse of a link, without loss of digits in either tail."""
+    return _LOG_CDF[link](z)
+
+
+def log_survival(link: str, z: Any) -> Any:
+    """Return log(1 - F(z)), without loss of digits in either tail."""
+    return -pt.exp(z) if link == "cloglog" else _LOG_CDF[link](-z)
+
+
+def log_one_minus_exp(rate: Any, log_rate: Any) -> Any:
+    """Return log(1 - exp(-rate)); no branch that is not taken overflows, so that gradients are finite."""
+    tiny = pt.lt(log_rate, -36.0)
+    return pt.switch(tiny, log_rate, pt.log(-pt.expm1(-pt.switch(tiny, 1.0, rate))))
+
+
+_LOG_CDF: dict[str, Any] = {
+    "logit": lambda z: -pt.softplus(-z),
+    "probit": log_normal_cdf,
+    "cloglog": lambda z: log_one_minus_exp(pt.exp(z), z),
+    "cauchit": lambda z: pt.log(pt.arctan2(1.0, -z) / PI),
+}
 
 
 def weighted(design: Design, log_density: Any) -> None:

@@ -25,6 +25,11 @@ def model_alternative(model: dict[str, Any], name: str, about: str) -> str:
 
 
 def _response(record: Record) -> str:
+    """Return the response, or the responses where the candidates have several."""
+    sides = [str(model["formula"]).partition("~")[0].partition("|")[0].strip() for model in record["models"]]
+    several = list(dict.fromkeys(side for side in sides if side))
+    if len(several) > 1:
+        return f"{', '.join(several[:-1])} and {several[-1]}"
     return str(((record["data"] or {}).get("response") or {}).get("name") or "the response")
 
 
