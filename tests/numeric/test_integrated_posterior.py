@@ -7,20 +7,18 @@ are themselves estimates from few draws in the tails.
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from fixtures import agreement
 from fixtures.radon import MODELS
 from fixtures.small_data import dataset_of, design_of
 
-from multilevel import convergence, default_priors, design, methods, nesting, plan, preparation
+from multilevel import convergence, default_priors, methods, nesting
 from multilevel.design import Design
 
-ROOT = Path(__file__).resolve().parents[2]
 SAMPLER = {"chains": 4, "draws": 2000, "tune": 1000, "target_accept": 0.9, "max_treedepth": 10}
 
 pytestmark = pytest.mark.slow
@@ -54,31 +52,24 @@ def test_the_radon_study(name: str, radon_plan: dict[str, Any], fits: dict[str, 
     assert ours["ess_bulk"].min() > 2000
 
 
-@cache
-def planned(study: str) -> tuple[dict[str, Any], Any]:
-    made = plan.make(Path(f"config/studies/{study}.yaml"), plan.read_config(ROOT / "config" / "config.yaml"), ROOT)
-    used = {column for model in made["models"].values() for column in model["columns"]}
-    return made, preparation.prepare(made["data"], used, ROOT)
-
-
 @pytest.mark.parametrize(
     ("study", "model"),
     [
         ("sleepstudy", "intercept_only"),
         ("sleepstudy", "uncorrelated"),
         ("sleepstudy", "correlated"),
-        ("hsb", -1),
-        ("language", -1),
+        ("hsb", "intercepts_and_slopes"),
+        ("language", "cross_level"),
+        ("eight_schools", "partial_pooling"),
+        ("districts", "three_level"),
     ],
 )
-def test_published_studies(study: str, model: Any) -> None:
-    made, data = planned(study)
-    spec = made["models"][model] if isinstance(model, str) else list(made["models"].values())[model]
-    assert spec["method"] == "integrated"
-    built = design.build(spec, data)
-    ours = summary("integrated", built, spec["priors"], 12)
-    plain = summary("sampled", built, spec["priors"], spec["seed"], spec["centred"])
-    assert distances(ours, plain) == {}
+def test_published_studies(study: str, model: str) -> None:
+    found = agreement.candidate(study, model)
+    assert nesting.reason_against(found.built) == ""
+    ours, plain = (agreement.summary(method, found, SAMPLER) for method in ("integrated", "sampled"))
+    assert distances(ours.table, plain.table) == {}
+    assert ours.divergences == 0
 
 
 def pupils() -> Any:

@@ -34,6 +34,8 @@ DATA = dataset_of(
     number=[name[1] for name in CLASS],  # nested only as school:number
     pair=[f"{s}{n % 2}{c}" for s, n, c in zip(SCHOOL, range(60), CLASS, strict=True)],
     alias=[f"the {s}" for s in SCHOOL],
+    w=RNG.uniform(0.2, 3.0, 60),
+    s=RNG.uniform(0.5, 4.0, 60),
 )
 
 CASES: list[tuple[str, dict[str, str]]] = [
@@ -61,6 +63,14 @@ SDS = [
     "half_normal(2)", "half_student_t(3, 2)", "half_cauchy(2)", "exponential(0.5)", "gamma(2, 3)", "gamma(0.7, 1)",
     "inverse_gamma(2, 3)", "lognormal(0.5, 2)", "uniform(0, 5)", "uniform(0.5, 5)",
 ]  # fmt: skip
+# Known standard errors, and weights of the log density.
+CASES += [
+    ("y | weights(w) ~ x", {}),
+    ("y | weights(w) ~ x * z + k + offset(z) + (1 + x | school) + (1 | room)", {"b(x)": "student_t(3, 0, 2)"}),
+    ("y | se(s) ~ x + (1 + x | school)", {}),
+    ("y | se(s) ~ 0 + x + (1 | school/number)", {"b": "cauchy(0, 3)"}),
+    ("y | se(s) + weights(w) ~ x + (1 | school) + (0 + x | alias)", {}),
+]
 CASES += [("y ~ x + (1 + x | school)", {"sd(school: x)": text, "sigma": text}) for text in SDS]
 
 
@@ -85,7 +95,7 @@ def parameters(design: Design, priors: dict[str, Prior], found: marginal.Margina
     b: dict[str, float] = {}
     sds: dict[str, float] = {}
     partial: dict[str, list[float]] = {}
-    sigma, total = math.nan, 0.0
+    sigma, total = math.nan if "sigma" in design.scalars else 1.0, 0.0
     for name, value, start in zip(found.names, x, found.start, strict=True):
         if name.startswith("cor("):
             partial.setdefault(name, []).append(math.tanh(value / 2))
@@ -133,12 +143,22 @@ def parameters(design: Design, priors: dict[str, Prior], found: marginal.Margina
 
 
 def scale_of(design: Design, name: str) -> float:
-    residuals = design.y - design.offset
+    root = np.sqrt(weights_of(design)) / errors_of(design)
+    residuals = (design.y - design.offset) * root
     if design.x.shape[1]:
-        residuals = residuals - centred(design) @ np.linalg.lstsq(centred(design), residuals)[0]
+        x = centred(design) * root[:, None]
+        residuals = residuals - x @ np.linalg.lstsq(x, residuals)[0]
     terms = [(t, i) for t in design.group_terms for i, e in enumerate(t.effects) if sd_name(t, e) == name]
     term, i = terms[0]
-    return 0.5 * float(np.sqrt(np.mean(residuals**2))) / term.scales[i]
+    return 0.5 * float(np.sqrt(np.sum(residuals**2) / np.sum(root**2))) / term.scales[i]
+
+
+def weights_of(design: Design) -> np.ndarray:
+    return design.terms.get("weights", np.ones(len(design.y)))
+
+
+def errors_of(design: Design) -> np.ndarray:
+    return design.terms.get("se", np.ones(len(design.y)))
 
 
 def centred(design: Design) -> np.ndarray:
@@ -158,7 +178,7 @@ def moments(
     for i, name in enumerate(names):
         mean[i], spread[i] = (at.b[name], 0.0) if name in at.b else priors[name].arguments
     across = [x * spread**2]
-    covariance = at.sigma**2 * np.eye(len(x)) + across[0] @ x.T
+    covariance = np.diag((at.sigma * errors_of(design)) ** 2 / weights_of(design)) + across[0] @ x.T
     for term in design.group_terms:
         flat = wide(term)
         across.append(flat @ np.kron(np.eye(len(term.levels)), at.factors[term.key] @ at.factors[term.key].T))
@@ -175,6 +195,9 @@ def test_the_density_is_that_of_one_normal_vector_times_the_priors(text: str, gi
         at = parameters(design, priors, found, x)
         mean, covariance, _ = moments(design, priors, at)
         expected = at.log_prior + stats.multivariate_normal(mean, covariance).logpdf(design.y)
+        # w log N(y | mu, s^2) is log N(y | mu, s^2 / w) but for this:
+        w, s = weights_of(design), errors_of(design) * at.sigma
+        expected += float(np.sum((1 - w) * (np.log(s) + 0.5 * np.log(2 * np.pi)) - 0.5 * np.log(w)))
         assert found.log_density(x)[0] == pytest.approx(expected, rel=1e-11, abs=1e-9)
 
 
@@ -199,6 +222,9 @@ def test_the_gradient_is_that_of_the_density(text: str, given: dict[str, str]) -
         ("y ~ 0 + x + (1 | school/number)", {"b": "normal(3, 50)"}),
         ("y ~ x + z + (1 + z | school) + (1 | room)", {"b(x)": "student_t(3, 0, 2)"}),
         ("y ~ z + x", {"sigma": "half_normal(3)"}),
+        ("y | weights(w) ~ x + (1 + z | school)", {"b(x)": "student_t(3, 0, 2)"}),
+        ("y | se(s) ~ x + (1 + z | school) + (1 | room)", {}),
+        ("y | se(s) + weights(w) ~ x + (1 | school)", {}),
     ],
 )
 def test_the_density_is_pymcs_over_the_conditional_one_of_what_is_integrated(text: str, given: dict[str, str]) -> None:
@@ -214,6 +240,7 @@ def test_the_density_is_pymcs_over_the_conditional_one_of_what_is_integrated(tex
     names = [coefficient_name(name) for name in design.coefficients]
     free = [i for i, name in enumerate(names) if name not in at.b]
     known = centred(design) @ [at.b.get(name, 0.0) for name in names] + design.offset
+    precise = weights_of(design) / (at.sigma * errors_of(design)) ** 2
     columns, values = [centred(design)[:, free]], [coefficients(design, priors, point)[free]]
     for term in design.group_terms:
         columns.append(wide(term) @ np.kron(np.eye(len(term.levels)), at.factors[term.key]))
@@ -222,8 +249,8 @@ def test_the_density_is_pymcs_over_the_conditional_one_of_what_is_integrated(tex
     mu, sd = np.array([priors[names[i]].arguments for i in free]).reshape(-1, 2).T
     # The conditional distribution by its precision, which loses no digits where priors are wide.
     weights = np.concatenate([sd**-2, np.ones(effects)])
-    precision = np.diag(weights) + joint.T @ joint / at.sigma**2
-    linear = weights * np.concatenate([mu, np.zeros(effects)]) + joint.T @ (design.y - known) / at.sigma**2
+    precision = np.diag(weights) + joint.T @ (joint * precise[:, None])
+    linear = weights * np.concatenate([mu, np.zeros(effects)]) + joint.T @ (precise * (design.y - known))
     deviation = np.concatenate(values) - np.linalg.solve(precision, linear)
     conditional = 0.5 * (np.linalg.slogdet(precision / (2 * np.pi))[1] - deviation @ precision @ deviation)
     expected = float(log_density_of(pymc)(point.sampled)) - point.log_jacobian - conditional
@@ -260,7 +287,8 @@ def same_point(
         values |= {sd_name(term, e): v for e, v in zip(term.effects, own, strict=True)}
         if term.correlated:
             partial += list(2 * point.values[f"partial_{term.key}"] - 1)
-    values["sigma"] = float(point.values["sigma"])
+    if "sigma" in design.scalars:
+        values["sigma"] = float(point.values["sigma"])
     x, log_jacobian = [], 0.0
     for name, start in zip(found.names, found.start, strict=True):
         if name.startswith("cor("):
@@ -283,6 +311,8 @@ DRAWN = [
     ("y ~ x + z + (1 + z | school)", {"b(x)": "student_t(3, 0, 2)"}),
     ("y ~ 0 + x + (1 + x + z | school)", {}),
     ("y ~ x + (1 | school) + (0 + x | alias) + (1 + z | room) + (1 | pair)", {}),
+    ("y | weights(w) ~ x + (1 + x | school) + (1 | room)", {}),
+    ("y | se(s) ~ x + (1 + x | school)", {}),
 ]
 
 
@@ -389,3 +419,51 @@ def test_compressing_the_rows_loses_no_digits_that_matter(case: str) -> None:
             total -= 0.5 * float(deviations @ rest) + float(np.log(np.abs(np.diag(r))).sum())
             total -= each * (math.log(at.sigma) + 0.5 * math.log(2 * math.pi))
         assert found.log_density(u)[0] == pytest.approx(total, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    "text", ["y ~ x + (1 + x | school/room)", "y ~ x + (1 | town) + (1 + x | school) + (1 | room)"]
+)
+def test_more_levels_than_are_worked_on_at_a_time(text: str) -> None:
+    """Strips of levels end in the middle of towns and schools, some of which have one room with one row."""
+    rng = np.random.default_rng(3)
+    rows, lanes = 700, marginal.kernels().LANES
+    school = np.concatenate([np.arange(150), rng.integers(0, 150, rows - 150)])
+    room = 3 * school + rng.integers(0, 3, rows)
+    data = dataset_of(
+        y=rng.normal(size=rows) + rng.normal(size=150)[school],
+        x=rng.normal(size=rows),
+        town=[f"t{i // 2}" for i in school],
+        school=[f"s{i}" for i in school],
+        room=[f"r{i}" for i in room],
+    )
+    design = design_of(text, data)
+    resolved = default_priors.resolve(design, {})
+    priors = {p.parameter: p.prior for p in resolved}
+    found = marginal.build(design, resolved)
+    assert min(g.levels for g in found.groupings) > lanes
+    for seed in range(2):
+        x = found.start + np.random.default_rng(seed).normal(0, 0.8, len(found.start))
+        mean, covariance, _ = moments(design, priors, at := parameters(design, priors, found, x))
+        expected = at.log_prior + stats.multivariate_normal(mean, covariance).logpdf(design.y)
+        value, gradient = found.log_density(x)
+        assert value == pytest.approx(expected, rel=1e-11)
+        for i, unit in enumerate(1e-4 * np.eye(len(x))):
+            values = [found.log_density(x + k * unit)[0] for k in (-2, -1, 1, 2)]
+            assert gradient[i] == pytest.approx(float(np.dot([1, -8, 8, -1], values)) / 12e-4, rel=1e-6, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["sd(school: Intercept)", "cor(school: Intercept, x)", "sigma"])
+def test_the_density_and_its_gradient_are_finite_where_a_chain_may_stray(name: str) -> None:
+    """Far out on the unconstrained scale: a variance of 1e-13 or 1e13 times its start, a correlation of 1 - 1e-6."""
+    _, _, found = built("y ~ x + (1 + x | school) + (1 | room)", {})
+    place = next(
+        i for i, n in enumerate(found.names) if n == name or (n.startswith("cor(") and name.startswith("cor("))
+    )
+    for away in (-15.0, 15.0):
+        x = found.start.copy()
+        x[place] += away
+        value, gradient = found.log_density(x)
+        assert math.isfinite(value)
+        assert np.isfinite(gradient).all()
+        assert value < found.log_density(found.start)[0]

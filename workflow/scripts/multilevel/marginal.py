@@ -1,9 +1,10 @@
 """Gaussian models with their group effects integrated out: the density that is sampled, and exact draws given each draw.
 
-For y = X b + sum of Z r + e with e ~ N(0, sigma^2), the effects r of one nested chain of groupings, and all coefficients b
-whose priors are normal, have a closed integral. What is sampled are the sds, the correlations, sigma and the coefficients
-with other priors, in the coordinates of `model`; b and r are then drawn from their exact conditional distribution, once for
-each draw. The posterior is that of the plain fit.
+For y = X b + sum of Z r + e with e ~ N(0, sigma^2), or N(0, s^2) with a known s for each row, the effects r of one nested
+chain of groupings, and all coefficients b whose priors are normal, have a closed integral. What is sampled are the sds, the
+correlations, sigma and the coefficients with other priors, in the coordinates of `model`; b and r are then drawn from their
+exact conditional distribution, once for each draw. The posterior is that of the plain fit. Likelihood weights count as in
+`model`.
 
 Rows enter only by a triangle for each level of a grouping, so a gradient costs as much for a thousand rows as for a million.
 `marginal_kernels` has the algebra.
@@ -91,7 +92,7 @@ class Drawn:
     effects
         By term key, shape (N, levels, effects).
     sigma
-        Shape (N,).
+        Shape (N,); ones where the formula has known standard errors for it.
     """
 
     intercept: Array
@@ -112,7 +113,7 @@ class Marginal:
         The design, and its groupings from the coarsest to the finest.
     names
         What is sampled, one name for each unconstrained number: coefficients whose prior is no normal, then for each term
-        its sds and partial correlations, then sigma.
+        its sds and partial correlations, then sigma, unless it is known.
     start, spread
         Where chains start, shape (parameters,), and how far around it.
     normal
@@ -156,7 +157,8 @@ class Marginal:
         """
         count, normal = len(x), self.normal
         wide = [g.effects * g.levels for g in self.groupings]
-        values, basis = np.empty(x.shape), np.empty((count, len(self.origin)))
+        known = "sigma" not in self.design.scalars
+        values, basis = np.empty((count, x.shape[1] + known)), np.empty((count, len(self.origin)))
         effects = {
             term.key: np.empty((count, len(term.levels), len(term.effects)), np.float32)
             for term in self.design.group_terms
@@ -222,18 +224,21 @@ def build(design: Design, priors: Sequence[Resolved]) -> Marginal:
     found = nesting.chain(design.group_terms)
     if isinstance(found, tuple):
         raise ValueError(f"the groups {found[0]} and {found[1]} are crossed")
-    fixed = _fixed(design, by_name)
-    rows, squares = float(len(design.y)), float(fixed.residuals @ fixed.residuals)
-    sampled = [*fixed.sampled, *_of_terms(found, by_name, design.parameters[0], math.sqrt(squares / rows) or 1.0)]
-    sampled.append(_Sampled("sigma", by_name["sigma"], math.sqrt(squares / rows) or 1.0))
-    sizes = [fixed.constant - 0.5 * rows * math.log(2.0 * math.pi), rows, max((g.effects for g in found), default=1)]
+    by_row = _by_row(design)
+    fixed = _fixed(design, by_name, by_row.scale)
+    unit = math.sqrt(float(fixed.residuals @ fixed.residuals) / float(by_row.scale @ by_row.scale)) or 1.0
+    sampled = [*fixed.sampled, *_of_terms(found, by_name, design.parameters[0], unit)]
+    known = "sigma" not in design.scalars
+    sampled += [] if known else [_Sampled("sigma", by_name["sigma"], unit)]
+    constant = fixed.constant + by_row.constant - 0.5 * by_row.count * math.log(2.0 * math.pi)
+    sizes = [constant, by_row.count, max((g.effects for g in found), default=1), float(known)]
     table, first = [], 0
     for position, grouping in enumerate(found):
         for term in grouping.terms:
             table.append([position, first, len(term.effects), int(term.correlated)])
             first += len(term.effects)
         first = 0
-    shapes, parents, children, triangles, c = _compressed(found, fixed)
+    shapes, parents, children, triangles, c = _compressed(found, fixed, by_row.scale)
     parts = [
         sizes, [_coded(s) for s in sampled], np.array(table, np.int64), shapes, parents, children, triangles, c,
         fixed.at_mean, fixed.at_scale, fixed.precision,
@@ -250,6 +255,31 @@ def build(design: Design, priors: Sequence[Resolved]) -> Marginal:
         order=fixed.order,
         data=_packed(parts),
     )
+
+
+@dataclass(frozen=True)
+class _ByRow:
+    """What known standard errors s and weights w of the rows do: w log N(y | mu, s^2 sigma^2), as if of fewer or more rows.
+
+    Parameters
+    ----------
+    scale
+        What a row of y, X and Z is multiplied by: sqrt(w) / s, shape (rows,).
+    count
+        Sum of the weights, which is how often log sigma counts.
+    constant
+        - sum of w log s.
+    """
+
+    scale: Array
+    count: float
+    constant: float
+
+
+def _by_row(design: Design) -> _ByRow:
+    ones = np.ones(len(design.y))
+    weights, errors = design.terms.get("weights", ones), design.terms.get("se", ones)
+    return _ByRow(np.sqrt(weights) / errors, float(weights.sum()), -float(weights @ np.log(errors)))
 
 
 def _packed(parts: Sequence[Any]) -> Array:
@@ -319,9 +349,9 @@ class _Fixed:
     order: tuple[int, ...]
 
 
-def _fixed(design: Design, priors: dict[str, Prior]) -> _Fixed:
+def _fixed(design: Design, priors: dict[str, Prior], scale: Array) -> _Fixed:
     part = design.predictors[0]
-    y = design.y - part.offset
+    y = (design.y - part.offset) * scale
     x = part.x
     if part.has_intercept:
         x = x.copy()
@@ -329,7 +359,7 @@ def _fixed(design: Design, priors: dict[str, Prior]) -> _Fixed:
     own = [priors[coefficient_name(name)] for name in part.coefficients]
     order = sorted(range(len(own)), key=lambda i: own[i].name != "normal")
     normal = sum(p.name == "normal" for p in own)
-    basis, triangle = _orthogonal(x[:, order])
+    basis, triangle = _orthogonal(x[:, order] * scale[:, None])
     fitted = basis.T @ y / len(y)
     residuals = y - basis @ fitted
     again = basis.T @ residuals / len(y)  # what rounding left
@@ -389,7 +419,7 @@ def _inverse(triangle: Array) -> Array:
 
 
 def _compressed(
-    groupings: Sequence[Grouping], fixed: _Fixed
+    groupings: Sequence[Grouping], fixed: _Fixed, scale: Array
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Array, Array]:
     """Return shapes, parents, children, R and D of every level, and the cross-products that are left of X and y."""
     rows, p = len(fixed.residuals), len(fixed.order)
@@ -413,7 +443,7 @@ def _compressed(
     finest = groupings[-1].index
     for start in range(0, rows, ROWS):
         block = slice(start, start + ROWS)
-        z = [term.z[block] for grouping in reversed(groupings) for term in grouping.terms]
+        z = [term.z[block] * scale[block, None] for grouping in reversed(groupings) for term in grouping.terms]
         columns = np.column_stack([*z, fixed.basis[block], fixed.residuals[block]])
         kernels().compress(np.ascontiguousarray(columns), finest[block], table, parents, triangles, c)
     return table, parents, within, triangles, c

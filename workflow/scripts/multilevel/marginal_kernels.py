@@ -45,7 +45,8 @@ PRIOR = 5
 """Numbers in a row of `priors`."""
 
 SIZES, PRIORS, TERMS, SHAPES, PARENTS, CHILDREN, ROWS, C, AT_MEAN, AT_SCALE, PRECISION, PARTS = range(12)
-"""Parts of the data, one after another: constant of the density, rows and most effects of a grouping; priors by row; terms;
+"""Parts of the data, one after another: constant of the density, rows, most effects of a grouping, and 1 where sigma is known to
+be 1, not sampled; priors by row; terms;
 shapes of the groupings; the level above each level; the first of the levels within each, and the number of all; R and D; the
 cross-products of X and y in the rows that these leave; and what `regress` takes. The data start with where each part starts,
 and where the last one ends. `whole` are the same data taken for whole numbers, which SHAPES, TERMS, PARENTS, CHILDREN and
@@ -348,9 +349,11 @@ def reflect(rows: Matrix, done: Matrix, q: int, width: int, n: int, spare: Matri
 def unpack(x: Array, priors: Array, values: Array, slopes: Array, grad: Array) -> float:
     """Write values, their derivatives and the gradient of the log prior; return the log prior.
 
-    x holds coefficients whose prior is no normal, then for each term its sds and partial correlations, then sigma.
+    x holds coefficients whose prior is no normal, then for each term its sds and partial correlations, then sigma. Where
+    sigma is not sampled, it is 1, and the last of the values all the same.
     """
     total = 0.0
+    values[-1] = 1.0
     for i in range(len(x)):
         density, grad[i], values[i], slopes[i] = prior(priors[i * PRIOR : i * PRIOR + PRIOR], x[i])
         total += density
@@ -654,9 +657,9 @@ def density(x: Array, grad: Array, data: Array, whole: Ints) -> float:
     done = np.empty(len(work))
     if depth > 1:
         work = np.empty(len(work))
-    values, slopes = np.empty(n), np.empty(n)
+    values, slopes = np.empty(n + int(sizes[3])), np.empty(n)
     total = constant + unpack(x, part(data, whole, PRIORS), values, slopes, grad)
-    sigma = values[n - 1]
+    sigma = values[-1]
     f = np.empty(depth * most * most)
     factors(values, terms, p - normal, most, f)
     m, factor, w, mean = np.empty(width * width), np.empty(normal * normal), np.empty(width), np.empty(p)
@@ -676,12 +679,13 @@ def density(x: Array, grad: Array, data: Array, whole: Ints) -> float:
     clear(of_factors, 0, len(of_factors))
     _gradient_of_factors(whole, f, most, work, done, g, of_factors)
     # log sigma: of the density given F, then through F, which is over sigma.
-    along = -rows
-    for i in range(width * width):
-        along += g[i] * m[i]
-    for i in range(depth * most * most):
-        along -= of_factors[i] * f[i]
-    grad[n - 1] += along / sigma * slopes[n - 1]
+    if len(values) == n:
+        along = -rows
+        for i in range(width * width):
+            along += g[i] * m[i]
+        for i in range(depth * most * most):
+            along -= of_factors[i] * f[i]
+        grad[n - 1] += along / sigma * slopes[n - 1]
     # Sampled coefficients: through the residuals, and through the prior means of the others.
     through, of_sampled = np.empty(p), np.empty(p - normal)
     clear(through, 0, p)
@@ -760,7 +764,7 @@ def draw(
                 place = starts[d] + chain[d] * q
                 for i in range(q - 1, -1, -1):
                     row = at + i * width * levels
-                    v[i] = values[n - 1] * normals[s, normal + place + i]
+                    v[i] = values[-1] * normals[s, normal + place + i]
                     for j in range(r):
                         v[i] += done[row + (q + j) * levels] * above[d, j]
                     for j in range(i + 1, q):

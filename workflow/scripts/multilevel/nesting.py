@@ -50,10 +50,14 @@ def reason_against(design: Design) -> str:
     """Return why the effects of a design cannot be integrated out, as the end of a sentence; nothing where they can."""
     if design.family != "gaussian" or design.link != "identity":
         return f"the family is {design.family} with a {design.link} link"
-    if design.scalars != ("sigma",) or len(design.predictors) != 1:
+    if len(design.predictors) != 1 or ("se" in design.terms and "sigma" in design.scalars):
         return "sigma is not one number for all rows"
-    if design.terms:
-        return f"the formula has {', '.join(f'{name}()' for name in design.terms)}"
+    if others := [name for name in design.terms if name not in {"se", "weights"}]:
+        return f"the formula has {', '.join(f'{name}()' for name in others)}"
+    if "weights" in design.terms and not design.terms["weights"].all():
+        return "some rows have a weight of 0"
+    if "sigma" not in design.scalars and not design.group_terms:
+        return "nothing would be left to sample"
     if other := next((t.structure for t in design.group_terms if t.structure != "independent"), ""):
         return f"the levels of a group are not independent ({other})"
     groupings = chain(design.group_terms)

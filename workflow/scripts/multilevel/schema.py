@@ -214,7 +214,8 @@ class Defaults(Closed):
     integrate: bool = Field(
         True,
         description="Integrate group effects out of what is sampled and draw them exactly afterwards, where they have a closed "
-        "form: gaussian, identity link, one sigma, groups nested in each other. The posterior is the same; `false` samples them.",
+        "form: gaussian, identity link, one sigma or known standard errors, groups nested in each other. The posterior is the "
+        "same; `false` samples them.",
     )
 
 

@@ -60,8 +60,9 @@ def _as_sampled(chains: list[marginal.Drawn], design: Design, coords: Any) -> xr
     part = design.predictors[0]
     found: dict[str, Any] = {
         variable_name("slopes", part): np.stack([c.slopes for c in chains]),
-        "sigma": np.stack([c.sigma for c in chains]),
     }
+    if "sigma" in design.scalars:
+        found["sigma"] = np.stack([c.sigma for c in chains])
     if part.has_intercept:
         found[variable_name("intercept", part)] = np.stack([c.intercept for c in chains])
     for term in design.group_terms:
