@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from multilevel import likelihood, predictor, units
 from multilevel.design import Design
 from multilevel.integration import gaussian, local
-from multilevel.integration.coefficients import Direction, NotIntegrableError, directions
+from multilevel.integration.coefficients import NotIntegrableError
 from multilevel.integration.local import Batch, Structure
 from multilevel.predictor import Draws
 from multilevel.priors import Prior
@@ -147,8 +147,7 @@ def integral(design: Design, draws: Draws, of: Units, priors: Mapping[str, Prior
     NotIntegrableError
         When it cannot be.
     """
-    alone: dict[int, tuple[Direction, ...]] = directions(design, priors, of) if priors is not None else {}
-    found = local.structure(design, of, largest_inner=10**6, directions=alone)
+    found = local.structure(design, of, largest_inner=10**6, priors=priors)
     missing = [term.key for g in found.groupings if g.local for term in g.terms if term.key not in draws.sd]
     if missing:
         raise NotIntegrableError(f"the draws hold no standard deviations of the effects of {', '.join(missing)}")

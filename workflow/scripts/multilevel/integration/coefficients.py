@@ -48,8 +48,9 @@ class Direction:
         What a step along each adds to the linear predictor of the unit's rows, shape (rows of the unit, directions).
     factor
         Lower-triangular factor of the prior covariance of the steps, shape (directions, directions).
-    pull, centring, location
-        The prior mean of the step from a draw b is ``pull @ (centring @ b - location)``.
+    pull
+        The prior mean of the step from a draw is ``pull @ c``, c the draw's distance from the prior location (`centred`),
+        shape (directions, coefficients).
     """
 
     parameter: str
@@ -57,13 +58,15 @@ class Direction:
     z: Array
     factor: Array
     pull: Array
-    centring: Array
-    location: Array
 
-    def mean(self, design: Design, b: Array) -> Array:
-        """Return the prior mean of the step from each draw of the coefficients, shape (S, directions)."""
-        own = b[:, design.columns_of(self.parameter)]
-        return np.asarray((own @ self.centring.T - self.location) @ self.pull.T)
+
+def centred(design: Design, priors: Mapping[str, Prior], parameter: str, b: Array) -> Array:
+    """Return how far each draw of a parameter's coefficients is from its prior location, shape (S, coefficients).
+
+    The intercept is taken at the predictors' means, as its prior is. A coefficient without a normal prior is taken from 0.
+    """
+    part = next(p for p in design.predictors if p.parameter == parameter)
+    return np.asarray(b[:, design.columns_of(parameter)] @ _centring(part).T - _location(part, priors))
 
 
 def directions(design: Design, priors: Mapping[str, Prior], units: Units) -> dict[int, tuple[Direction, ...]]:
@@ -125,12 +128,8 @@ def _direction(
     step u from b changes c by C u, C = M D. So log p(u | all else) is quadratic: precision C' S^-2 C, mean
     -(C' S^-2 C)^-1 C' S^-2 (M b - m).
     """
-    centring = np.eye(len(predictor.coefficients))
-    if predictor.has_intercept:
-        slopes = predictor.slopes
-        centring[predictor.coefficients.index(predictor.intercept), slopes] = predictor.x[:, slopes].mean(axis=0)
-    change = centring @ steps
-    touched = np.abs(change).max(axis=1) > ZERO * np.abs(change).max()
+    change = _centring(predictor) @ steps
+    touched = np.asarray(np.abs(change).max(axis=1) > ZERO * np.abs(change).max())
     names = tuple(name for name, yes in zip(predictor.coefficients, touched, strict=True) if yes)
     for name in names:
         prior = priors[coefficient_name(name)]
@@ -139,18 +138,35 @@ def _direction(
                 f"only the rows of {label} inform {coefficient_name(name)}, whose prior {prior} is not normal: "
                 f"leaving out one {units.name} at a time is not defined without integrating it out"
             )
-    arguments = [priors[coefficient_name(name)].arguments for name in names]
-    location = np.zeros(len(touched))
-    weight = np.zeros(len(touched))
-    location[touched], weight[touched] = [a[0] for a in arguments], [a[1] ** -2.0 for a in arguments]
-    precision = change.T @ (weight[:, None] * change)
-    covariance = np.linalg.inv(precision)
+    weight = np.where(touched, _precision(predictor, priors), 0.0)
+    covariance = np.linalg.inv(change.T @ (weight[:, None] * change))
     return Direction(
         parameter=predictor.parameter,
         names=names,
         z=z,
         factor=np.linalg.cholesky(0.5 * (covariance + covariance.T)),
         pull=-covariance @ (change.T * weight),
-        centring=centring,
-        location=location,
     )
+
+
+def _centring(predictor: Predictor) -> Array:
+    """Return M with M b the coefficients, the intercept at the predictors' means."""
+    matrix = np.eye(len(predictor.coefficients))
+    if predictor.has_intercept:
+        slopes = predictor.slopes
+        matrix[predictor.coefficients.index(predictor.intercept), slopes] = predictor.x[:, slopes].mean(axis=0)
+    return matrix
+
+
+def _normal(predictor: Predictor, priors: Mapping[str, Prior]) -> list[tuple[float, float]]:
+    """Return location and scale of each coefficient's prior; (0, infinity) where it is not normal."""
+    found = [priors[coefficient_name(name)] for name in predictor.coefficients]
+    return [(p.arguments[0], p.arguments[1]) if p.name == "normal" else (0.0, np.inf) for p in found]
+
+
+def _location(predictor: Predictor, priors: Mapping[str, Prior]) -> Array:
+    return np.array([location for location, _ in _normal(predictor, priors)])
+
+
+def _precision(predictor: Predictor, priors: Mapping[str, Prior]) -> Array:
+    return np.array([scale**-2.0 for _, scale in _normal(predictor, priors)])

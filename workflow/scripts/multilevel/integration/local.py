@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from multilevel.design import Design, Term
-from multilevel.integration.coefficients import Direction
+from multilevel.integration.coefficients import Direction, centred, directions
 from multilevel.integration.small import block_diagonal, factor_of_correlations
 from multilevel.predictor import Draws
+from multilevel.priors import Prior
 from multilevel.units import Units
 
 Array = NDArray[np.float64]
@@ -119,6 +120,8 @@ class Structure:
         The other groupings with levels that are integrated out.
     directions
         By unit, the directions among the coefficients that only its rows inform, where these are integrated out.
+    priors
+        The prior of every parameter by name, where there are directions.
     """
 
     design: Design
@@ -127,6 +130,7 @@ class Structure:
     inner: Grouping | None
     outer: tuple[Grouping, ...]
     directions: Mapping[int, tuple[Direction, ...]] = field(default_factory=dict)
+    priors: Mapping[str, Prior] = field(default_factory=dict)
 
     @property
     def integrated(self) -> tuple[str, ...]:
@@ -151,12 +155,7 @@ class Structure:
         return tuple(p for p in self.design.parameters if p in owners)
 
 
-def structure(
-    design: Design,
-    units: Units,
-    largest_inner: int,
-    directions: Mapping[int, tuple[Direction, ...]] | None = None,
-) -> Structure:
+def structure(design: Design, units: Units, largest_inner: int, priors: Mapping[str, Prior] | None = None) -> Structure:
     """Return what is integrated out with each unit.
 
     Parameters
@@ -165,14 +164,20 @@ def structure(
         The design and the units.
     largest_inner
         Most effects that a level of the inner grouping may have.
-    directions
-        From `coefficients.directions`.
+    priors
+        The prior of every parameter by name, where coefficients that one unit alone informs are integrated out too.
+
+    Raises
+    ------
+    NotIntegrableError
+        When such a coefficient's prior is not normal.
     """
     found = tuple(groupings(design, units))
     able = [g for g in found if g.local and len(g.parameters) <= largest_inner]
     inner = max(able, key=lambda g: g.local, default=None)
     outer = tuple(g for g in found if g.local and g is not inner)
-    return Structure(design, units, found, inner, outer, directions or {})
+    alone = directions(design, priors, units) if priors is not None else {}
+    return Structure(design, units, found, inner, outer, alone, priors or {})
 
 
 @dataclass(frozen=True)
@@ -261,14 +266,16 @@ class Batch:
 
     def shift(self, draws: Draws) -> dict[str, Array]:
         """Return, by parameter, how far the mean of the directions' prior moves each row from the draw, shape (S, n)."""
-        moved: dict[str, Array] = {}
-        for unit, found in enumerate(self.directions):
-            rows = np.flatnonzero(self.unit_of_row == unit)
+        structure = self.structure
+        parameters = dict.fromkeys(d.parameter for found in self.directions for d in found)
+        distance = {p: centred(structure.design, structure.priors, p, draws.b) for p in parameters}
+        moved = {p: np.zeros((draws.size, len(self.rows))) for p in parameters}
+        ends = [*self.unit_starts[1:], len(self.rows)]
+        for found, start, end in zip(self.directions, self.unit_starts, ends, strict=True):
+            own = _within(self.rows[start:end])
             for direction in found:
-                part = moved.setdefault(direction.parameter, np.zeros((draws.size, len(self.rows))))
-                part[:, rows] += (
-                    direction.mean(self.structure.design, draws.b) @ direction.z[_within(self.rows[rows])].T
-                )
+                step = distance[direction.parameter] @ direction.pull.T
+                moved[direction.parameter][:, start:end] += step @ direction.z[own].T
         return moved
 
 
