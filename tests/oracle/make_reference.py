@@ -7,6 +7,7 @@
     python tests/oracle/make_reference.py designs              tests/oracle/reference/designs_r.json    (seconds)
     python tests/oracle/make_reference.py responses            tests/oracle/reference/response_terms.json (seconds)
     python tests/oracle/make_reference.py patsy                tests/oracle/reference/designs_patsy.json (needs patsy)
+    python tests/oracle/make_reference.py ml                   tests/oracle/reference/gaussian_ml_lme4.json   (seconds)
 
 Needs Rscript and the Debian packages r-cran-lme4, r-cran-jsonlite; for loo r-cran-loo; for JAGS also jags, r-cran-rjags,
 r-cran-loo, r-cran-posterior. What R reads is made with the standard library alone, from data/radon/ or from a seed, so that
@@ -24,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # this file is run as a script and imported by tests
@@ -89,6 +91,66 @@ def write_log_likelihoods(path: Path) -> str:
         writer.writerow(columns)
         writer.writerows(zip(*columns.values(), strict=True))
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+SIMULATION = {"seed": 20231105, "schools": 24, "raters": 7}
+
+
+def write_simulation(path: Path) -> str:
+    """Write pupils in classes in schools, each marked by a rater who marks in many schools; return the file's sha256.
+
+    Schools differ in level, in the effect of x and in that of arm; `flat` is y with its school means moved to the overall
+    mean of y, so that schools differ by less than chance alone would make them.
+    """
+    source = random.Random(SIMULATION["seed"])
+    rater_effects = [source.gauss(0.0, 0.8) for _ in range(SIMULATION["raters"])]
+    rows: list[dict[str, Any]] = []
+    for school in range(SIMULATION["schools"]):
+        level, tilt, gain = source.gauss(0.0, 1.2), source.gauss(0.0, 0.5), source.gauss(0.0, 0.4)
+        for room in range(2 + school % 3):
+            climate = source.gauss(0.0, 0.6)
+            for pupil in range(3 + (school + room) % 5):
+                x, arm, rater = source.gauss(3.0, 2.0), pupil % 2, source.randrange(SIMULATION["raters"])
+                y = 50.0 + level + climate + rater_effects[rater] + (0.7 + tilt) * x + (1.5 + gain) * arm
+                y += source.gauss(0.0, 1.5)
+                rows.append(
+                    {"y": round(y, 4), "x": round(x, 4), "arm": arm, "school": f"s{school:02}"}
+                    | {"class": f"s{school:02}c{room}", "rater": f"r{rater}"}
+                )
+    overall = math.fsum(row["y"] for row in rows) / len(rows)
+    for school in {row["school"] for row in rows}:
+        own = [row for row in rows if row["school"] == school]
+        shift = overall - math.fsum(row["y"] for row in own) / len(own)
+        for row in own:
+            row["flat"] = round(row["y"] + shift, 4)
+    columns = ("y", "flat", "x", "arm", "school", "class", "rater")
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def run_ml() -> dict[str, object]:
+    """Run gaussian_ml.R on simulated data: what it printed, headed by the command and the CSV's sha256."""
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "simulated.csv"
+        digest = write_simulation(path)
+        done = subprocess.run(
+            ["Rscript", "--vanilla", str(HERE / "gaussian_ml.R"), str(path)],
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+            env=os.environ | one_thread,
+        )
+    head = {
+        "command": "python tests/oracle/make_reference.py ml",
+        "runs": "Rscript --vanilla tests/oracle/gaussian_ml.R simulated.csv",
+        "data_sha256": digest,
+        "simulation": SIMULATION,
+    }
+    return head | dict(json.loads(done.stdout))
 
 
 def run_loo() -> dict[str, object]:
@@ -183,7 +245,7 @@ def run_script(program: str) -> dict[str, object]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["prepare", "lme4", "jags", "loo", "designs", "patsy", "responses"])
+    parser.add_argument("what", choices=["prepare", "lme4", "jags", "loo", "designs", "patsy", "responses", "ml"])
     parser.add_argument("--into", type=Path, default=HERE / "reference", help="folder to write to")
     arguments = parser.parse_args()
     arguments.into.mkdir(parents=True, exist_ok=True)
@@ -195,6 +257,7 @@ def main() -> None:
         "designs": ("designs_r", run_designs),
         "patsy": ("designs_patsy", run_patsy),
         "responses": ("response_terms", run_responses),
+        "ml": ("gaussian_ml_lme4", run_ml),
     }
     if arguments.what in own:
         name, run = own[arguments.what]

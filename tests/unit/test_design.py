@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -210,10 +213,13 @@ def test_a_model_may_have_group_effects_alone() -> None:
         ("k ~ x", "the column 'k' is text (such as 'low') where numbers are needed"),
         ("y ~ offset(log(z))", "offset(log(z)) is not finite in 2 rows"),
         ("y ~ offset(nothing)", "unknown column 'nothing'"),
-        ("y ~ log(k)", "cannot be built"),
-        ("y ~ bs(x, df=1)", "cannot be built"),
-        ("y ~ C(k, contr.treatment('none'))", "is not among the provided levels"),
-        ("y ~ I('a')", "cannot be built"),
+        ("y ~ log(k)", "'log(k)' computes with the column 'k', which is text"),
+        ("y ~ bs(x, df=1)", "'bs(x, df=1)' needs a df above 3"),
+        (
+            "y ~ C(k, contr.treatment('none'))",
+            "'C(k, contr.treatment('none'))' names the level 'none', which is not in the data",
+        ),
+        ("y ~ I('a')", "'I('a')' holds the text 'a' where numbers are needed"),
     ],
 )
 def test_what_cannot_be_built_is_told(text: str, sentence: str) -> None:
@@ -248,13 +254,40 @@ def test_what_no_fit_could_mend_is_refused(text: str, problem: str) -> None:
     assert problem in str(problems[0])
 
 
+@pytest.mark.parametrize(
+    ("levels", "text", "fields", "refused"),
+    [
+        ("0 1 2 3 4 5 x", "y ~ v", {}, True),
+        ("0 1 2 3 4 5 x", "y ~ (1 + v | g)", {}, True),
+        ("0,5 1,5 2,5 3,5", "y ~ v", {}, True),
+        # meant to be a factor
+        ("0 1 2 3 4 5 x", "y ~ C(v)", {}, False),
+        ("0 1 2 3 4 5 x", "y ~ v", {"v": {"type": "string"}}, False),
+        ("0 1 2 3+", "y ~ v", {}, False),
+        ("0 1 2 3 4 5", "y ~ v", {}, False),
+        ("0 1 2 3 4 5 a b c d e f g", "y ~ v", {}, False),
+        # a grouping may have any names
+        ("0 1 2 3 4 5 x", "y ~ (1 | v)", {}, False),
+    ],
+)
+def test_numbers_that_are_text_because_of_a_few_values_are_no_factor(
+    levels: str, text: str, fields: dict[str, Any], refused: bool
+) -> None:
+    values = levels.split() * 4
+    data = dataset_of(y=np.sin(np.arange(len(values))), v=values, g=["p", "q", "r", "s"] * len(levels.split()))
+    data = dataclasses.replace(data, summary={"fields": fields})
+    _, problems, _ = preflight.check("m", {"formula": text, "family": "gaussian"}, data)
+    told = [str(problem) for problem in problems if "the predictor 'v' is text" in str(problem)]
+    assert len(told) == refused
+
+
 def test_few_levels_and_scales_far_apart_are_warned_of() -> None:
     data = dataset_of(y=X, wide=np.array(Z) * 1e6, g=G)
     _, problems, warnings = preflight.check("m", {"formula": "y ~ wide + (1 | g)", "family": "gaussian"}, data)
     assert problems == []
     assert len(warnings) == 2
     assert warnings[0].startswith("Model m: the group 'g' has only 3 levels")
-    assert warnings[1].startswith("Model m: predictor scales differ by a factor of")
+    assert warnings[1].startswith("Model m: the scales of the predictors differ by a factor of")
 
 
 # The radon study.

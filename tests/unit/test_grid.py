@@ -271,7 +271,7 @@ def test_a_study_without_a_grid_is_planned_as_before_there_was_one() -> None:
     made = radon_plan()
     assert set(made) == {
         "study", "file", "title", "question", "citation", "description", "seed", "sampler", "thresholds", "on_failure", "data",
-        "units", "labels", "drop_missing_in", "rows", "rows_fingerprint", "models", "comparisons", "warnings",
+        "units", "labels", "drop_missing_in", "rows", "rows_fingerprint", "models", "comparisons", "published", "warnings",
     }  # fmt: skip
     assert seeds(made) == {name: plan.seed(20071201, "radon", name) for name in made["models"]}
     assert seeds(made)["varying_slope"] == 1006253902
@@ -310,7 +310,7 @@ def test_the_report_of_a_study_without_aliases_says_nothing_of_them(tmp_path: Pa
 def test_a_cell_has_its_tabs_anchors_figures_and_place_in_the_ranking(page: dict[str, Any]) -> None:
     anchors = [node["c"][1][0] for node in nodes(page) if node["t"] == "Header"]
     assert len(set(anchors)) == len(anchors)
-    wanted = {identifier(kind, "varying_intercept.uranium") for kind in ("model", "estimates", "density", "chains")}
+    wanted = {identifier(kind, "varying_intercept.uranium") for kind in ("model", "estimates", "chains")}
     assert wanted <= set(anchors)
     images = [node["c"][2][0] for node in nodes(page) if node["t"] == "Image"]
     assert "models/varying_intercept.uranium/figures/trace.svg" in images

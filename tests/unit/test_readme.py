@@ -1,5 +1,6 @@
 """What the README tells people to type and to write works."""
 
+import gzip
 import re
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from multilevel import plan
+from multilevel import plan, preparation, schema, strict_yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -17,6 +18,7 @@ COVERED = {
     "make test": "run by .ci/run",
     ".venv/bin/snakemake --cores 2": "run by tests/workflow on a smaller study",
     "make validate STUDY=config/studies/radon.yaml": "run below",
+    "make study CONFIG=config/published.yaml": "its studies are compared without fits in tests/numeric/test_published_studies.py",
     ".venv/bin/snakemake --cores 2 --config 'studies=[\"config/studies/radon.yaml\"]'": "planned below",
 }
 
@@ -45,6 +47,21 @@ def test_the_study_it_shows_is_valid(tmp_path):
     assert list(made["models"]) == ["pooled", "partial", "uranium"]
 
 
+def test_the_data_it_shows_are_read_as_it_says(tmp_path):
+    (shown,) = [block for block in blocks("yaml") if block.startswith("data:")]
+    content, lines = strict_yaml.parse(f"title: t\nmodels: {{m: {{formula: score ~ month}}}}\n{shown}")
+    study, problems = schema.validate(schema.Study, content, lines)
+    assert problems == []
+    table = "patient,born,treated,severity,score_2,score_3\na,01.01.1980,01.01.2020,high,5,-99\nb,01.01.1990,01.01.2020,low,.,7\n"
+    path = tmp_path / study.data.table
+    path.parent.mkdir(parents=True)
+    path.write_bytes(gzip.compress(table.encode()))
+    data = preparation.prepare(plan._without_defaults(study.data.model_dump()), ["score"], tmp_path)
+    assert list(data.row_id) == ["a:2", "b:3"]
+    assert [round(age) for age in data.frame["age"]] == [40, 30]
+    assert list(data.frame["severity"].cat.categories) == ["low", "high"]
+
+
 def test_the_priors_it_shows_are_valid(tmp_path):
     (shown,) = [block for block in blocks("yaml") if block.startswith("priors:")]
     study = (ROOT / "config" / "studies" / "radon.yaml").read_text(encoding="utf-8")
@@ -54,6 +71,15 @@ def test_the_priors_it_shows_are_valid(tmp_path):
     assert (
         len(plan.make(path, plan.read_config(ROOT / "config" / "config.yaml"), ROOT)["models"]["shown"]["priors"]) == 3
     )
+
+
+def test_the_published_numbers_it_shows_are_valid(tmp_path):
+    (shown,) = [block for block in blocks("yaml") if block.startswith("published:")]
+    (study,) = [block for block in blocks("yaml") if block.startswith("title:")]
+    path = tmp_path / "shown.yaml"
+    path.write_text(study + shown, encoding="utf-8")
+    made = plan.make(path, plan.read_config(ROOT / "config" / "config.yaml"), ROOT)
+    assert [row["published"] for row in made["published"]] == ["-0.69", "0.07", "0.33"]
 
 
 def test_validating_the_default_study_as_it_says():
@@ -66,7 +92,7 @@ def test_validating_the_default_study_as_it_says():
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "config/studies/radon.yaml: valid; 6 models on 919 rows" in done.stdout
+    assert "config/studies/radon.yaml: valid; 7 models on 919 rows" in done.stdout
     assert "validate $(STUDY)" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from collections.abc import Iterator
-from types import ModuleType
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 import xarray as xr
 
 import multilevel
+from multilevel.errors import FitError
 
 
 @pytest.fixture
@@ -68,3 +71,44 @@ def test_warm_up_is_no_part_of_what_is_counted(sampling: ModuleType) -> None:
     both = trace()
     both["warmup_posterior"] = trace(draws=50)["posterior"]
     sampling.refuse_partial(both, 4, 100)
+
+
+SETTINGS = {"tune": 10, "draws": 10, "chains": 2, "target_accept": 0.9, "max_treedepth": 10}
+NOWHERE = "All initialization points failed\n\nCaused by:\n    Logp function returned error: ErrorCode(3)\n\nStack backtrace:\n"
+
+
+@pytest.mark.parametrize(
+    ("said", "sentence"),
+    [
+        (
+            NOWHERE,
+            "no chain found a point to start from: the log density of priors and likelihood is no finite number near 0;",
+        ),
+        ("Chain 2 panicked\n\nStack backtrace:\n   0: <unknown>", "the sampler stopped: Chain 2 panicked"),
+    ],
+)
+def test_what_the_sampler_says_becomes_one_sentence(
+    said: str, sentence: str, sampling: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError(said)
+
+    monkeypatch.setattr(sampling.nutpie, "compile_pymc_model", lambda _: SimpleNamespace(n_dim=3), raising=False)
+    monkeypatch.setattr(sampling.nutpie, "sample", fail, raising=False)
+    with pytest.raises(FitError) as caught:
+        sampling.sample(None, SETTINGS, 1, 1)
+    assert str(caught.value).startswith(sentence)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_job_that_is_stopped_ends_its_log_with_the_reason_whatever_would_crash_on_the_way_out(tmp_path: Path) -> None:
+    code = (
+        "import atexit, os, sys; from multilevel import joblog; joblog.begin(sys.argv[1]); "
+        "atexit.register(lambda: os.kill(os.getpid(), 11)); print('at work'); joblog.stop('nothing to start from')"
+    )
+    log = tmp_path / "job.log"
+    library = str(Path(multilevel.__file__).parents[1])
+    done = subprocess.run([sys.executable, "-c", code, str(log)], env={"PYTHONPATH": library}, check=False)
+    assert done.returncode == 1
+    assert log.read_text().splitlines()[-1].endswith("multilevel: failed: nothing to start from")
+    assert "at work\n" in log.read_text()

@@ -40,7 +40,7 @@ def test_a_sound_study_has_no_problems_and_its_defaults() -> None:
         ("seed: -1", "seed (line 4): -1 is too small; it must be at least 0"),
         ("question: 2001", "question (line 4): 2001 should be text; quote it"),
         ("defaults: {priors: {b: 5}}", "defaults.priors.b (line 4): 5 should be text; quote it"),
-        ("defaults: null", "defaults (line 4): has no value where a mapping should be; give one or leave the key out"),
+        ("defaults: null", "defaults (line 4): has no value where a mapping should be; write one after the colon"),
         ("sampler: {draws: 10}", "sampler.draws (line 4): 10 is too small; it must be at least 100"),
         ("sampler: {target_accept: 1.0}", "sampler.target_accept (line 4): 1.0 is too large; it must be below 1.0"),
         ("comparisons: []", "comparisons (line 4): [] should be a mapping"),
@@ -115,6 +115,39 @@ def test_every_problem_of_the_models_is_told(models: str, problems: list[str]) -
         ),
         ("{table: a, reference: {g: 1}}", ["data.reference.g (line 3): 1 should be text; quote it"]),
         ("{table: a, groups: {g: {}}}", ["data.groups.g.within: the key 'within' is missing"]),
+        # A choice of shapes gives one problem, that of the shape that was meant.
+        ("{table: a, join: [{table: b, by: {k: 3}}]}", ["data.join[0].by.k (line 3): 3 should be text; quote it"]),
+        ("{table: a, missing: -99}", ["data.missing (line 3): -99 should be a list or a mapping"]),
+        (
+            "{table: a, missing: [.nan]}",
+            ["data.missing[0] (line 3): nan is not taken here; input should be a finite number"],
+        ),
+        ("{table: a, missing: [true]}", ["data.missing[0] (line 3): true should be text or a number; quote it"]),
+        ("{table: a, missing: {age: 999}}", ["data.missing.age (line 3): 999 should be a list"]),
+        ("{table: a, missing: {age: [[1]]}}", ["data.missing.age[0] (line 3): [1] should be text or a number"]),
+        ("{table: a, ordered: [s]}", ["data.ordered (line 3): ['s'] should be a mapping"]),
+        ("{table: a, decimal: ';'}", ["data.decimal (line 3): ';' is not one of the choices; choose from '.' ','"]),
+        (
+            "{table: a, thousands: x}",
+            ["data.thousands (line 3): 'x' is not one of the choices; choose from ',' '.' ' ' \"'\" '_'"],
+        ),
+        (
+            "{table: a, reshape: {column: {y: 5}}}",
+            [
+                "data.reshape.columns: the key 'columns' is missing",
+                "data.reshape.column (line 3): unknown key 'column'; did you mean 'columns'?",
+            ],
+        ),
+        (
+            "{table: a, reshape: {columns: {y: 5}}}",
+            ["data.reshape.columns.y (line 3): 5 should be a list or text; quote it"],
+        ),
+        (
+            "{table: a, reshape: {columns: {y: [5]}}}",
+            ["data.reshape.columns.y[0] (line 3): 5 should be text; quote it"],
+        ),
+        ("{table: a, reshape: {columns: {y: [a, null]}, into: {t: [1, x, 2.5]}}}", []),
+        ("{table: a, missing: {'a b': ['.', -9, 9.5]}, ordered: {g: [1, two]}}", []),
     ],
 )
 def test_every_problem_of_the_data_is_told(data: str, problems: list[str]) -> None:

@@ -68,7 +68,13 @@ def refusal_of(text: str) -> str:
 )
 def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
     found = content_of(f"key: {text}")["key"]
-    assert (type(found), found) == (type(value), value)
+    kind = float if isinstance(found, float) else type(found)  # a float remembers how it was written
+    assert (kind, found) == (type(value), value)
+
+
+@pytest.mark.parametrize("text", ["12.10", ".44", "-0.670", "5.", "1.50e-3", "+2.0"])
+def test_a_number_remembers_how_it_was_written(text: str) -> None:
+    assert content_of(f"key: {text}")["key"].written == text
 
 
 def test_nan_is_a_number() -> None:
@@ -120,8 +126,8 @@ def test_every_duplicate_is_told_at_once() -> None:
 )
 def test_tags_are_refused(value: str) -> None:
     message = refusal_of(f"key: {value}")
-    assert "line 1: the tag !" in message
-    assert "is not allowed in a study file" in message
+    assert "(line 1): the tag !" in message
+    assert "is not allowed; quote text that begins with !" in message
 
 
 def test_merge_keys_are_refused() -> None:
@@ -137,14 +143,14 @@ def test_anchors_stand_for_what_they_name() -> None:
 
 
 def test_aliases_that_unfold_without_end_are_refused() -> None:
-    assert "it unfolds to more than" in refusal_of("a: &a [*a]")
+    assert "the file unfolds to more than" in refusal_of("a: &a [*a]")
 
 
 def test_a_billion_laughs_are_refused_before_they_unfold() -> None:
     names = "abcdefghijkl"
     lines = ["a: &a [x, x, x, x, x, x, x, x, x]"]
     lines += [f"{new}: &{new} [{', '.join(['*' + old] * 9)}]" for old, new in itertools.pairwise(names)]
-    assert f"it unfolds to more than {strict_yaml.MAX_NODES}" in refusal_of("\n".join(lines))
+    assert f"the file unfolds to more than {strict_yaml.MAX_NODES:,}" in refusal_of("\n".join(lines))
 
 
 @pytest.mark.parametrize("text", ["a: " + "[" * 200 + "]" * 200, "a: " + "{b: " * 100 + "1" + "}" * 100])
@@ -168,16 +174,23 @@ def test_a_number_too_long_to_read_is_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "must be a mapping of keys"),
-        ("- 1", "must be a mapping of keys"),
+        ("", "the file is empty; it must be a mapping of keys"),
+        ("- 1", "the file holds no keys; it must be a mapping of keys"),
         ("just text", "must be a mapping of keys"),
-        ("a: [", "line 1, column 5: is not valid YAML"),
-        ("a: 1\n---\nb: 2", "line 2, column 1: is not valid YAML"),
-        ("a: *nothing", "found undefined alias 'nothing'"),
+        ("a: [", "line 1, column 5: not valid YAML: the file ends where a value should begin"),
+        ("a: [1", "line 1, column 4: not valid YAML: a bracket that was opened does not close; ']' is expected here"),
+        ("a: 'b", "line 1, column 4: not valid YAML: a quote does not close"),
+        (
+            "a: b: c",
+            "line 1, column 5: not valid YAML: a colon cannot stand here; quote text that holds a colon and a blank",
+        ),
+        ("a: @b", "line 1, column 4: not valid YAML: the character @ cannot begin a value; quote the text"),
+        ("a: 1\n---\nb: 2", "line 2, column 1: not valid YAML: a second document begins here; a file holds one"),
+        ("a: *nothing", "line 1, column 4: not valid YAML: *nothing refers to nothing; quote text that begins with *"),
         ("? [1, 2]\n: x", "line 1: a key must be plain text"),
-        ("a: \t1", "line 1, column 4: is not valid YAML"),
-        ("a: '\x01'", "is not valid YAML"),
-        ('a: "\\ud800"', "a: line 1: holds half of a character"),
+        ("a: \t1", "line 1, column 4: not valid YAML: a tab stands where blanks should; indent with blanks"),
+        ("a: '\x01'", "the file holds the character U+0001, which YAML does not allow"),
+        ('a: "\\ud800"', "a (line 1): the text holds half of a character"),
     ],
 )
 def test_what_is_no_study_file_is_refused_with_its_place(text: str, sentence: str) -> None:
@@ -212,7 +225,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
     ("raw", "sentence"),
     [
         (b"title: caf\xe9", "is not UTF-8 (byte 10); save it as UTF-8"),
-        (b"#" * (strict_yaml.MAX_BYTES + 1), "is 1,000,001 bytes; a study file holds at most 1,000,000"),
+        (b"#" * (strict_yaml.MAX_BYTES + 1), "the file has 1,000,001 bytes; at most 1,000,000 are read"),
     ],
 )
 def test_files_of_another_encoding_or_size_are_refused(tmp_path: Path, raw: bytes, sentence: str) -> None:

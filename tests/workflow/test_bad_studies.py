@@ -58,6 +58,32 @@ BAD = {
         "sampler: {chain: 2,",
         "sampler.chain (line 16): unknown key 'chain'; did you mean 'chains'?",
     ),
+    "ragged": Bad(
+        "table: data/radon/houses.csv",
+        "table: data/ragged/houses.csv",
+        "data.table: 'data/ragged/houses.csv' has 3 fields in line 921, where its header has 8",
+    ),
+    "yaml": Bad(
+        f"  {POOLED}\n",
+        f"\t{POOLED}\n",
+        "line 12, column 1: not valid YAML: a tab stands where blanks should; indent with blanks",
+    ),
+    "power": Bad(
+        "log_radon ~ floor}",
+        "log_radon ~ (floor + uppm + pcterr + typebldg + basement)^10}",
+        "models.pooled.formula: '(floor + uppm + pcterr + typebldg + basement)^10' stands for too many terms; write out those "
+        "that are meant",
+    ),
+    "grid": Bad(
+        "comparisons:",
+        "grid: {priors: {default: {}, tight: {sd: half_normal(1)}}, exclude: [pooled.tihgt]}\ncomparisons:",
+        "grid.exclude[0]: no model is called 'pooled.tihgt'; did you mean 'pooled.tight'?",
+    ),
+    "one_model": Bad(
+        'comparisons:\n  main: {models: ["*"], reference: pooled}',
+        "grid: {priors: {default: {}, tight: {sd: half_normal(1)}}}\ncomparisons:\n  main: {models: [pooled*]}",
+        "comparisons.main.models: 'pooled' and 'pooled.tight' are the same model, so nothing is left to compare",
+    ),
     "table": Bad(
         "table: data/radon/houses.csv",
         "table: data/radon/house.csv",
@@ -119,6 +145,11 @@ def folder(finished, tmp_path_factory):
     shutil.copytree(project.folder / "data" / "radon", edited)
     with (edited / "houses.csv").open("a") as handle:
         handle.write("6000,AITKIN,0,Y,2.2,14.5,4,1\n")
+    ragged = project.folder / "data" / "ragged"
+    shutil.copytree(project.folder / "data" / "radon", ragged)
+    with (ragged / "houses.csv").open("a") as handle:
+        handle.write("6000,AITKIN,0\n")
+    project.declare("data/ragged/houses.csv")
     for name, bad in BAD.items():
         assert SMALL_STUDY.count(bad.old) == 1, bad.old
         text = SMALL_STUDY.replace(bad.old, bad.new)

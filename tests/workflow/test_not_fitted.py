@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -55,6 +56,16 @@ def test_the_run_fails_and_says_which_fits_are_missing(failed):
         in done.output
     )
     assert done.output.splitlines()[-1] == "Report: results/small/report.html"
+
+
+def test_the_log_of_a_fit_that_failed_ends_in_one_sentence_and_nobody_sees_more(failed):
+    project, done = failed
+    for name in ("varying", "candidate"):
+        lines = (project.folder / f"results/small/logs/fit_model.{name}.log").read_text().splitlines()
+        assert re.fullmatch(r"\S+ \S+ multilevel: failed: no chain found a point to start from: .*", lines[-1])
+        assert lines[-1] in done.output
+    for noise in ("Traceback", "Segmentation fault", "Stack backtrace", "Extension modules", "died with"):
+        assert noise not in done.output, noise
 
 
 def test_the_other_models_keep_their_results(failed, finished):

@@ -92,6 +92,26 @@ def code_of(script, *packages):
     )
 
 
+def group_of(wildcards):
+    """Return the grouping that a job is about: ``school:class`` where its files are called ``school.class``."""
+    return rules.grouping(plan_of(wildcards), wildcards.group)
+
+
+def quantity_of(wildcards):
+    """Return how the response of a model is named on an axis."""
+    return rules.quantity(plan_of(wildcards), wildcards.model)
+
+
+def labels_of_fitted(wildcards):
+    """Return the labels of the fitted models of a study, as JSON."""
+    return rules.labels(plan_of(wildcards), fitted(wildcards.study))
+
+
+def quantities_of_fitted(wildcards):
+    """Return how the response of each fitted model of a study is named on an axis, as JSON."""
+    return rules.quantities(plan_of(wildcards), fitted(wildcards.study))
+
+
 def fitted(study_name):
     """Return the models of a study, without those that a run could not fit and was told to go on without."""
     return [m for m in STUDIES[study_name]["models"] if m not in NOT_FITTED[study_name]]
@@ -133,32 +153,16 @@ def fit_memory(wildcards, attempt):
 
 
 def figures_of(wildcards):
-    """Return the figures of a study, of its fits and of its comparisons."""
-    plan, here = plan_of(wildcards), f"results/{wildcards.study}"
-    names = ["trace", "ranks", "energy", "pareto_k"]
-    found = expand(
-        f"{here}/models/{{model}}/figures/{{name}}.svg",
-        model=fitted(wildcards.study),
+    """Return the figures of a study, of its fits and of its comparisons, each as SVG, as PNG and as the CSV drawn."""
+    plan, found = plan_of(wildcards), fitted(wildcards.study)
+    names = rules.study_figures(plan, found)
+    names += [name for model in found for name in rules.model_figures(plan, model)]
+    return expand(
+        "results/{study}/{name}.{suffix}",
+        study=wildcards.study,
         name=names,
+        suffix=["svg", "png", "csv"],
     )
-    found += expand(
-        f"{here}/models/{{model}}/figures/shrinkage.svg",
-        model=rules.shrinking(plan, fitted(wildcards.study)),
-    )
-    found += expand(
-        f"{here}/figures/{{name}}.{{c}}.svg",
-        c=plan["comparisons"],
-        name=["elpd_differences", "pointwise"],
-    )
-    found += expand(
-        f"{here}/figures/{{name}}.{{g}}.svg",
-        g=rules.groups(plan),
-        name=["data_response_by_group", "group_sizes"],
-    )
-    if fitted(wildcards.study):
-        names = ["fixed_effects", "predictive_density", "predictive_statistics"]
-        found += expand(f"{here}/figures/{{name}}.svg", name=names)
-    return found
 
 
 def small_files_of(wildcards):
@@ -184,6 +188,8 @@ def small_files_of(wildcards):
         model=plan["models"],
         name=["priors.json", "equations.json"],
     )
+    if plan["published"]:
+        found.append(f"{here}/replication.csv")
     return found + expand(
         f"{here}/comparisons/{{c}}.observation.csv", c=plan["comparisons"]
     )

@@ -2,7 +2,7 @@
 #
 # needs   diagnostics and scores of the models of each comparison
 # makes   comparisons/<name>.observation.csv with per-unit differences beside it, and the figures of the study
-# steps   rank what passed its checks on equal data; draw
+# steps   rank what passed its checks on equal data; draw the data, the estimates, the predictions, the differences
 
 
 rule compare_models:
@@ -53,11 +53,13 @@ rule draw_comparison:
         multiext(
             "results/{study}/figures/elpd_differences.{comparison}",
             elpd_differences=".svg",
+            elpd_differences_png=".png",
             elpd_differences_data=".csv",
         ),
         multiext(
             "results/{study}/figures/pointwise.{comparison}",
             pointwise=".svg",
+            pointwise_png=".png",
             pointwise_data=".csv",
         ),
     log:
@@ -77,7 +79,7 @@ rule draw_comparison:
         ),
         group=lambda wildcards: (rules.groups(plan_of(wildcards)) or [""])[0],
         code=code.digest("draw_comparison.py"),
-        stack=rules.pins(LOCKED, "matplotlib"),
+        stack=rules.pins(LOCKED, "matplotlib", "pillow"),
     script:
         "../scripts/draw_comparison.py"
 
@@ -92,11 +94,13 @@ rule draw_data:
         multiext(
             "results/{study}/figures/data_response_by_group.{group}",
             data_response_by_group=".svg",
+            data_response_by_group_png=".png",
             data_response_by_group_data=".csv",
         ),
         multiext(
             "results/{study}/figures/group_sizes.{group}",
             group_sizes=".svg",
+            group_sizes_png=".png",
             group_sizes_data=".csv",
         ),
     log:
@@ -110,11 +114,10 @@ rule draw_data:
         mem_mb=1000,
         runtime=10,
     params:
-        response=lambda wildcards: rules.responses(plan_of(wildcards))[0],
-        quantity=lambda wildcards: rules.quantity(plan_of(wildcards)),
-        group="{group}",
+        responses=lambda wildcards: rules.named_responses(plan_of(wildcards)),
+        group=group_of,
         code=code.digest("draw_data.py"),
-        stack=rules.pins(LOCKED, "matplotlib"),
+        stack=rules.pins(LOCKED, "matplotlib", "pillow"),
     script:
         "../scripts/draw_data.py"
 
@@ -127,24 +130,32 @@ rule draw_models:
         diagnostics=of_fitted("results/{study}/models/{model}/diagnostics.json"),
         summaries=of_fitted("results/{study}/models/{model}/summary.csv"),
         checks=of_fitted("results/{study}/models/{model}/checks.csv"),
-        densities=of_fitted(
-            "results/{study}/models/{model}/figures/predictive_density.csv"
-        ),
+        quantiles=of_fitted("results/{study}/models/{model}/checks_quantiles.csv"),
+        densities=of_fitted("results/{study}/models/{model}/densities.parquet"),
     output:
         multiext(
-            "results/{study}/figures/fixed_effects",
-            fixed_effects=".svg",
-            fixed_effects_data=".csv",
+            "results/{study}/figures/forest",
+            forest=".svg",
+            forest_png=".png",
+            forest_data=".csv",
         ),
         multiext(
             "results/{study}/figures/predictive_density",
             predictive_density=".svg",
+            predictive_density_png=".png",
             predictive_density_data=".csv",
         ),
         multiext(
             "results/{study}/figures/predictive_statistics",
             predictive_statistics=".svg",
+            predictive_statistics_png=".png",
             predictive_statistics_data=".csv",
+        ),
+        multiext(
+            "results/{study}/figures/predictive_quantiles",
+            predictive_quantiles=".svg",
+            predictive_quantiles_png=".png",
+            predictive_quantiles_data=".csv",
         ),
     log:
         "results/{study}/logs/draw_models.log",
@@ -157,12 +168,44 @@ rule draw_models:
         mem_mb=1000,
         runtime=10,
     params:
-        models=lambda wildcards: rules.labels(
-            plan_of(wildcards), fitted(wildcards.study)
-        ),
-        quantity=lambda wildcards: rules.quantity(plan_of(wildcards)),
+        models=labels_of_fitted,
+        quantities=quantities_of_fitted,
         folder=lambda wildcards: f"results/{wildcards.study}/models",
         code=code.digest("draw_models.py"),
-        stack=rules.pins(LOCKED, "matplotlib"),
+        stack=rules.pins(LOCKED, "matplotlib", "pillow"),
     script:
         "../scripts/draw_models.py"
+
+
+rule draw_groups:
+    """
+    Draw how well the models of {wildcards.study} predict every level of {wildcards.group}.
+    """
+    input:
+        by_group=of_fitted("results/{study}/models/{model}/checks_by_group.csv"),
+    output:
+        multiext(
+            "results/{study}/figures/group_statistics.{group}",
+            figure=".svg",
+            figure_png=".png",
+            figure_data=".csv",
+        ),
+    log:
+        "results/{study}/logs/draw_groups.{group}.log",
+    benchmark:
+        "results/{study}/benchmarks/draw_groups.{group}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        models=labels_of_fitted,
+        group=group_of,
+        quantities=quantities_of_fitted,
+        folder=lambda wildcards: f"results/{wildcards.study}/models",
+        code=code.digest("draw_groups.py"),
+        stack=rules.pins(LOCKED, "matplotlib", "pillow"),
+    script:
+        "../scripts/draw_groups.py"

@@ -1,7 +1,7 @@
 # From raw tables to the prepared dataset.
 #
 # needs   the tables of the study file and the data packages beside them
-# makes   results/<study>/data.nc (every column), data/<fingerprint>.nc (what some model uses), data_summary.json, study.yaml
+# makes   results/<study>/data.nc (every column), data/<fingerprint>.nc (what some model uses), data_summary.json, figures/missingness, study.yaml
 # steps   verify, reshape, join, derive, filter, drop incomplete rows, centre; hand each model its columns; describe the result
 
 
@@ -65,11 +65,17 @@ rule select_data:
 
 rule describe_data:
     """
-    Describe the data of {wildcards.study} for its report.
+    Describe the data of {wildcards.study} for its report, in numbers and in a picture of what is missing.
     """
     input:
         data="results/{study}/data.nc",
     output:
+        multiext(
+            "results/{study}/figures/missingness",
+            missingness=".svg",
+            missingness_png=".png",
+            missingness_data=".csv",
+        ),
         summary="results/{study}/data_summary.json",
     log:
         "results/{study}/logs/describe_data.log",
@@ -87,6 +93,7 @@ rule describe_data:
         used=lambda wildcards: rules.used(plan_of(wildcards)),
         words=lambda wildcards: rules.words(plan_of(wildcards)),
         code=code.digest("describe_data.py"),
+        stack=rules.pins(LOCKED, "matplotlib", "pillow"),
     script:
         "../scripts/describe_data.py"
 

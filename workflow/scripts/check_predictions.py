@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multilevel import checks, dataset, design, joblog, predictor, storage
+from multilevel import checks, dataset, design, families, joblog, predictor, storage
 
 if TYPE_CHECKING:
     from snakemake.script import Snakemake
@@ -13,26 +13,24 @@ if TYPE_CHECKING:
 
 
 def check_predictions(
-    name: str,
-    model: dict[str, Any],
-    seed: int,
-    groups: list[str],
-    path_to_data: str,
-    path_to_posterior: str,
-    path_to_statistics: str,
-    path_to_densities: str,
+    name: str, model: dict[str, Any], seed: int, groups: list[str], paths_in: dict[str, str], paths_out: dict[str, str]
 ) -> None:
-    """Write the table of statistics and the densities of observed and replicated data."""
-    data = dataset.read(Path(path_to_data))
+    """Write the checks of all rows, of every level of every grouping, of quantiles, and the densities to draw."""
+    data = dataset.read(Path(paths_in["data"]))
     built = design.build(model, data)
-    replicates = checks.replicate(built, predictor.read(Path(path_to_posterior), built), seed)
-    index = {group: design.code_grouping(data.frame, group)[0] for group in groups}
-    for table, path in (
-        (checks.statistics(built.y, replicates, index), path_to_statistics),
-        (checks.densities(built.y, replicates), path_to_densities),
-    ):
+    draws = predictor.read(Path(paths_in["posterior"]), built)
+    found = checks.check(
+        built.y,
+        checks.replicate_blocks(built, draws, seed),
+        {group: checks.Grouping(*design.code_grouping(data.frame, group)) for group in groups},
+        count=min(checks.MAX_REPLICATES, draws.size),
+        discrete=families.get(built.family).KIND == "discrete",
+    )
+    for part in ("statistics", "by_group", "quantiles"):
+        table = getattr(found, part)
         table.insert(0, "model", name)
-        storage.write_csv(Path(path), table)
+        storage.write_csv(Path(paths_out[part]), table)
+    storage.write_parquet(Path(paths_out["densities"]), found.densities)
 
 
 if __name__ == "__main__":
@@ -42,8 +40,6 @@ if __name__ == "__main__":
         model=json.loads(snakemake.params.model),
         seed=snakemake.params.seed,
         groups=list(snakemake.params.groups),
-        path_to_data=snakemake.input.data,
-        path_to_posterior=snakemake.input.posterior,
-        path_to_statistics=snakemake.output.statistics,
-        path_to_densities=snakemake.output.densities,
+        paths_in=dict(snakemake.input.items()),
+        paths_out=dict(snakemake.output.items()),
     )

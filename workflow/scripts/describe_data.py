@@ -1,10 +1,12 @@
-"""Describe the prepared data in the small JSON file that the report reads."""
+"""Describe the prepared data: the small JSON file that the report reads, and a picture of what is missing."""
 
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from multilevel import data_summary, dataset, joblog, storage
+from multilevel import data_summary, dataset, figure_data, joblog, storage
+from multilevel.figures.missingness import draw_missingness
+from multilevel.figures.theme import save
 
 if TYPE_CHECKING:
     from snakemake.script import Snakemake
@@ -18,11 +20,13 @@ def describe_data(
     used: list[str],
     words: dict[str, dict[str, str]],
     path_to_data: str,
-    path_to_summary: str,
+    paths_out: dict[str, str],
 ) -> None:
     """Write tables, joins, rows, columns and groups; `words` holds the study's ``units`` and ``labels``."""
     prepared = dataset.read(Path(path_to_data))
-    storage.write_json(Path(path_to_summary), data_summary.describe(prepared, response, groups, used, words))
+    drawn, note = figure_data.missingness(prepared.summary, used)
+    save(draw_missingness(drawn, note=note), paths_out["missingness"], drawn)
+    storage.write_json(Path(paths_out["summary"]), data_summary.describe(prepared, response, groups, used, words))
 
 
 if __name__ == "__main__":
@@ -33,5 +37,5 @@ if __name__ == "__main__":
         used=list(snakemake.params.used),
         words=json.loads(snakemake.params.words),
         path_to_data=snakemake.input.data,
-        path_to_summary=snakemake.output.summary,
+        paths_out=figure_data.pictures(snakemake.output.items()),
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multilevel import convergence, dataset, design, joblog, storage
+from multilevel.errors import FitError
 
 if TYPE_CHECKING:
     from snakemake.script import Snakemake
@@ -27,7 +28,7 @@ def diagnose_fit(
 
     Raises
     ------
-    RuntimeError
+    multilevel.errors.FitError
         When a check fails and the study says to stop there.
     """
     built = design.build(model, dataset.read(Path(path_to_data)))
@@ -45,7 +46,7 @@ def diagnose_fit(
             "%(label)s: %(value).4g (%(rule)s %(threshold)g) passed: %(passed)s", check
         )
     if stop and not record["passed"]:
-        raise RuntimeError(
+        raise FitError(
             f"the fit of {name} failed its checks ({', '.join(record['failed'])}) and config.yaml says on_failure: stop"
         )
     storage.write_csv(Path(path_to_summary), summary)
@@ -54,13 +55,16 @@ def diagnose_fit(
 
 if __name__ == "__main__":
     joblog.begin(snakemake.log[0])
-    diagnose_fit(
-        name=snakemake.wildcards.model,
-        model=json.loads(snakemake.params.model),
-        thresholds=json.loads(snakemake.params.thresholds),
-        stop=snakemake.params.stop,
-        path_to_data=snakemake.input.data,
-        path_to_posterior=snakemake.input.posterior,
-        path_to_diagnostics=snakemake.output.diagnostics,
-        path_to_summary=snakemake.output.summary,
-    )
+    try:
+        diagnose_fit(
+            name=snakemake.wildcards.model,
+            model=json.loads(snakemake.params.model),
+            thresholds=json.loads(snakemake.params.thresholds),
+            stop=snakemake.params.stop,
+            path_to_data=snakemake.input.data,
+            path_to_posterior=snakemake.input.posterior,
+            path_to_diagnostics=snakemake.output.diagnostics,
+            path_to_summary=snakemake.output.summary,
+        )
+    except FitError as error:
+        joblog.stop(error)

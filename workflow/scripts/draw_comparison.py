@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from multilevel import dataset, joblog
+from multilevel import dataset, design, figure_data, joblog
 from multilevel.figures.elpd_differences import draw_elpd_differences
+from multilevel.figures.layout import words_only
 from multilevel.figures.pointwise import draw_pointwise
 from multilevel.figures.theme import save
 
@@ -25,26 +26,19 @@ def draw_comparison(
     path_to_data: str,
     paths_out: dict[str, str],
 ) -> None:
-    """Draw the differences in elpd of one comparison, in total and, for the two best models, by row."""
+    """Draw the differences in elpd of one comparison, in total and by row, each from the best model."""
     table = pd.read_csv(path_to_table)
     drawn = table[["model", "elpd_diff", "se_diff", "status", "k_bad"]].assign(model=table["model"].map(models))
     save(draw_elpd_differences(drawn), paths_out["elpd_differences"], drawn)
-    if "pointwise" not in paths_out:
-        return
     ranked = list(table.loc[table["status"] == "ok", "model"])
-    differences = pd.read_parquet(path_to_differences)
-    second = ranked[1] if len(ranked) > 1 else ""
-    rows = differences[differences["model"] == second]
     data = dataset.read(Path(path_to_data))
-    groups: Any = dict(zip(map(str, data.row_id), data.frame[group].astype(str), strict=True)) if group else {}
-    drawn = pd.DataFrame(
-        {"row_id": rows["row_id"], "group": [groups.get(str(r), "") for r in rows["row_id"]], "diff": -rows["diff"]}
-    )
+    levels = design.grouping(data.frame, group) if group else [""] * len(data.row_id)
+    groups: dict[str, Any] = dict(zip(map(str, data.row_id), levels, strict=True))
+    drawn, note = figure_data.pointwise(pd.read_parquet(path_to_differences), ranked, models, groups.__getitem__)
     if drawn.empty:
-        drawn = pd.DataFrame({"row_id": ["none"], "group": [""], "diff": [0.0]})
-    first = models[ranked[0]] if ranked else "no ranked model"
-    words = {"first": first, "second": models.get(second, "no second ranked model"), "group": group or "row"}
-    figure = draw_pointwise(drawn, **words)
+        figure = words_only("Fewer than two models passed their checks, so there is no difference to draw.")
+    else:
+        figure = draw_pointwise(drawn, best=models[ranked[0]], group=group or "row", note=note)
     save(figure, paths_out["pointwise"], drawn)
 
 
@@ -56,5 +50,5 @@ if __name__ == "__main__":
         path_to_table=snakemake.input.table,
         path_to_differences=snakemake.input.differences,
         path_to_data=snakemake.input.data,
-        paths_out={key: value for key, value in snakemake.output.items() if not key.endswith("_data")},
+        paths_out=figure_data.pictures(snakemake.output.items()),
     )

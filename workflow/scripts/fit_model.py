@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multilevel import joblog
+from multilevel.errors import FitError
 
 STARTED = time.perf_counter()
 
@@ -30,8 +31,8 @@ def fit_model(
     ------
     ValueError
         When the data are not those that the plan was made from.
-    multilevel.sampling.PartialTraceError
-        When the sampler returned fewer draws than asked for.
+    multilevel.errors.FitError
+        When the sampler finds no point to start from, fails, or returns fewer draws than asked for.
     """
     from multilevel import dataset, default_priors, design, formula, model, provenance, sampling, storage
 
@@ -58,11 +59,14 @@ def fit_model(
 
 if __name__ == "__main__":
     joblog.begin(snakemake.log[0])
-    fit_model(
-        identity=json.loads(snakemake.params.identity),
-        cores=snakemake.threads,
-        path_to_data=snakemake.input.data,
-        path_to_posterior=snakemake.output.posterior,
-        path_to_record=snakemake.output.record,
-        path_to_timings=snakemake.output.timings,
-    )
+    try:
+        fit_model(
+            identity=json.loads(snakemake.params.identity),
+            cores=snakemake.threads,
+            path_to_data=snakemake.input.data,
+            path_to_posterior=snakemake.output.posterior,
+            path_to_record=snakemake.output.record,
+            path_to_timings=snakemake.output.timings,
+        )
+    except FitError as error:
+        joblog.stop(error)

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 
-def write_report(plan: dict[str, Any], not_fitted: list[str], folder: str, path_to_source: str) -> None:
-    """Write report.qmd; models in `not_fitted` are shown as such in every table."""
-    storage.write_text(Path(path_to_source), build_qmd(build_record(Path(folder), plan, not_fitted)))
+def write_report(
+    plan: dict[str, Any], not_fitted: list[str], figures: list[str], folder: str, path_to_source: str
+) -> None:
+    """Write report.qmd with those of the figures that are SVG; models in `not_fitted` are shown as such in every table."""
+    shown = [str(Path(path).relative_to(folder)) for path in figures if path.endswith(".svg")]
+    storage.write_text(Path(path_to_source), build_qmd(build_record(Path(folder), plan, not_fitted, shown)))
 
 
 if __name__ == "__main__":
@@ -24,6 +27,7 @@ if __name__ == "__main__":
     write_report(
         plan=json.loads(snakemake.params.plan),
         not_fitted=list(snakemake.params.not_fitted),
+        figures=list(snakemake.input.figures),
         folder=snakemake.params.folder,
         path_to_source=snakemake.output.source,
     )

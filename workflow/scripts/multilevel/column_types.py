@@ -126,16 +126,18 @@ def from_text(
     as_text
         Whether the column is declared to be text.
     """
-    stripped = pc.utf8_trim_whitespace(texts)
-    found = _words_of(stripped)
-    matched = frozenset(codes) & frozenset(
-        found.words.filter(pc.is_in(found.words, pa.array(codes, pa.string()))).to_pylist()
-    )
-    found = _without(found, [*words, *codes])
+    stripped = pc.utf8_trim_whitespace(texts).combine_chunks()
+    coded = stripped.filter(pc.is_in(stripped, pa.array(codes, pa.string())))
+    matched = frozenset(coded.unique().to_pylist())
+    present = pc.if_else(pc.is_in(stripped, pa.array([*words, *codes], pa.string())), None, stripped)
+    if not as_text and (decimal, thousands) == (".", "") and (plain := _plain_numbers(present)) is not None:
+        values, more = _without_codes(plain, codes)
+        return Column(values, matched | more)
+    found = _words_of(present)
     guessed = None if as_text else _guessed(found, decimal, thousands)
     if guessed is None:
         doubt = ("", "") if as_text else _doubt(found, decimal, thousands)
-        blanks = pc.sum(pc.not_equal(stripped, texts)).as_py() or 0
+        blanks = pc.sum(pc.not_equal(pa.chunked_array([stripped]), texts)).as_py() or 0
         return Column(found.as_text(), matched, int(blanks), doubt)
     values, more = _without_codes(guessed, codes)
     return Column(values, matched | more)
@@ -148,17 +150,26 @@ def number_pattern(decimal: str, thousands: str = "") -> str:
     return rf"[+-]?((({digits})({point}[0-9]*)?|{point}[0-9]+)([eE][+-]?[0-9]+)?|(?i:inf(inity)?))"
 
 
-def _words_of(texts: pa.ChunkedArray) -> Words:
-    encoded = texts.combine_chunks().dictionary_encode()
+def _plain_numbers(texts: pa.StringArray) -> pd.Series | None:
+    """Return texts as numbers where Arrow takes them all for such and means what `number_pattern` does; None elsewhere."""
+    absent = texts.is_null().to_numpy(zero_copy_only=False)
+    try:
+        numbers = texts.cast(pa.float64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:
+        return None
+    present = numbers[~absent]
+    # Arrow takes nan for a number, and whole numbers too large for float64 for the nearest one.
+    if not len(present) or np.isnan(present).any() or (np.abs(present) >= EXACT).any():
+        return None
+    if (present == np.floor(present)).all() and _all_match(texts.drop_null(), _WHOLE):
+        return _whole(np.where(absent, 0, numbers).astype(np.int64), absent)
+    return pd.Series(numbers)
+
+
+def _words_of(texts: pa.StringArray) -> Words:
+    encoded = texts.dictionary_encode()
     index = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     return Words(encoded.dictionary.cast(pa.string()), index)
-
-
-def _without(found: Words, absent: Sequence[str]) -> Words:
-    """Make some words missing."""
-    kept = pc.invert(pc.is_in(found.words, pa.array(absent, pa.string()))).to_numpy(zero_copy_only=False)
-    position = np.where(kept, np.cumsum(kept) - 1, -1)
-    return Words(found.words.filter(pa.array(kept)), np.append(position, -1)[found.index])
 
 
 def _guessed(found: Words, decimal: str, thousands: str) -> pd.Series | None:
@@ -318,7 +329,7 @@ def _kept(values: pa.ChunkedArray) -> pd.Series | None:
 
 def _written_out(values: pa.ChunkedArray) -> pd.Series:
     """Return numbers through what they are written as: the nearest float64, or text where float64 cannot tell them apart."""
-    found = _words_of(values.cast(pa.string()))
+    found = _words_of(values.cast(pa.string()).combine_chunks())
     made = _guessed(found, ".", "")
     return found.as_text() if made is None else made
 

@@ -24,10 +24,17 @@ Array = NDArray[np.float64]
 INTERVAL = (0.025, 0.975)
 """Probabilities of the ends of the intervals printed."""
 
+INNER = (0.25, 0.75)
+"""Probabilities of the ends of the intervals that figures draw inside those."""
+
 COLUMNS = (
-    "parameter", "kind", "group", "level", "effect", "mean", "sd", "median", "lower", "upper",
+    "parameter", "kind", "group", "level", "effect", "mean", "sd", "median", "lower", "upper", "inner_lower", "inner_upper",
     "mcse_mean", "mcse_lower", "mcse_upper", "ess_bulk", "ess_tail", "r_hat",
 )  # fmt: skip
+
+
+TEXT = ("parameter", "kind", "group", "level", "effect")
+"""Columns of a summary that hold names: `storage.read_csv` is to leave them as they are."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,8 @@ def summarise(found: list[Quantity]) -> pd.DataFrame:
             "median": np.median(q.values),
             "lower": np.quantile(q.values, INTERVAL[0]),
             "upper": np.quantile(q.values, INTERVAL[1]),
+            "inner_lower": np.quantile(q.values, INNER[0]),
+            "inner_upper": np.quantile(q.values, INNER[1]),
             "mcse_mean": mcmc.mcse_mean(q.values),
             "mcse_lower": mcmc.mcse_quantile(q.values, INTERVAL[0]),
             "mcse_upper": mcmc.mcse_quantile(q.values, INTERVAL[1]),

@@ -74,6 +74,7 @@ def _column(dataset: Dataset, name: str, words: dict[str, dict[str, str]], is_gr
             "type": "categorical",
             "levels": len(values.cat.categories),
             "reference": str(values.cat.categories[0]),
+            **({"order": list(values.cat.categories)} if name in dataset.summary["steps"].get("ordered", {}) else {}),
         }
     if is_group:
         return {**entry, "type": "grouping", "levels": len(code_levels(values)[1])}

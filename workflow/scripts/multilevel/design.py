@@ -21,7 +21,7 @@ import pandas as pd
 from formulaic.errors import FormulaicError
 from numpy.typing import NDArray
 
-from multilevel import expressions, families, formula
+from multilevel import expressions, families, formula, matrix_errors
 from multilevel.dataset import Dataset, level_text
 from multilevel.errors import FormulaError, Problem, StudyError
 from multilevel.formula import GroupTerm
@@ -265,6 +265,17 @@ def _predictor(parameter: str, parsed: formula.Formula, frame: pd.DataFrame, fir
     )
 
 
+def planes(design: Design) -> list[str]:
+    """Return the groupings with an intercept and slopes that are correlated: each level is a point in a plane of two."""
+    first = design.parameters[0]
+    found = [
+        term.group
+        for term in design.group_terms
+        if term.correlated and INTERCEPT in term.effects and len(term.positions(first)) > 1
+    ]
+    return list(dict.fromkeys(found))
+
+
 def _response_terms(parsed: formula.Formula, frame: pd.DataFrame) -> dict[str, Array]:
     """Return what stands beside the response, checked."""
     found: dict[str, Array] = {}
@@ -346,9 +357,16 @@ def numeric(frame: pd.DataFrame, column: str) -> Array:
     """
     values = frame[column]
     if isinstance(values.dtype, pd.CategoricalDtype) or values.dtype.kind not in "fiub":
-        example = str(values.iloc[0])
+        example = first_that_is_no_number(values)
         raise StudyError([Problem("", f"the column '{column}' is text (such as '{example}') where numbers are needed")])
     return values.to_numpy(dtype=np.float64)
+
+
+def first_that_is_no_number(values: pd.Series) -> str:
+    """Return the first value that reads as no number; the first of all where each does."""
+    text = values.astype(str)
+    other = pd.to_numeric(text, errors="coerce").isna().to_numpy()
+    return str(text.iloc[int(np.argmax(other))])
 
 
 def _matrix(text: str, frame: pd.DataFrame) -> tuple[Array, tuple[str, ...], tuple[str, ...], Array]:
@@ -357,15 +375,16 @@ def _matrix(text: str, frame: pd.DataFrame) -> tuple[Array, tuple[str, ...], tup
     if not columns and not formula.has_intercept(text):
         return np.zeros((len(frame), 0)), (), (), np.zeros(0)
     part = frame[sorted(columns)] if columns else pd.DataFrame(index=frame.index)
+    if found := matrix_errors.text_in_arithmetic(text, part):
+        raise StudyError([Problem("", sentence) for sentence in found])
     try:
-        matrix = formulaic.model_matrix(text, part, context=BY_GROUP, na_action="raise")
+        with np.errstate(all="ignore"):  # what is not finite is told by name when the design is checked
+            matrix = formulaic.model_matrix(text, part, context=BY_GROUP, na_action="raise")
         values = np.asarray(matrix, dtype=np.float64)
-    except FormulaicError as error:
+    except (FormulaicError, ArithmeticError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         ours = isinstance(error.__cause__, FormulaError)
-        message = str(error.__cause__) if ours else f"'{text}' cannot be built ({error})"
+        message = str(error.__cause__) if ours else matrix_errors.sentence(text, error)
         raise StudyError([Problem("", message)]) from None
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
-        raise StudyError([Problem("", f"'{text}' cannot be built ({type(error).__name__}: {error})")]) from None
     names: list[str] = []
     terms: list[str] = []
     scales: list[float] = []
@@ -390,8 +409,10 @@ def _factor_scales(spec: Any, frame: pd.DataFrame) -> dict[str, dict[str, float]
     for expression in {factor.expr for term in spec.terms for factor in term.factors if factor.expr != "1"}:
         if expression.startswith("C(") or _is_categorical(frame, expression):
             continue
-        values = formulaic.model_matrix(f"0 + {expression}", frame, context=BY_GROUP, na_action="raise")
-        scales[expression] = {str(c): float(np.std(np.asarray(values[c], dtype=float), ddof=1)) for c in values.columns}
+        with np.errstate(all="ignore"):
+            values = formulaic.model_matrix(f"0 + {expression}", frame, context=BY_GROUP, na_action="raise")
+            spread = {str(c): float(np.std(np.asarray(values[c], dtype=float), ddof=1)) for c in values.columns}
+        scales[expression] = spread
     return scales
 
 

@@ -28,7 +28,11 @@ class Problem:
     def __str__(self) -> str:
         """Return the problem as one line."""
         tail = f"; {self.hint}" if self.hint else ""
-        return f"{self.where}: {self.message}{tail}" if self.where else f"{self.message}{tail}"
+        line = f"{self.where}: {self.message}{tail}" if self.where else f"{self.message}{tail}"
+        # What users wrote may hold characters that move the cursor or that no terminal takes.
+        return "".join(
+            char if char.isprintable() or char == "\n" else char.encode("unicode_escape").decode() for char in line
+        )
 
 
 class StudyError(Exception):
@@ -57,6 +61,10 @@ class StudyError(Exception):
 
 class FormulaError(ValueError):
     """A formula or expression that is refused; the message says why."""
+
+
+class FitError(RuntimeError):
+    """A fit that cannot be made; the message is the sentence that its log ends with."""
 
 
 def did_you_mean(word: str, choices: Iterable[str]) -> str:

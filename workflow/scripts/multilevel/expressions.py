@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -67,12 +68,14 @@ def parse(text: str) -> ast.expr:
     """
     if len(text) > MAX_LENGTH:
         raise FormulaError(f"is longer than {MAX_LENGTH} characters")
+    shown = "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
-        raise FormulaError(f"'{text}' is no expression ({reason})") from None
-    _check(tree, text, 0)
+        hint = "; write == to compare" if re.search(r"(?<![=<>!])=(?!=)", text) else ""
+        raise FormulaError(f"'{shown}' is no expression ({reason}){hint}") from None
+    _check(tree, shown, 0)
     return tree
 
 
@@ -106,8 +109,10 @@ def evaluate(tree: ast.expr, columns: Mapping[str, pd.Series]) -> Any:
         return _evaluate(tree, columns)
     except FormulaError:
         raise
-    except (TypeError, ValueError, AttributeError, ArithmeticError) as error:
+    except ArithmeticError as error:
         raise FormulaError(f"'{ast.unparse(tree)}' cannot be computed ({error})") from None
+    except (TypeError, ValueError, AttributeError):
+        raise FormulaError(f"'{ast.unparse(tree)}' cannot be computed: its values do not fit its functions") from None
 
 
 def _refuse(node: ast.AST, text: str) -> FormulaError:
@@ -118,7 +123,16 @@ def _refuse(node: ast.AST, text: str) -> FormulaError:
         "ListComp": "a comprehension",
         "JoinedStr": "an f-string",
         "NamedExpr": "an assignment",
-    }.get(type(node).__name__, f"'{type(node).__name__}'")
+        "IfExp": "'if' and 'else'",
+        "Tuple": "a comma",
+        "List": "square brackets",
+        "Dict": "braces",
+        "Set": "braces",
+        "Constant": "a value that is no number or text",
+        "Is": "'is'",
+        "IsNot": "'is not'",
+        "Call": "a call of what is no function",
+    }.get(type(node).__name__, "an operator or a form of Python")
     return FormulaError(f"'{text}' holds {what}, which is not allowed: only columns, numbers and listed functions are")
 
 
@@ -173,7 +187,7 @@ def _evaluate(node: ast.AST, columns: Mapping[str, Any]) -> Any:
         case ast.Constant(value=value):
             return value
         case ast.BinOp(left=left, op=op, right=right):
-            return _arithmetic(op, _plain(_evaluate(left, columns)), _plain(_evaluate(right, columns)))
+            return _arithmetic(node, op, _plain(_evaluate(left, columns)), _plain(_evaluate(right, columns)))
         case ast.UnaryOp(op=ast.Not(), operand=operand):
             condition = _boolean(_evaluate(operand, columns))
             return not condition if isinstance(condition, bool) else ~condition
@@ -196,7 +210,7 @@ def _evaluate(node: ast.AST, columns: Mapping[str, Any]) -> Any:
     raise FormulaError(f"'{ast.dump(node)}' cannot be evaluated")
 
 
-def _arithmetic(op: ast.operator, left: Any, right: Any) -> Any:
+def _arithmetic(node: ast.AST, op: ast.operator, left: Any, right: Any) -> Any:
     """Compute one operation; text can only be joined, dates only subtracted, and numbers cannot grow without bound."""
     if moments.any_moment(left, right):
         if not isinstance(op, ast.Sub):
@@ -205,7 +219,9 @@ def _arithmetic(op: ast.operator, left: Any, right: Any) -> Any:
     left, right = _number(left), _number(right)
     text = any(_is_text(value) for value in (left, right))
     if text and not isinstance(op, ast.Add):
-        raise FormulaError("text cannot be multiplied or subtracted, only joined with +")
+        raise FormulaError(f"'{ast.unparse(node)}': text cannot be multiplied or subtracted, only joined with +")
+    if text and not (_is_text(left) and _is_text(right)):
+        raise FormulaError(f"'{ast.unparse(node)}': a number and text cannot be added")
     if isinstance(op, ast.Pow):
         if isinstance(right, int | float) and abs(right) > 100:
             raise FormulaError(f"the power {right!r} is out of bounds (100)")

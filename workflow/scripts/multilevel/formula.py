@@ -12,17 +12,20 @@ from __future__ import annotations
 
 import ast
 import difflib
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from multilevel import expressions
+from multilevel import expressions, transforms
 from multilevel.errors import FormulaError
 
 MAX_LENGTH = 2_000
 MAX_DEPTH = 40
 MAX_POWER = 10
+MAX_WORK = 20_000
+"""Most terms that one piece of a formula may make as it is expanded; formulaic makes them all before it drops repetitions."""
 REFUSED = "\\@`#"
 """Characters that no formula needs and that Python or formulaic would read in its own way."""
 
@@ -335,6 +338,19 @@ def predictor_names(text: str) -> set[str]:
     return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id in read and id(n) not in groups}
 
 
+def calls(text: str) -> list[ast.Call]:
+    """Return the outermost calls of a checked piece of a formula."""
+    found: list[ast.Call] = []
+    queue: list[ast.AST] = [_tree(text)]
+    while queue:
+        node = queue.pop(0)
+        if isinstance(node, ast.Call):
+            found.append(node)
+        else:
+            queue += list(ast.iter_child_nodes(node))
+    return found
+
+
 def has_intercept(text: str) -> bool:
     """Tell whether a right-hand side such as ``0 + x`` keeps its intercept."""
     keeps = True
@@ -436,6 +452,8 @@ def _group_terms(inner: str) -> list[GroupTerm]:
     effects, group = parts[0].strip(), parts[-1].strip()
     if not effects:
         raise FormulaError(f"'({inner})' names no effects; write (1 | {group or 'group'})")
+    if not group:
+        raise FormulaError(f"'({inner})' names no group; write ({effects} | group)")
     varying = _right_hand_side(signed_terms(effects))
     return [GroupTerm(name, varying, not uncorrelated, between) for name in _groups(group, inner)]
 
@@ -476,7 +494,10 @@ def _right_hand_side(terms: list[tuple[str, str]]) -> str:
         if term in {"0", "1"}:
             intercept = "1" if (term == "1") == (sign == "+") else "0"
         else:
-            rest += f" {sign} {_enclosed(_write(_tree(term), term, 0), 2)}"
+            tree = _tree(term)
+            rest += f" {sign} {_enclosed(_write(tree, term, 0), 2)}"
+            if _work(tree)[1] > MAX_WORK:
+                raise FormulaError(f"'{_shortened(term)}' stands for too many terms; write out those that are meant")
     return intercept + rest
 
 
@@ -525,7 +546,45 @@ def _write(node: ast.AST, text: str, depth: int) -> tuple[str, int]:
                 f"'{text}': the number or text {value!r} cannot be part of a term; only 0 and 1 can stand, on their own"
             )
         case _:
-            raise FormulaError(f"'{text}' is not allowed in a formula ({type(node).__name__})")
+            raise FormulaError(f"'{text}' is not allowed in a formula ({_kind(node)})")
+
+
+def _kind(node: ast.AST) -> str:
+    """Return what a piece of Python is, for those who did not mean to write any."""
+    words = {
+        "Attribute": "a dot after a name",
+        "Subscript": "square brackets",
+        "Lambda": "a function definition",
+        "IfExp": "a condition",
+        "JoinedStr": "an f-string",
+        "Dict": "braces",
+        "Set": "braces",
+        "UnaryOp": "a sign inside a term",
+        "BoolOp": "'and' or 'or'",
+        "NamedExpr": "an assignment",
+        "Tuple": "a comma",
+        "List": "square brackets",
+        "Starred": "a star before a name",
+    }
+    name = type(node).__name__
+    return words.get(name, "a comprehension" if name.endswith(("Comp", "Exp")) else "Python that is no formula")
+
+
+def _work(node: ast.AST) -> tuple[int, int]:
+    """Return how many terms a piece stands for at most, and how many are made on the way: a power of n terms makes n^p."""
+    match node:
+        case ast.BinOp(op=ast.Pow(), left=left, right=ast.Constant(value=int(power))):
+            terms, work = _work(left)
+            return sum(math.comb(terms, size) for size in range(1, power + 1)), work + terms**power
+        case ast.BinOp(op=op, left=left, right=right):
+            (first, work), (second, more) = _work(left), _work(right)
+            made = {ast.Add: first * second + first + second, ast.MatMult: first * second}.get(type(op), first + second)
+            return (first if isinstance(op, ast.RShift) else made), work + more + made
+    return 1, 1
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:40]} ... {text[-12:]}"
 
 
 def _enclosed(written: tuple[str, int], level: int) -> str:
@@ -553,6 +612,8 @@ def _check_call(node: ast.Call, text: str, depth: int) -> None:
         raise FormulaError(
             f"'{text}': levels that 'levels=' leaves out would silently become the reference; filter or derive instead"
         )
+    if reason := transforms.problem(node):
+        raise FormulaError(f"'{text}': {reason}")
     for value in [*node.args, *(keyword.value for keyword in node.keywords)]:
         if isinstance(value, ast.Constant) and type(value.value) is int and name in BASES and value.value > MAX_COLUMNS:
             raise FormulaError(f"'{text}': '{name}' makes at most {MAX_COLUMNS} columns, not {value.value}")
@@ -583,7 +644,7 @@ def _check_argument(node: ast.AST, text: str, depth: int) -> None:
             _check_call(node, text, depth)
             return
         case _:
-            raise FormulaError(f"'{text}' is not allowed in a formula ({type(node).__name__})")
+            raise FormulaError(f"'{text}' is not allowed in a formula ({_kind(node)})")
     for child in children:
         _check_argument(child, text, depth + 1)
 

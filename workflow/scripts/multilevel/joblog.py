@@ -4,8 +4,27 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import os
 import sys
 from pathlib import Path
+from typing import NoReturn
+
+
+def stop(reason: object) -> NoReturn:
+    """End this process as failed at once, with one sentence as the last line of the log.
+
+    What a library leaves behind after an error of its own may crash the interpreter on its way out, and the log would end
+    in a dump of its memory.
+
+    Parameters
+    ----------
+    reason
+        The sentence.
+    """
+    logging.getLogger("multilevel").error("failed: %s", reason)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os._exit(1)
 
 
 def begin(path: str | Path) -> None:

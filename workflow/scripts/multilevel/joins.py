@@ -47,7 +47,7 @@ def join(
         When a column is unknown, taken twice or of another type, or when rows do not match as the study says.
     """
     pairs = keys_of(spec)
-    columns = _columns(left, right, spec, pairs, place)
+    _require_keys(left, right, spec["table"], pairs, f"{place}.by")
     left_keys, right_keys = _comparable(left, right, pairs, spec["table"], f"{place}.by")
     declared = spec.get("cardinality", "many_to_one")
     known = right_keys.notna().all(axis=1).to_numpy()  # a missing key is nobody's partner
@@ -61,6 +61,7 @@ def join(
     ):
         found = f"the base table has several rows for {_key(left.loc[repeated], [key for key, _ in pairs])}"
         raise StudyError([Problem(place, f"{found}, so the join is not one_to_one")])
+    columns = _columns(left, right, spec, pairs, place)
     partner = _partners(left_keys, right_keys)
     lonely = partner < 0
     if lonely.any() and spec.get("unmatched", "error") == "error":
@@ -78,13 +79,16 @@ def join(
     return pd.concat([left, *taken], axis=1), columns, summary
 
 
-def _columns(left: pd.DataFrame, right: pd.DataFrame, spec: dict[str, Any], pairs: Pairs, place: str) -> list[str]:
-    """Return the columns to take, all columns named being there and none of them twice."""
+def _require_keys(left: pd.DataFrame, right: pd.DataFrame, table: str, pairs: Pairs, where: str) -> None:
     if not pairs:
-        raise StudyError([Problem(f"{place}.by", "names no column to match rows by")])
+        raise StudyError([Problem(where, "names no column to match rows by")])
     for one, other in pairs:
-        _require(one, left, f"{place}.by")
-        _require(other, right, f"{place}.by", f" in '{spec['table']}'" if one != other else "")
+        _require(one, left, where)
+        _require(other, right, where, f" in '{table}'" if one != other else "")
+
+
+def _columns(left: pd.DataFrame, right: pd.DataFrame, spec: dict[str, Any], pairs: Pairs, place: str) -> list[str]:
+    """Return the columns to take, all of them there and none in both tables."""
     keys = [other for _, other in pairs]
     columns = spec.get("columns") or [str(column) for column in right.columns if column not in keys]
     for column in columns:

@@ -16,6 +16,8 @@ def level_texts(column: pd.Series) -> pd.Series:
     """Return a column as texts, missing where it is missing; dates read as 2020-01-31, with the time where there is one."""
     if column.dtype.kind == "M":
         return date_texts(column)
+    if isinstance(column.dtype, pd.StringDtype):
+        return column
     return column.astype("object").map(level_text, na_action="ignore").astype("str")
 
 

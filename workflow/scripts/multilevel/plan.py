@@ -11,12 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from multilevel import candidates, formula, grid, preflight, preparation, priors, rules, schema, strict_yaml
+from multilevel import candidates, formula, grid, preflight, preparation, priors, published, rules, schema, strict_yaml
 from multilevel.dataset import Dataset
 from multilevel.default_priors import resolve, targets
+from multilevel.design import planes
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
 from multilevel.expressions import parse as parse_expression
 from multilevel.names import NAME_PATTERN, RESERVED
+
+MOST_UNKNOWN = 5
+"""Unknown columns of one formula that are told by name."""
 
 
 def read_config(path: Path, name: str = "") -> dict[str, Any]:
@@ -71,7 +75,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     cells, excluded, problems = grid.cross(study, list(content.get("grid") or {}))
     comparisons, more = ({}, []) if problems else _comparisons(study, list(cells), excluded)
     models, unsound = candidates.resolve(study, cells)
-    problems += unsound + more + _expressions(data)
+    problems += unsound + more + _expressions(data) + published.names_problems(study.published, cells)
     if problems:
         raise StudyError(list(dict.fromkeys(problems)), source)
     parsed = {name: formula.of_model(model) for name, model in models.items()}
@@ -79,7 +83,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     try:
         dataset = preparation.prepare(data, set().union(*used.values()), root)
     except StudyError as error:
-        raise StudyError(error.problems, source) from None
+        raise StudyError(_shared(error.problems), source) from None
     warnings = list(dataset.summary["warnings"])
     designs: dict[str, Any] = {}
     checked = {name: _against_data(cells[name], model, used[name], dataset, designs) for name, model in models.items()}
@@ -91,13 +95,16 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     if problems:
         raise StudyError(_shared(problems), source)
     warnings += notes + _same_models(cells, aliases)
+    printed, problems = published.resolve(study.published, models, dataset)
+    if problems:
+        raise StudyError(problems, source)
+    printed = [{**row, "model": aliases.get(row["model"], row["model"])} for row in printed]
     models = {name: model for name, model in models.items() if name not in aliases}
     missing = dataset.summary["missing"]
     for name, model in models.items():
         first = parsed[name][0]
         model["columns"] = [*dict.fromkeys([first.response, *sorted(used[name])])]
         model["groups"] = list(dict.fromkeys(t.group for part in parsed[name] for t in part.group_terms))
-        model["varying_intercept"] = any(formula.has_intercept(t.effects) for t in first.group_terms)
         model["fingerprint"] = dataset.fingerprint(used[name])
         model["response_fingerprint"] = dataset.digests[first.response or ""]
         model["seed"] = seed(study.seed, path.stem, name)
@@ -123,6 +130,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         "models": models,
         **({"aliases": aliases} if aliases else {}),  # a plan without any is what it was before there were grids
         "comparisons": comparisons,
+        "published": printed,
         "warnings": warnings,
     }
 
@@ -276,8 +284,10 @@ def _against_data(
     if unknown:
         problems = [
             Problem(f"{where}.formula", f"unknown column '{column}'", did_you_mean(column, available))
-            for column in unknown
+            for column in unknown[:MOST_UNKNOWN]
         ]
+        if more := len(unknown) - MOST_UNKNOWN:
+            problems += [Problem(f"{where}.formula", f"{more} more unknown columns")] if more > 0 else []
         return _Checked(problems, [])
     if taken := sorted(c for c in used if c in RESERVED or c.endswith("_Intercept")):
         problems = [
@@ -320,6 +330,7 @@ def _against_data(
         "coefficients": len(design.all_coefficients),
         "effects": int(sum(len(t.levels) * len(t.effects) for t in design.group_terms)),
     }
+    model["planes"] = planes(design)
     return _Checked(problems, notes, addressable, repr((spec, [(r.parameter, r.prior) for r in resolved])))
 
 

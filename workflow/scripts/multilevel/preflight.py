@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from multilevel import families, formula
+from multilevel import cautions, families, formula
 from multilevel.dataset import Dataset
-from multilevel.design import Design, Predictor, build
+from multilevel.design import INTERCEPT, Design, Predictor, Term, build
 from multilevel.errors import Problem, StudyError
 
-FEW_LEVELS = 5
+FEWEST_ROWS = 3
+
 LARGEST = 1e100
 """Largest value of a response or predictor: squares and their sums must stay finite."""
 
@@ -39,18 +42,20 @@ def check(name: str, model: dict[str, Any], dataset: Dataset) -> tuple[Design | 
         design = build(model, dataset)
     except StudyError as error:
         return None, [Problem(where, p.message, p.hint) for p in error.problems], []
-    found = _response(design) + _one_level(model, dataset) + _groups(design)
-    found += [problem for part in design.predictors for problem in _fixed(part)]
+    if len(design.y) < FEWEST_ROWS:
+        message = f"only {len(design.y)} rows are left for the response '{design.response}'"
+        return design, [Problem(where, message, f"at least {FEWEST_ROWS} are needed")], []
+    found = _response(design) + _one_level(model, dataset)
+    found += [problem for part in design.predictors for problem in _fixed(part)] + _groups(design)
     problems = [Problem(where, message, hint) for message, hint in found]
-    return design, problems, [f"Model {name}: {sentence}" for sentence in _warnings(design)]
+    notes = [] if problems else cautions.find(design, model)
+    return design, problems, [f"Model {name}: {sentence}" for sentence in notes]
 
 
 def _response(design: Design) -> list[tuple[str, str]]:
     y = design.y
     if np.isinf(y).any():
         return [(f"the response '{design.response}' has infinite values", "filter those rows")]
-    if len(y) < 3:
-        return [(f"only {len(y)} rows are left for the response '{design.response}'", "")]
     if np.ptp(y) == 0 and "trials" not in design.terms:
         return [
             (
@@ -62,7 +67,9 @@ def _response(design: Design) -> list[tuple[str, str]]:
         return [
             (f"the response '{design.response}' equals its offset up to a constant, so there is nothing to model", "")
         ]
-    if max(np.abs(y).max(), *(np.abs(p.x).max(initial=0.0) for p in design.predictors)) > LARGEST:
+    matrices = [y, *(p.x for p in design.predictors)]
+    largest = max(np.abs(part[np.isfinite(part)]).max(initial=0.0) for part in matrices)
+    if largest > LARGEST:
         return [(f"values beyond {LARGEST:g} are too large to compute with", "change the units")]
     if problem := families.get(design.family).support_problem(y, design.terms):
         words, _, hint = problem.partition("; ")
@@ -96,16 +103,23 @@ def _fixed(part: Predictor) -> list[tuple[str, str]]:
 
 def _collinear(part: Predictor) -> list[tuple[str, str]]:
     """Name columns of X that are a combination of earlier ones (scaled, by QR)."""
-    if not part.x.shape[1]:
+    rows, columns = part.x.shape
+    if not columns:
         return []
-    scaled = part.x / np.maximum(np.linalg.norm(part.x, axis=0), 1e-300)
-    diagonal = np.abs(np.diag(np.linalg.qr(scaled, mode="r")))
-    names = [part.coefficients[i] for i in np.flatnonzero(diagonal < 1e-9)]
-    names += list(part.coefficients[len(diagonal) :])
+    if columns > rows:
+        return [(f"the fixed part has {columns} coefficients for {rows} rows", "leave some out")]
+    names = _dependent(part.x, part.coefficients)
     if not names:
         return []
     shown = ", ".join(f"'{n}'" for n in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
     return [(f"collinear columns: {shown} can be computed from the columns before", "leave one out")]
+
+
+def _dependent(matrix: NDArray[np.float64], names: Sequence[str]) -> list[str]:
+    """Return the names of the columns that are a combination of earlier ones (columns scaled, by QR)."""
+    scaled = matrix / np.maximum(np.linalg.norm(matrix, axis=0), 1e-300)
+    diagonal = np.abs(np.diag(np.linalg.qr(scaled, mode="r")))
+    return [names[int(i)] for i in np.flatnonzero(diagonal < 1e-9)] + list(names[len(diagonal) :])
 
 
 def _groups(design: Design) -> list[tuple[str, str]]:
@@ -127,21 +141,29 @@ def _groups(design: Design) -> list[tuple[str, str]]:
             )
         if not term.effects:
             found.append((f"the group term of '{term.group}' has no effects", f"write (1 | {term.group})"))
+        found += _effects(term)
     return found
 
 
-def _warnings(design: Design) -> list[str]:
-    found = [
-        f"the group '{term.group}' has only {len(term.levels)} levels; its standard deviation rests on its prior."
-        for term in design.group_terms
-        if len(term.levels) < FEW_LEVELS
-    ]
-    finite = design.scales[(design.scales > 0) & np.isfinite(design.scales)]
-    if len(finite) and finite.max() / finite.min() > 1e4:
-        wide, narrow = int(np.argmax(design.scales)), int(np.argmin(design.scales))
-        found.append(
-            f"predictor scales differ by a factor of {finite.max() / finite.min():.0f} "
-            f"('{design.coefficients[wide]}' has sd {design.scales[wide]:.3g}, "
-            f"'{design.coefficients[narrow]}' {design.scales[narrow]:.3g}); consider rescaling."
-        )
-    return found
+def _effects(term: Term) -> list[tuple[str, str]]:
+    """Name what varies without varying: columns of Z that are not finite, constant, or a combination of earlier ones."""
+    found: list[tuple[str, str]] = []
+    for position, name in enumerate(term.effects):
+        column = term.z[:, position]
+        if not np.isfinite(column).all():
+            rows = int((~np.isfinite(column)).sum())
+            found.append((f"the varying slope of '{name}' by '{term.group}' is not finite in {rows} rows", ""))
+        elif not name.endswith(INTERCEPT) and np.ptp(column) == 0:
+            message = (
+                f"the slope of '{name}' cannot vary by '{term.group}': it is constant ({column[0]:g} in every row)"
+            )
+            found.append((message, "leave it out"))
+    if found or not term.effects:
+        return found
+    names = []
+    for parameter in dict.fromkeys(term.parameters):
+        own = term.positions(parameter)
+        names += _dependent(term.z[:, own], [term.effects[i] for i in own])
+    shown = ", ".join(f"'{name}'" for name in names)
+    message = f"the effects that vary by '{term.group}' are collinear: {shown} can be computed from those before"
+    return [(message, "leave one out")] if names else []

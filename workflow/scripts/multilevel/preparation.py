@@ -59,7 +59,9 @@ def prepare(data: dict[str, Any], used: Iterable[str], root: Path) -> Dataset:
     if "row_id" in available:
         problems.append(
             Problem(
-                "data", "the column 'row_id' has the name that row identifiers have", "give it another one (rename)"
+                "data",
+                "no column can be called 'row_id', the name of row identifiers",
+                "give it another name under data.rename",
             )
         )
     for name in data.get("centre", {}):
@@ -67,10 +69,12 @@ def prepare(data: dict[str, Any], used: Iterable[str], root: Path) -> Dataset:
             problems.append(
                 Problem(f"data.centre.{name}", f"the column '{name}' is already in the data", "choose another name")
             )
-    problems += _doubted(joined, used) + _undeclared_levels(frame, row_id, data)
+    needed = sorted({source for name in used if name in available for source in sources(data, name)})
+    # A predictor that is text by a slip would become a factor with as many levels as it has values.
+    problems += [joined.doubts[name] for name in needed if name in joined.doubts]
+    problems += _undeclared_levels(frame, row_id, data)
     if problems:
         raise StudyError(problems)
-    needed = sorted({source for name in used if name in available for source in sources(data, name)})
     complete, dropped = _complete(frame, row_id, needed, joined.fields)
     rows = {
         **joined.rows,
@@ -131,14 +135,6 @@ def _unknown(data: dict[str, Any], available: set[str]) -> list[Problem]:
         for where, column in named
         if column not in available
     ]
-
-
-def _doubted(joined: tables.Joined, used: Iterable[str]) -> list[Problem]:
-    """Return a problem for every column that some model uses and that is text although most of its values are numbers or dates.
-
-    A predictor of that kind would become a factor with as many levels as it has values.
-    """
-    return [joined.doubts[name] for name in sorted(used) if name in joined.doubts]
 
 
 def _undeclared_levels(frame: pd.DataFrame, row_id: pd.Series, data: dict[str, Any]) -> list[Problem]:
@@ -244,7 +240,7 @@ def _centre(frame: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
             raise StudyError([Problem(where, message, "derive a number from it" if kind_of(values) == "date" else "")])
         if entry.get("within") and entry.get("between"):
             raise StudyError(
-                [Problem(where, "'within' and 'between' are two different columns", "make one centred column of each")]
+                [Problem(where, "it has both 'within' and 'between'", "they are two columns: name one for each")]
             )
         values = values.astype(float)
         if group := entry.get("within"):
@@ -266,9 +262,13 @@ def _categorise(frame: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
         if name not in declared and kind_of(column) != "text":
             continue
         texts = level_texts(column)
-        found = set(texts.dropna())
+        found = set(texts.dropna().unique())
         if name in ordered:
             levels = [level for level in map(level_text, ordered[name]) if level in found]
+            if other := sorted(found.difference(levels)):
+                hint = "leave it out: levels of a nested group are coded anew" if name in data.get("groups", {}) else ""
+                message = f"'{other[0]}' is none of the levels of '{name}'"
+                raise StudyError([Problem(f"data.ordered.{name}", message, hint)])
         elif isinstance(column.dtype, pd.CategoricalDtype):
             levels = [level for level in column.cat.categories if level in found]
         elif kind_of(column) in {"number", "condition"}:

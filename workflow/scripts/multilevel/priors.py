@@ -129,7 +129,8 @@ def _number(node: ast.expr, text: str) -> float:
         if value != 0 and not SMALLEST <= abs(value) <= 1 / SMALLEST:
             raise FormulaError(f"'{text}': {value:g} is too extreme to compute with ({SMALLEST:g} to {1 / SMALLEST:g})")
         return sign * float(value)
-    raise FormulaError(f"'{text}': '{ast.unparse(node)}' is no finite number")
+    written = ast.get_source_segment(text.strip(), node) or ast.unparse(node)
+    raise FormulaError(f"'{text}': '{written}' is no finite number")
 
 
 def check_support(prior: Prior, target: str) -> None:

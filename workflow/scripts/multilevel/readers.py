@@ -184,6 +184,7 @@ def _first_line(error: BaseException) -> str:
 def _parquet(content: bytes, name: str, where: str) -> tuple[list[str], list[pa.ChunkedArray]]:
     try:
         table = pyarrow.parquet.read_table(pa.BufferReader(content))
+        table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise _refused(where, f"'{name}' cannot be read as Parquet ({_first_line(error)})") from None
     if not table.num_columns:
@@ -284,7 +285,9 @@ def _fields(text: str, failure: str, name: str, separator: str, place: str) -> t
 def _width(text: str, separator: str) -> int:
     """Return at least the number of fields of the header, which may hold separators and line breaks in quotation marks."""
     try:
-        return 2 * len(next((row for row in csv.reader(io.StringIO(text), delimiter=separator) if row), [])) + 8
+        return (
+            2 * len(next((row for row in csv.reader(io.StringIO(text[: 2**20]), delimiter=separator) if row), [])) + 8
+        )
     except csv.Error:
         return 1000
 

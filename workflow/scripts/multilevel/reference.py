@@ -153,6 +153,7 @@ def _type(info: FieldInfo) -> str:
 def _words(annotation: Any) -> str:
     """Return a type in words."""
     simple = {str: "text", int: "whole number", float: "number", bool: "true or false"}
+    simple |= {schema.Printed: "number as printed"}
     if annotation in simple:
         return simple[annotation]
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

@@ -153,6 +153,8 @@ def _matched(known: list[str], patterns: dict[str, str]) -> tuple[dict[str, list
         if not own or len(set(own)) < len(own):
             problem = "names no occasion in braces" if not own else "names an occasion twice"
             raise _refuse(where, f"the pattern '{pattern}' {problem}", "such as 'bdi_{month}'")
+        if "" in parts[2:-1:2]:
+            raise _refuse(where, f"nothing stands between two names in the pattern '{pattern}'", "write lists")
         names = names or own
         if sorted(own) != sorted(names):
             raise _refuse(where, f"the pattern '{pattern}' names {_both(own)} and another one {_both(names)}")
@@ -291,10 +293,14 @@ def _stacked(wide: pd.DataFrame, wanted: list[str | None], where: str) -> pd.Ser
     whole = all(values.dtype.kind in "iu" for values in present.values()) and len(present) == len(wanted)
     if kind == "number" and not whole:
         present = {column: values.astype(float) for column, values in present.items()}
-    dtype = next(iter(present.values())).dtype
-    empty = pd.Series([None] * len(wide), dtype=dtype)
-    stacked = pd.concat([present.get(column or "", empty) for column in wanted], ignore_index=True)
+    parts = [present[column] if column in present else _empty(next(iter(present.values()))) for column in wanted]
+    stacked = pd.concat(parts, ignore_index=True)
     return stacked.astype(bool) if kind == "condition" and stacked.notna().all() else stacked
+
+
+def _empty(like: pd.Series) -> pd.Series:
+    """Return a column of the same type in which everything is missing."""
+    return pd.Series([None] * len(like), dtype=like.dtype)
 
 
 def _levels(values: pd.Series) -> str:

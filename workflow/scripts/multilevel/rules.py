@@ -21,6 +21,10 @@ SPEC = ("formula", "family", "link", "parameters", "priors", "centred")
 """Keys of a model that decide its posterior, given the data."""
 
 
+SCORE_FILES = ("loo.observation.json", "loo.observation.parquet", "dic.conditional.json")
+"""Scores that a published number may be compared with."""
+
+
 def as_json(value: Any) -> str:
     """Return plain values as JSON text that is the same for equal values."""
     return json.dumps(value, sort_keys=True)
@@ -58,16 +62,74 @@ def groups(plan: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(g for m in plan["models"].values() for g in m["groups"]))
 
 
+def in_path(group: str) -> str:
+    """Return how a grouping stands in the name of a file: ``school.class`` for ``school:class``."""
+    return group.replace(":", ".")
+
+
+def grouping(plan: dict[str, Any], name: str) -> str:
+    """Return the grouping of a study that stands in the name of a file.
+
+    Raises
+    ------
+    KeyError
+        When the study has none of that name.
+    """
+    for group in groups(plan):
+        if in_path(group) == name:
+            return group
+    raise KeyError(name)
+
+
 def used(plan: dict[str, Any]) -> list[str]:
     """Return every column that some model uses, in order of first use."""
     return list(dict.fromkeys(c for m in plan["models"].values() for c in m["columns"]))
 
 
-def quantity(plan: dict[str, Any]) -> str:
-    """Return how the response is named on an axis: its label, with its unit."""
-    response = responses(plan)[0]
+def quantity(plan: dict[str, Any], model: str) -> str:
+    """Return how the response of a model is named on an axis: its label, with its unit."""
+    return _named(plan, plan["models"][model]["columns"][0])
+
+
+def quantities(plan: dict[str, Any], models: list[str]) -> str:
+    """Return how the response of each of some models is named, as JSON."""
+    return as_json({name: quantity(plan, name) for name in models})
+
+
+def named_responses(plan: dict[str, Any]) -> str:
+    """Return how each response of a study is named, as JSON; the order is kept, because figures follow it."""
+    return json.dumps({response: _named(plan, response) for response in responses(plan)})
+
+
+def _named(plan: dict[str, Any], response: str) -> str:
     label, unit = plan["labels"].get(response, response), plan["units"].get(response, "")
     return f"{label} ({unit})" if unit and unit not in label else label
+
+
+def published_of(plan: dict[str, Any], model: str) -> list[dict[str, Any]]:
+    """Return the parameters of a model that have published numbers, in the order of the study."""
+    rows = [row for row in plan["published"] if row["model"] == model and row["recipe"] != "criterion"]
+    return list({row["quantity"]: {key: row[key] for key in ("quantity", "recipe", "parts")} for row in rows}.values())
+
+
+def estimators_of(plan: dict[str, Any], model: str) -> list[str]:
+    """Return the estimators, ML and REML, that a model is fitted by to be compared with published numbers."""
+    rows = [row for row in plan["published"] if row["model"] == model and not row["reason"]]
+    return [e for e in ("ml", "reml") if any(row["estimator"] == e for row in rows)]
+
+
+def replicated_files(plan: dict[str, Any], fitted: list[str]) -> list[str]:
+    """Return what the published numbers are compared with, as paths below the study's folder."""
+    found: list[str] = []
+    for model in plan["models"]:
+        rows = [row for row in plan["published"] if row["model"] == model]
+        names = [f"maximum.{e}.json" for e in estimators_of(plan, model)]
+        if rows and model in fitted:
+            names += ["diagnostics.json", *(["published.csv"] if published_of(plan, model) else [])]
+            if any(row["recipe"] == "criterion" and row["estimator"] == "posterior" for row in rows):
+                names += [f"scores/{name}" for name in SCORE_FILES]
+        found += [f"models/{model}/{name}" for name in names]
+    return found
 
 
 def labels(plan: dict[str, Any], models: list[str]) -> str:
@@ -129,9 +191,27 @@ def words(plan: dict[str, Any]) -> str:
     return as_json({"units": plan["units"], "labels": plan["labels"]})
 
 
-def shrinking(plan: dict[str, Any], models: list[str]) -> list[str]:
-    """Return those of some models that have a varying intercept, whose shrinkage can be drawn."""
-    return [m for m in models if plan["models"][m]["varying_intercept"]]
+def study_figures(plan: dict[str, Any], fitted: list[str]) -> list[str]:
+    """Return the figures of a study, without suffix, relative to its folder."""
+    names = ["missingness"]
+    for group in map(in_path, groups(plan)):
+        names += [f"data_response_by_group.{group}", f"group_sizes.{group}"]
+        names += [f"group_statistics.{group}"] if fitted else []
+    for comparison in plan["comparisons"]:
+        names += [f"elpd_differences.{comparison}", f"pointwise.{comparison}"]
+    if fitted:
+        names += ["forest", "predictive_density", "predictive_statistics", "predictive_quantiles"]
+    return [f"figures/{name}" for name in names]
+
+
+def model_figures(plan: dict[str, Any], model: str) -> list[str]:
+    """Return the figures of a fit, without suffix, relative to the study's folder."""
+    entry = plan["models"][model]
+    names = ["trace", "ranks", "pairs", "energy", "pareto_k", "predictive_by_group"]
+    for group in entry["groups"]:
+        names += [f"caterpillar.{in_path(group)}", f"shrinkage.{in_path(group)}"]
+    names += [f"shrinkage_plane.{in_path(group)}" for group in entry["planes"]]
+    return [f"models/{model}/figures/{name}" for name in names]
 
 
 def report_plan(plan: dict[str, Any]) -> str:
@@ -152,8 +232,9 @@ def report_plan(plan: dict[str, Any]) -> str:
         name: {key: model[key] for key in ("formula", "family", "link", "parameters", "priors", "label", "description")}
         for name, model in plan["models"].items()
     }
-    aliases = {"aliases": plan["aliases"]} if plan.get("aliases") else {}
-    return json.dumps({**{key: plan[key] for key in kept}, **aliases, "models": models})
+    further = {"aliases": plan["aliases"]} if plan.get("aliases") else {}
+    further |= {"published": len(plan["published"])} if plan["published"] else {}
+    return json.dumps({**{key: plan[key] for key in kept}, **further, "models": models})
 
 
 def without_fit(plans: dict[str, dict[str, Any]], versions: dict[str, str], results: Path) -> list[str]:

@@ -13,6 +13,7 @@ import xarray as xr
 
 from multilevel.default_priors import cor_names
 from multilevel.design import Design, Predictor, Term
+from multilevel.errors import FitError
 from multilevel.model import variable_name
 
 LOG = logging.getLogger(__name__)
@@ -30,7 +31,13 @@ SAMPLE_STATS = {
 """What is kept of nutpie's statistics, under ArviZ's names."""
 
 
-class PartialTraceError(RuntimeError):
+NO_START = (
+    "no chain found a point to start from: the log density of priors and likelihood is no finite number near 0; check in "
+    "priors.json that every prior allows values that could have produced the response"
+)
+
+
+class PartialTraceError(FitError):
     """The sampler returned fewer draws than were asked for."""
 
 
@@ -57,6 +64,8 @@ def sample(model: pm.Model, settings: dict[str, Any], seed: int, cores: int) -> 
     ------
     PartialTraceError
         When chains or draws are missing, as after an interrupt.
+    FitError
+        When the sampler finds no point to start from, or fails on the way.
     """
     started = time.perf_counter()
     LOG.info("compiling")
@@ -65,20 +74,25 @@ def sample(model: pm.Model, settings: dict[str, Any], seed: int, cores: int) -> 
     LOG.info("compiled in %.1f s; %d unconstrained parameters", compiled_at - started, compiled.n_dim)
     total = settings["tune"] + settings["draws"]
     progress = _Progress(total)
-    trace = nutpie.sample(
-        compiled,
-        draws=settings["draws"],
-        tune=settings["tune"],
-        chains=settings["chains"],
-        cores=cores,
-        seed=seed,
-        target_accept=settings["target_accept"],
-        maxdepth=settings["max_treedepth"],
-        save_warmup=False,
-        progress_bar=False,
-        progress_callback=progress,
-        progress_rate=1000,
-    )
+    try:
+        trace = nutpie.sample(
+            compiled,
+            draws=settings["draws"],
+            tune=settings["tune"],
+            chains=settings["chains"],
+            cores=cores,
+            seed=seed,
+            target_accept=settings["target_accept"],
+            maxdepth=settings["max_treedepth"],
+            save_warmup=False,
+            progress_bar=False,
+            progress_callback=progress,
+            progress_rate=1000,
+        )
+    except RuntimeError as error:
+        said = str(error).strip().split("\n", 1)[0]
+        told = NO_START if "initialization points failed" in said else f"the sampler stopped: {said}"
+        raise FitError(told) from error
     sampled_at = time.perf_counter()
     LOG.info("sampled in %.1f s", sampled_at - compiled_at)
     refuse_partial(trace, settings["chains"], settings["draws"])

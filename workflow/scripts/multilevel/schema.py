@@ -5,14 +5,17 @@ Everything else that describes the files (the JSON Schema for editors, the refer
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, StringConstraints, ValidationError
+from pydantic_core import PydanticCustomError, core_schema
 
 from multilevel.errors import Problem, did_you_mean
 from multilevel.names import NAME_PATTERN
+from multilevel.strict_yaml import WrittenFloat
 
 NAME_ALONE = rf"^{NAME_PATTERN}$"
 Name = Annotated[str, StringConstraints(pattern=NAME_ALONE)]
@@ -30,6 +33,33 @@ Value = (
     | Annotated[float, Field(gt=-1e308, allow_inf_nan=False)]
 )
 """A level, code or occasion as YAML gives it; quoted or not."""
+
+
+class Printed(str):
+    """A number as it is printed somewhere, digit for digit: 12.10 has two decimals."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Take a number as the file writes it, or a text that holds one."""
+        return core_schema.no_info_plain_validator_function(cls._read, serialization=core_schema.to_string_ser_schema())
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, _schema: Any, _handler: Any) -> dict[str, Any]:
+        """Tell editors that a number or a text may stand here."""
+        return {"type": ["number", "string"]}
+
+    @classmethod
+    def _read(cls, value: Any) -> Printed:
+        if isinstance(value, WrittenFloat):
+            value = value.written
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            value = str(value)
+        text = value.strip().replace("\N{MINUS SIGN}", "-") if isinstance(value, str) else ""
+        if not re.fullmatch(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]{1,3})?", text):
+            raise PydanticCustomError("printed_number", "is no number; write it as it is printed, such as 1.46")
+        return cls(text)
 
 
 class Closed(BaseModel):
@@ -242,8 +272,54 @@ class Comparison(Closed):
         None, description="Model that the text speaks from; differences are always from the best model."
     )
     leave_out: list[Literal["observation"]] = Field(
-        default=["observation"], description="What is left out when scoring: one observation at a time."
+        default=["observation"], min_length=1, description="What is left out when scoring: one observation at a time."
     )
+
+
+class Published(Closed):
+    """One published number, and what was printed beside it, that the study is to reproduce.
+
+    It counts as reproduced where our number differs by no more than half a unit of its last printed digit plus three times
+    the Monte Carlo error of both. Nothing in a study file changes that rule.
+    """
+
+    model: Name = Field(description="Model of this study that the number belongs to.")
+    quantity: Annotated[str, StringConstraints(min_length=1, max_length=300)] = Field(
+        description="What the number is of, as parameters are written: `b(floor)`, `sd(county: Intercept)`, "
+        "`var(county: Intercept)`, `cor(county: Intercept, floor)`, `cov(...)`, `sigma`, `var(sigma)`, "
+        "`school[A: Intercept]`, `coef(school[A]: Intercept)`, `icc(school)`, `log_likelihood`, `reml_criterion`, `elpd_loo`."
+    )
+    value: Printed = Field(description="The number, digit for digit as printed.")
+    sd: Printed | None = Field(None, description="The posterior standard deviation printed beside it.")
+    se: Printed | None = Field(
+        None, description="The standard error printed beside an ML or REML estimate, or a score."
+    )
+    lower: Printed | None = Field(None, description="The lower end of the 95% interval printed beside it.")
+    upper: Printed | None = Field(None, description="The upper end of the 95% interval printed beside it.")
+    mcse: Annotated[float, Field(ge=0)] | None = Field(
+        None, description="The Monte Carlo standard error of `value` that the source gives; 0 if left out."
+    )
+    digits: Annotated[int, Field(ge=-9, le=15)] | None = Field(
+        None, description="Decimals that `value` is printed with; read off the number if left out."
+    )
+    statistic: Literal["mean", "median", "sd", "lower", "upper", "estimate", "se"] | None = Field(
+        None,
+        description="What `value` is: of a posterior its `mean` if left out, of any other estimator the `estimate`.",
+    )
+    estimator: Literal["posterior", "ml", "reml", "laplace", "quadrature", "pql", "empirical_bayes", "other"] = Field(
+        "posterior",
+        description="How the number was computed. `ml` and `reml` are compared with our own ML and REML fit of the same "
+        "design, never with a posterior mean; those after `reml` are shown as not comparable.",
+    )
+    priors: Text | None = Field(
+        None,
+        description="The priors of the published analysis where they are not this model's; its numbers are then shown "
+        "as not comparable.",
+    )
+    source: Annotated[str, StringConstraints(min_length=1, max_length=2_000)] = Field(
+        description="Where the number stands: work, table or page."
+    )
+    note: Text | None = Field(None, description="What is known of a disagreement; shown beside the number.")
 
 
 class SamplerOverride(Closed):
@@ -277,6 +353,10 @@ class Study(Closed):
     )
     comparisons: dict[Name, Comparison] = Field(
         default_factory=dict, description="The comparisons by name; one of all models if left out."
+    )
+    published: list[Published] = Field(
+        default_factory=list,
+        description="Published numbers to reproduce; results/<study>/replication.csv says which were.",
     )
     sampler: SamplerOverride = Field(
         default_factory=SamplerOverride,
@@ -446,6 +526,8 @@ def _explain(kind: type[Closed], found: _Found, wanted: list[str], lines: dict[s
         return Problem(where, f"'{value}' is not one of the choices", hint)
     if error == "string_pattern_mismatch":
         return Problem(where, *_no_name(str(value), context["pattern"] == NAME_ALONE, "[key]" in found.item["loc"]))
+    if error in _BOUNDS and isinstance(value, float) and math.isnan(value):
+        return Problem(where, "nan is no number")
     if error in _BOUNDS:
         key, message, words = _BOUNDS[error]
         return Problem(where, f"{value} {message}", f"it must be {words} {context[key]}")
@@ -453,6 +535,8 @@ def _explain(kind: type[Closed], found: _Found, wanted: list[str], lines: dict[s
         return Problem(where, "is empty", "" if error == "string_too_short" else "name at least one")
     if error == "string_too_long":
         return Problem(where, f"has {len(str(value))} characters", f"at most {context['max_length']} are taken")
+    if error == "printed_number":
+        return Problem(where, f"{value!r} {found.item['msg']}")
     if error.endswith("_type"):
         return _of_other_type(where, value, list(dict.fromkeys(wanted)))
     return Problem(where, f"{value!r} is not taken here"[:300], str(found.item["msg"]).lower())
@@ -469,9 +553,11 @@ def _no_name(value: str, of_user: bool, is_key: bool) -> tuple[str, str]:
 
 def _of_other_type(where: str, value: Any, wanted: list[str]) -> Problem:
     """Say what should stand where a value of another type does."""
+    if "a number" in wanted:
+        wanted = [noun for noun in wanted if noun != "a whole number"]
     nouns = " or ".join(wanted)
     if value is None:
-        return Problem(where, f"has no value where {nouns} should be", "give one or leave the key out")
+        return Problem(where, f"has no value where {nouns} should be", "write one after the colon")
     shown = str(value).lower() if isinstance(value, bool) else repr(value)
     hint = ""
     if "text" in wanted and isinstance(value, int | float):

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,16 @@ def write_csv(path: Path, table: pd.DataFrame, digits: int = 10) -> None:
     """Write a table with a fixed number of significant digits, atomically."""
     with atomic(path) as temporary:
         table.to_csv(temporary, index=False, float_format=f"%.{digits}g", lineterminator="\n")
+
+
+def read_csv(path: Path, text: Collection[str]) -> pd.DataFrame:
+    """Read a table that `write_csv` wrote: columns of text as they stand, be it ``NA`` or ``01``, all others as numbers."""
+    import pandas as pd
+
+    names = list(pd.read_csv(path, nrows=0).columns)
+    empty = {name: [""] for name in names if name not in text}
+    kinds = {name: str for name in names if name in text}
+    return pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values=empty)
 
 
 def write_parquet(path: Path, table: pd.DataFrame) -> None:

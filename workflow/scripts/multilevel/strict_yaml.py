@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import yaml
 
@@ -26,6 +26,18 @@ _SCALARS = [
 ]
 
 
+class WrittenFloat(float):
+    """A number with the text that the file writes it as: ``12.10`` has a zero that the number has not."""
+
+    written: str
+
+    def __new__(cls, value: float, written: str) -> Self:
+        """Return the number with its text."""
+        number = super().__new__(cls, value)
+        number.written = written
+        return number
+
+
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader with the scalars of YAML 1.2's core schema (``no`` is a string, ``1e-3`` a number)."""
 
@@ -37,8 +49,9 @@ for _tag, _pattern, _first in _SCALARS:
 
 
 def _construct_float(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> float:
-    text = str(loader.construct_scalar(node)).lower().lstrip("+")
-    return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+    written = str(loader.construct_scalar(node))
+    text = written.lower().lstrip("+")
+    return WrittenFloat(float(text.replace(".inf", "inf").replace(".nan", "nan")), written)
 
 
 def _construct_int(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
@@ -75,16 +88,18 @@ def read(path: Path, name: str = "") -> tuple[dict[str, Any], dict[str, int]]:
         raw = path.read_bytes()
     except FileNotFoundError:
         near = sorted(p.name for p in path.parent.glob("*.y*ml")) if path.parent.is_dir() else []
-        hint = f"files there: {', '.join(near)}" if near else f"the folder {path.parent} has no YAML file"
-        raise StudyError([Problem("", "no such file", hint)], name) from None
+        hint = f"files there: {', '.join(near)}" if near else "its folder has no YAML file"
+        raise StudyError([Problem("", "there is no such file", hint)], name) from None
     except OSError as error:
-        raise StudyError([Problem("", f"cannot be read ({error.strerror})")], name) from None
+        raise StudyError([Problem("", f"the file cannot be read ({error.strerror})")], name) from None
     if len(raw) > MAX_BYTES:
-        raise StudyError([Problem("", f"is {len(raw):,} bytes; a study file holds at most {MAX_BYTES:,}")], name)
+        raise StudyError([Problem("", f"the file has {len(raw):,} bytes; at most {MAX_BYTES:,} are read")], name)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise StudyError([Problem("", f"is not UTF-8 (byte {error.start})", "save it as UTF-8")], name) from None
+        raise StudyError(
+            [Problem("", f"the file is not UTF-8 (byte {error.start})", "save it as UTF-8")], name
+        ) from None
     return parse(text, name)
 
 
@@ -96,22 +111,58 @@ def parse(text: str, name: str = "<text>") -> tuple[dict[str, Any], dict[str, in
         lines: dict[str, int] = {}
         problems: list[Problem] = []
         if not isinstance(node, yaml.MappingNode):
-            raise StudyError([Problem("", "must be a mapping of keys, such as 'title: ...'")], name)
+            what = "the file is empty" if node is None else "the file holds no keys"
+            raise StudyError([Problem("", what, "it must be a mapping of keys, such as 'title: ...'")], name)
         _walk(loader, node, "", lines, problems, [0], 0)
         if problems:
             raise StudyError(problems, name)
         content = loader.construct_document(node)
     except yaml.MarkedYAMLError as error:
+        message, hint = _in_words(str(error.problem))
         mark = error.problem_mark or error.context_mark
+        if message.endswith("does not close"):
+            mark = error.context_mark or mark  # where it was opened, not where the file ends
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise StudyError([Problem(where, f"is not valid YAML: {error.problem}")], name) from None
+        raise StudyError([Problem(where, message, hint)], name) from None
+    except yaml.reader.ReaderError as error:
+        found = f"U+{error.character:04X}" if isinstance(error.character, int) else repr(error.character)
+        message = f"the file holds the character {found}, which YAML does not allow"
+        raise StudyError([Problem("", message)], name) from None
     except yaml.YAMLError as error:
-        raise StudyError([Problem("", f"is not valid YAML: {error}")], name) from None
+        raise StudyError([Problem("", f"the file {error}")], name) from None
     except ValueError as error:
-        raise StudyError([Problem("", f"holds a number that cannot be read ({error})")], name) from None
+        raise StudyError([Problem("", f"the file holds a number that cannot be read ({error})")], name) from None
     except RecursionError:
-        raise StudyError([Problem("", f"is nested deeper than {MAX_DEPTH} levels")], name) from None
+        raise StudyError([Problem("", f"the file is nested deeper than {MAX_DEPTH} levels")], name) from None
     return content, lines
+
+
+_WORDS = (
+    (r"found character '\\t'.*|.*\btab\b.*", "a tab stands where blanks should", "indent with blanks"),
+    (r"found character '(.+)' that cannot start any token", r"the character \1 cannot begin a value", "quote the text"),
+    (r"mapping values are not allowed.*", "a colon cannot stand here", "quote text that holds a colon and a blank"),
+    (r"found undefined alias '(.+)'", r"*\1 refers to nothing", "quote text that begins with *"),
+    (r"expected ',' or '(.)', but got .*", r"a bracket that was opened does not close", r"'\1' is expected here"),
+    (r"could not find expected ':'", "a key has no colon", "write 'key: value'"),
+    (r".*another document", "a second document begins here", "a file holds one"),
+    (r"expected the node content, but found '<stream end>'", "the file ends where a value should begin", ""),
+    (r"expected the node content, but found '(.+)'", r"a value should begin here, not '\1'", "quote the text"),
+    (r"found unexpected end of stream", "a quote does not close", ""),
+    (
+        r"expected <block end>, but found .*",
+        "this does not belong to the lines before it",
+        "check indentation and quotes",
+    ),
+)
+"""What PyYAML says of common mistakes, and how it is told: a message and a hint."""
+
+
+def _in_words(said: str) -> tuple[str, str]:
+    """Return message and hint for what PyYAML says of a text that is no YAML."""
+    for pattern, message, hint in _WORDS:
+        if match := re.fullmatch(pattern, said):
+            return f"not valid YAML: {match.expand(message)}", match.expand(hint)
+    return f"not valid YAML: {said}", ""
 
 
 def _walk(
@@ -126,20 +177,20 @@ def _walk(
     """Record lines; refuse duplicate keys, merge keys, tags and documents that unfold beyond bounds."""
     seen[0] += 1
     if seen[0] > MAX_NODES or depth > MAX_DEPTH:
-        raise yaml.YAMLError(f"it unfolds to more than {MAX_NODES} values or {MAX_DEPTH} levels")
+        raise yaml.YAMLError(f"unfolds to more than {MAX_NODES:,} values or {MAX_DEPTH} levels")
     line = node.start_mark.line + 1
     if node.tag != _tag_of_plain(loader, node):
         tag = str(node.tag).replace("tag:yaml.org,2002:", "!!")
-        problems.append(Problem(path, f"line {line}: the tag {tag} is not allowed in a study file"))
+        problems.append(Problem(_at(path, line), f"the tag {tag} is not allowed", "quote text that begins with !"))
         return
     if isinstance(node, yaml.ScalarNode) and any("\ud800" <= char <= "\udfff" for char in node.value):
-        problems.append(Problem(path, f"line {line}: holds half of a character (a lone surrogate)"))
+        problems.append(Problem(_at(path, line), "the text holds half of a character (a lone surrogate)"))
     if isinstance(node, yaml.MappingNode):
         first: dict[str, int] = {}
         for key, value in node.value:
             key_line = key.start_mark.line + 1
             if not isinstance(key, yaml.ScalarNode):
-                problems.append(Problem(path, f"line {key_line}: a key must be plain text"))
+                problems.append(Problem(_at(path, key_line), "a key must be plain text"))
                 continue
             word = str(key.value)
             if word in first:
@@ -148,7 +199,7 @@ def _walk(
                 )
                 continue
             if word == "<<" and key.style is None:
-                problems.append(Problem(path, f"line {key_line}: merge keys (<<) are not part of YAML 1.2"))
+                problems.append(Problem(_at(path, key_line), "merge keys (<<) are not part of YAML 1.2"))
                 continue
             # A key is a name whatever it looks like: 1990 and true are fine as names.
             key.tag = "tag:yaml.org,2002:str"
@@ -165,6 +216,10 @@ def _tag_of_plain(loader: _Loader, node: yaml.Node) -> Any:
     """Return the tag that a node has where the file gives it none."""
     plain = isinstance(node, yaml.ScalarNode) and node.style is None
     return loader.resolve(type(node), node.value if isinstance(node, yaml.ScalarNode) else None, (plain, not plain))  # type: ignore[no-untyped-call]
+
+
+def _at(path: str, line: int) -> str:
+    return f"{path} (line {line})" if path else f"line {line}"
 
 
 def _join(path: str, key: str) -> str:

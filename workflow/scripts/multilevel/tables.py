@@ -216,7 +216,8 @@ def _codes(raw: readers.Raw, source: dict[str, Any], place: str) -> tuple[dict[s
 def _unmatched(
     made: dict[str, column_types.Column], codes: dict[str, list[str]], by_column: bool, name: str
 ) -> list[str]:
-    """Say which missing codes no value has."""
+    """Say which missing codes no value has; those that always count need not be there."""
+    codes = {column: [code for code in own if code not in column_types.WORDS] for column, own in codes.items()}
     if by_column:
         return [
             f"{name}: the missing code '{code}' occurs nowhere in '{column}'."

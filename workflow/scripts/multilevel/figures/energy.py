@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -17,8 +18,9 @@ from multilevel.figures.theme import BLUE, SKY, VERMILLION, themed
 def draw_energy(data: pd.DataFrame) -> Figure:
     """Draw, per chain, the density of the energy (filled) and of its change from one draw to the next (line).
 
-    Columns: chain; x (energy minus its mean, or energy change, in nats); marginal; transition (densities at x). One row
-    per point of the curves. A transition density much narrower than the marginal one means a low E-BFMI: the sampler
+    Columns: chain; x (energy minus its mean, or energy change, in nats); marginal; transition (densities at x); e_bfmi
+    (energy Bayesian fraction of missing information, the same in every row of a chain; may be missing). One row per
+    point of the curves. A transition density much narrower than the marginal one means a low E-BFMI: the sampler
     explores the tails slowly (Betancourt 2016). All panels share both scales.
 
     Raises
@@ -26,7 +28,8 @@ def draw_energy(data: pd.DataFrame) -> Figure:
     ValueError
         When a column is missing, or no density is finite.
     """
-    table = checked(data, "draw_energy", ["chain"], ["x", "marginal", "transition"], ["marginal", "transition"])
+    numbers = ["x", "marginal", "transition", "e_bfmi"]
+    table = checked(data, "draw_energy", ["chain"], numbers, ["marginal", "transition"])
     chains = in_order(table["chain"])
     figure, grid, panels = panel_grid(len(chains), 4, share=True)
     for axes, chain in zip(panels, chains, strict=True):
@@ -40,12 +43,17 @@ def draw_energy(data: pd.DataFrame) -> Figure:
         figure,
         grid,
         1.4 if len(chains) > 1 else 2.4,
-        titles=[f"chain {plain(chain)}" for chain in chains],
+        titles=[_title(chain, table[table["chain"] == chain]) for chain in chains],
         x="Energy, centred (nats)",
         y="Density",
         key=[("energy", sample(SKY, "", 7.0)), ("change from draw to draw", sample(VERMILLION, "", 1.6))],
     )
     return figure
+
+
+def _title(chain: str, table: pd.DataFrame) -> str:
+    fraction = float(table["e_bfmi"].iloc[0])
+    return f"chain {plain(chain)}" + (f": E-BFMI {fraction:.2f}" if np.isfinite(fraction) else "")
 
 
 def _draw_chain(axes: Axes, table: pd.DataFrame) -> None:

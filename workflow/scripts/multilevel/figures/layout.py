@@ -1,9 +1,10 @@
-"""How a figure's panels are made and where they stand: named rows, facets, grids, and one `arrange` for all."""
+"""How a figure's panels are made and where they stand: named rows, facets, blocks, grids, and one `arrange` for all."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -13,8 +14,8 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from multilevel.figures.labels import elide, plain, short_names, text_width, wrap
-from multilevel.figures.marks import named_rows, renderer_of
-from multilevel.figures.theme import SIZE, SMALL, TINY, WIDTH, new_figure
+from multilevel.figures.marks import name_ends, named_rows, renderer_of
+from multilevel.figures.theme import GREY, SIZE, SMALL, TINY, WIDTH, new_figure
 
 type Grid = NDArray[np.object_]
 """The axes of a figure by line and column."""
@@ -23,6 +24,10 @@ LABELLED_ROWS: Final = 130
 """Rows that a figure names one by one; with more, rows are drawn without names."""
 ONE_COLUMN_ROWS: Final = 32
 """Rows that stand in one column; with more they are split into two."""
+TALLEST_ROWS: Final = 100
+"""Rows below each other that a figure with several blocks names one by one; with more, only the ends are named."""
+DENSE_HEIGHT: Final = 6.5
+"""Height in inches of a panel whose rows are too many for names."""
 _EDGE: Final = 0.05
 """Blank inches at the edge of every figure, and between the labels of neighbouring panels."""
 _GAP: Final = 0.12
@@ -55,6 +60,70 @@ def row_panels(names: Sequence[str]) -> tuple[Figure, Grid, float, list[NDArray[
     return figure, grid, slots * row_height(rows) if labelled else 6.5, places
 
 
+@dataclass(frozen=True)
+class Block:
+    """A panel with rows of its own.
+
+    Parameters
+    ----------
+    axes
+        The panel.
+    of
+        Which of the things drawn it belongs to, from 0.
+    positions
+        Which of that thing's rows stand in it; the first of them is the panel's row 0.
+    named
+        Whether each row carries its name; else those at both ends do.
+    """
+
+    axes: Axes
+    of: int
+    positions: NDArray[np.intp]
+    named: bool
+
+
+def blocks(names: Sequence[Sequence[str]]) -> tuple[Figure, Grid, list[float], list[Block]]:
+    """A figure with a block of named rows for each sequence of `names`, in the order given.
+
+    One thing has one column of rows or two; several stand two abreast, each in one column. Where the rows are too many
+    for names, the first and the last few are named, at the left with a line to their place.
+    Returned: the figure, its grid, the height in inches of each line of the grid, and the blocks.
+    """
+    if len(names) == 1 and len(names[0]) <= LABELLED_ROWS:
+        figure, grid, height, places = row_panels(names[0])
+        return figure, grid, [height], [Block(a, 0, p, True) for a, p in zip(grid[0], places, strict=True)]
+    columns = min(2, len(names))
+    lines = math.ceil(len(names) / columns)
+    named = max(map(len, names)) * lines <= TALLEST_ROWS
+    figure = new_figure()
+    grid = figure.subplots(lines, columns, squeeze=False)
+    heights, found = [], []
+    for place, axes in enumerate(grid.flat):
+        axes.set_visible(place < len(names))
+        if place >= len(names):
+            continue
+        rows = len(names[place])
+        if place % columns == 0:
+            heights.append(max(map(len, names)) * row_height(rows) if named else (DENSE_HEIGHT if lines == 1 else 4.5))
+        short = short_names(names[place], 1.9 if columns == 1 else 1.1, SMALL if columns == 1 else TINY)
+        named_rows(axes, short if named else [], TINY, rows)
+        if not named:
+            axes.set_ylim(rows, -1)
+            name_ends(axes, short, heights[-1])
+        found.append(Block(axes, place, np.arange(rows), named))
+    return figure, grid, heights, found
+
+
+def words_only(sentence: str) -> Figure:
+    """A figure that says why there is nothing to draw."""
+    figure = new_figure()
+    lines = wrap(sentence, WIDTH - 0.6, SIZE, lines=4)
+    height = 0.5 + _LINE * (lines.count("\n") + 1)
+    figure.set_size_inches(WIDTH, height)
+    figure.text(0.5, 0.5, lines, ha="center", va="center", size=SIZE, color=GREY, linespacing=1.3, parse_math=False)
+    return figure
+
+
 def facets(count: int, rows: Sequence[str], narrowest: float = 1.45) -> tuple[Figure, Grid, list[Axes]]:
     """`count` facets, all with the same named rows, the names written once at the left of each line of facets.
 
@@ -83,10 +152,10 @@ def panel_grid(count: int, most: int, *, share: bool = False) -> tuple[Figure, G
     return figure, grid, list(grid.flat)[:count]
 
 
-def line_grid(lines: int) -> tuple[Figure, Grid]:
-    """A figure with panels below each other that share the x axis."""
+def line_grid(lines: int, *, share: bool = True) -> tuple[Figure, Grid]:
+    """A figure with panels below each other, that `share` the x axis."""
     figure = new_figure()
-    return figure, figure.subplots(lines, 1, squeeze=False, sharex=True)
+    return figure, figure.subplots(lines, 1, squeeze=False, sharex=share)
 
 
 def arrange(
@@ -99,12 +168,14 @@ def arrange(
     x: str = "",
     y: str = "",
     key: Sequence[tuple[str, Line2D]] = (),
+    note: str = "",
 ) -> None:
     """Set the figure's height and give every panel its place, from the measured sizes of all that is written.
 
     Plotting areas of one line of the grid get the line's height in inches (one number: all lines); columns share what
     the labels leave of the width. `titles` stand above the panels, wrapped to the panel's width or, if `wide_titles`,
-    to the figure's; `x` and `y` name the axes of all panels together; `key` names marks in a line above everything.
+    to the figure's; `x` and `y` name the axes of all panels together; `key` names marks in a line above everything;
+    `note` is what a reader must know of what is not drawn, in small print at the foot.
     matplotlib's own layout engines squeeze content into a figure of fixed height; here the height follows from it.
     """
     lines, columns = grid.shape
@@ -121,7 +192,9 @@ def arrange(
     ends = _overhang(figure, grid)[:, :, 2:].max(axis=1)  # (lines, [below, above]) in inches
     legend = _key(figure, key) if key else 0.0
     x_label = wrap(x, WIDTH - 0.2, SIZE) if x else ""
-    foot = _EDGE + (_LINE * (x_label.count("\n") + 1) + 0.06 if x_label else 0.0)
+    small = wrap(note, WIDTH - 2 * _EDGE, TINY, lines=3) if note else ""
+    below = _EDGE + (0.8 * _LINE * (small.count("\n") + 1) + 0.04 if small else 0.0)
+    foot = below + (_LINE * (x_label.count("\n") + 1) + 0.06 if x_label else 0.0)
     height = foot + sum(tall) + float(ends.sum()) + _GAP * (lines - 1) + legend + _EDGE
     figure.set_size_inches(WIDTH, height)
     top = height - _EDGE - legend
@@ -133,17 +206,21 @@ def arrange(
             grid[line, column].set_position((start / WIDTH, top / height, width / WIDTH, tall[line] / height))
             start += width + sides[column, 1] + _GAP
         top -= ends[line, 0] + _GAP
-    _name_axes(figure, grid, x_label, y_label)
+    if small:
+        figure.text(
+            _EDGE / WIDTH, _EDGE / height, small, ha="left", va="bottom", size=TINY, color=GREY, parse_math=False,
+        )  # fmt: skip
+    _name_axes(figure, grid, x_label, y_label, below)
 
 
-def _name_axes(figure: Figure, grid: Grid, x_label: str, y_label: str) -> None:
+def _name_axes(figure: Figure, grid: Grid, x_label: str, y_label: str, below: float) -> None:
     """Labels in the middle of what they name, moved where they would leave the page."""
     width, height = figure.get_size_inches()
     first, last = grid[0, 0].get_position(), grid[-1, -1].get_position()
     if x_label:
         half = 0.5 * max(text_width(row, SIZE) for row in x_label.split("\n")) + _EDGE
         middle = min(max(0.5 * (first.x0 + last.x1), half / width), 1 - half / width)
-        figure.text(middle, _EDGE / height, x_label, ha="center", va="bottom", size=SIZE, parse_math=False)
+        figure.text(middle, below / height, x_label, ha="center", va="bottom", size=SIZE, parse_math=False)
     if y_label:
         figure.text(
             _EDGE / width, 0.5 * (first.y1 + last.y0), y_label, rotation=90, ha="left", va="center", size=SIZE,

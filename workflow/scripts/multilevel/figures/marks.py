@@ -14,11 +14,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import Formatter, MaxNLocator
-from matplotlib.transforms import Bbox
+from matplotlib.transforms import Bbox, ScaledTranslation, blended_transform_factory
 from matplotlib.typing import LineStyleType
 from numpy.typing import ArrayLike
 
-from multilevel.figures.theme import GREY, INK, LIGHT, SMALL, TINY
+from multilevel.figures.theme import GREY, INK, LIGHT, MIDDLE, SMALL, TINY
 
 DASHED: Final[LineStyleType] = (0, (4, 3))
 
@@ -79,6 +79,35 @@ def named_rows(axes: Axes, names: Sequence[str], size: float = SMALL, slots: int
     axes.tick_params(axis="y", length=0, labelsize=size, pad=3)
     axes.set_ylim((slots or len(names)) - 0.4, -0.6)
     axes.spines["left"].set_visible(False)
+
+
+ENDS: Final = 8
+"""Rows that are named at each end of a panel with too many for names."""
+_NAME_HEIGHT: Final = 0.135
+
+
+def name_ends(axes: Axes, names: Sequence[str], height: float) -> None:
+    """Name the first and the last few of the rows 0, 1, ... at the left of a panel of `height` inches, each with a line.
+
+    Call when the limits of the y axis are set.
+    """
+    rows = len(names)
+    count = min(ENDS, rows // 2, int(0.5 * height / _NAME_HEIGHT))
+    step = _NAME_HEIGHT / height
+    inches = axes.figure.dpi_scale_trans + ScaledTranslation(0, 0, axes.transAxes)
+    beside = blended_transform_factory(inches, axes.transAxes)  # inches from the left edge, shares of the height
+    first = [(row, 1 - (row + 0.5) * step) for row in range(count)]
+    last = [(rows - 1 - row, (row + 0.5) * step) for row in range(count)]
+    bottom, top = axes.get_ylim()
+    ends = [((row - bottom) / (top - bottom), place) for row, place in [*first, *last]]
+    across = np.tile([-0.17, 0.0, np.nan], len(ends))
+    up = np.array([[place, end, np.nan] for end, place in ends]).ravel()
+    axes.plot(across, up, transform=beside, color=MIDDLE, linewidth=0.4, clip_on=False)
+    for row, place in [*first, *last]:
+        axes.text(
+            -0.19, place, names[row], transform=beside, ha="right", va="center_baseline", size=TINY, color=INK,
+            parse_math=False,
+        )  # fmt: skip
 
 
 def dots(

@@ -15,11 +15,11 @@ from multilevel.figures.theme import INK, LIGHT, SMALL, VERMILLION, themed
 
 
 @themed
-def draw_missingness(data: pd.DataFrame) -> Figure:
+def draw_missingness(data: pd.DataFrame, *, note: str = "") -> Figure:
     """Draw one bar per column of the data on a scale from 0 to 100%, in the order given, with the counts in words.
 
     Columns: column (name of a column of the data); missing (rows where it is missing); n (rows looked at). One row per
-    column of the data; columns without missing values belong in the table too.
+    column of the data; columns without missing values belong in the table too. `note` says which columns these are.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def draw_missingness(data: pd.DataFrame) -> Figure:
     ]
     beside_rows(axes, words, SMALL, INK)
     height = len(table) * (0.23 if len(table) <= 12 else 0.19)
-    arrange(figure, grid, height, x="Rows in which the column is missing (%)")
+    arrange(figure, grid, height, x="Rows in which the column is missing (%)", note=note)
     return figure
 
 

@@ -11,7 +11,7 @@ from multilevel.figures.labels import elide, plain
 from multilevel.figures.layout import arrange, line_grid
 from multilevel.figures.marks import DASHED, dot_size, dots, name_points, number_axis, span
 from multilevel.figures.table import checked
-from multilevel.figures.theme import BLUE, GREY, RASTER_ABOVE, SMALL, TINY, VERMILLION, themed
+from multilevel.figures.theme import BLUE, DOTS_ABOVE, GREY, SMALL, TINY, VERMILLION, themed
 
 NAMED = 10
 
@@ -41,7 +41,7 @@ def draw_pareto_k(data: pd.DataFrame, *, unit: str = "Observation") -> Figure:
     figure, grid = line_grid(1)
     axes: Axes = grid[0, 0]
     axes.axhline(threshold, color=VERMILLION, linewidth=0.9, linestyle=DASHED, zorder=2)
-    size, raster = dot_size(count), count > RASTER_ABOVE // 10
+    size, raster = dot_size(count), count > DOTS_ABOVE
     dots(axes, good.index, good["height"], BLUE, size, alpha=0.6, raster=raster)
     dots(axes, bad.index, bad["height"], VERMILLION, max(size, 4.0), marker="D", z=5)
     if len(endless):  # an empty unclipped line would count as a mark at the page's corner

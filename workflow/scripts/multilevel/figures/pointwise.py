@@ -1,4 +1,4 @@
-"""Where two models differ: the difference in pointwise elpd of every observation, by group."""
+"""Where models differ: the difference in pointwise elpd from the best model at every observation, by group."""
 
 from __future__ import annotations
 
@@ -12,58 +12,76 @@ from matplotlib.figure import Figure
 from multilevel.figures.labels import elide, number, plain, text_width
 from multilevel.figures.layout import arrange, line_grid
 from multilevel.figures.marks import dot_size, dots, name_points, number_axis, sample, span
-from multilevel.figures.table import checked
-from multilevel.figures.theme import BLUE, GREY, MIDDLE, RASTER_ABOVE, SIZE, SMALL, TINY, WIDTH, themed
+from multilevel.figures.table import checked, in_order
+from multilevel.figures.theme import BLUE, DOTS_ABOVE, GREY, MIDDLE, SMALL, TINY, WIDTH, themed
 
-NAMED = 8
+NAMED = 6
 BAR = "#CFCFCF"
 
 
 @themed
-def draw_pointwise(data: pd.DataFrame, *, first: str = "A", second: str = "B", group: str = "group") -> Figure:
-    """Draw elpd of `first` minus elpd of `second` for every observation, grouped.
+def draw_pointwise(data: pd.DataFrame, *, best: str = "the best", group: str = "group", note: str = "") -> Figure:
+    """Draw a panel per model: its elpd minus that of `best` at every observation, grouped.
 
-    Columns: row_id; group; diff (elpd of model `first` minus that of model `second` at this observation). One row per
-    observation. Groups stand in order of their total, the one that favours `first` most at the left; a bar as wide
-    as the group and as high as its mean shows the total as its area. The largest differences carry their row and
-    group; groups wide enough for their name have it below.
+    Columns: model; row_id; group; diff (elpd of the model minus that of `best` at this observation). One row per model
+    and observation; models keep the order in which they first appear, and each has its own scale. In each panel groups
+    stand in order of their total, the one that favours the model most at the left; a bar as wide as the group and as
+    high as its mean shows the total as its area. The largest differences carry their row and group; groups wide enough
+    for their name have it below. `note` says which models are not drawn.
 
     Raises
     ------
     ValueError
         When a column is missing, or no difference is finite.
     """
-    table = checked(data, "draw_pointwise", ["row_id", "group"], ["diff"], ["diff"]).dropna(subset=["diff"])
-    table, groups = _grouped(table)
-    count, several = len(table), len(groups) > 1
-    names = [elide(plain(name), 1.9, SIZE) for name in (first, second)]
-    figure, grid = line_grid(1)
-    axes: Axes = grid[0, 0]
-    _draw_means(axes, groups, count)
-    raster = count > RASTER_ABOVE // 10
-    dots(axes, np.arange(count) + 0.5, table["diff"], BLUE, dot_size(count), alpha=0.6, raster=raster)
-    axes.set_xlim(-0.005 * count, 1.005 * count)
-    axes.set_ylim(span([0.0, *table["diff"]], room=0.1))
-    number_axis(axes, "y", ticks=6)
-    _name_groups(axes, groups if several else groups[:0], count)
-    for height, name, edge in ((0.985, names[0], "top"), (0.015, names[1], "bottom")):
-        words = f"favours {name}"
-        axes.text(0.995, height, words, transform=axes.transAxes, ha="right", va=edge, size=SMALL, color=GREY)
-    by = f" by {plain(group)}, ordered by the {plain(group)}'s total" if several else ", ordered by difference"
+    table = checked(data, "draw_pointwise", ["model", "row_id", "group"], ["diff"], ["diff"]).dropna(subset=["diff"])
+    models = in_order(table["model"])
+    parts = [_grouped(table[table["model"] == model]) for model in models]
+    several = table["group"].nunique() > 1
+    figure, grid = line_grid(len(models), share=False)
+    for axes, (rows, groups) in zip(grid[:, 0], parts, strict=True):
+        _draw_model(axes, rows, groups, raster=len(table) > DOTS_ABOVE)
+        _name_groups(axes, groups if several else groups[:0], len(rows))
+    named = list(zip(models, parts, strict=True))
+    count = max(len(rows) for rows, _ in parts)
+    by = f" by {plain(group)}, in each panel ordered by the {plain(group)}'s total" if several else ", by difference"
     arrange(
         figure,
         grid,
-        3.2,
-        x=f"{count} observations{by} (sum: {number(float(table['diff'].sum()))})",
-        y=f"elpd of {names[0]}\n\N{MINUS SIGN} elpd of {names[1]}",
+        3.0 if len(models) == 1 else 1.7 if len(models) <= 4 else 1.45,
+        titles=[_title(model, rows["diff"], groups if several else groups[:0]) for model, (rows, groups) in named],
+        x=f"{count} observations{by}",
+        y=f"Difference in elpd from {elide(plain(best), 2.6, TINY)}\n(above 0: predicts that observation better)",
         key=[("observation", sample(BLUE, "o")), (f"mean of a {plain(group)} (area: its total)", sample(BAR, "", 7.0))]
         if several
         else [],
+        note=note,
     )
-    largest = table.loc[table["diff"].abs().sort_values(ascending=False, kind="stable").index[:NAMED]]
-    points = list(zip(largest.index.to_numpy(dtype=float) + 0.5, largest["diff"], strict=True))
-    name_points(axes, points, [elide(_name(row, several), 1.6, TINY) for _, row in largest.iterrows()])
+    for axes, (rows, _) in zip(grid[:, 0], parts, strict=True):
+        largest = rows.loc[rows["diff"].abs().sort_values(ascending=False, kind="stable").index[:NAMED]]
+        points = list(zip(largest.index.to_numpy(dtype=float) + 0.5, largest["diff"], strict=True))
+        name_points(axes, points, [elide(_name(row, several), 1.6, TINY) for _, row in largest.iterrows()])
     return figure
+
+
+def _title(model: str, diff: pd.Series[float], groups: pd.DataFrame) -> str:
+    """The model, its total with the standard error, and the two groups that add most to it."""
+    error = f" (standard error {number(float(np.sqrt(len(diff)) * diff.std()))})" if len(diff) > 1 else ""
+    most = groups.loc[groups["sum"].abs().sort_values(ascending=False, kind="stable").index[:2], "sum"]
+    names = [
+        f"{elide(plain(name), 1.4, SMALL)} {'+' * (total > 0)}{number(float(total))}" for name, total in most.items()
+    ]
+    by = f"; largest: {', '.join(names)}" if names else ""
+    return f"{elide(plain(model), 2.2, SMALL)}: {number(float(diff.sum()))} in total{error}{by}"
+
+
+def _draw_model(axes: Axes, rows: pd.DataFrame, groups: pd.DataFrame, *, raster: bool) -> None:
+    count = len(rows)
+    _draw_means(axes, groups, count)
+    dots(axes, np.arange(count) + 0.5, rows["diff"], BLUE, dot_size(count), alpha=0.6, raster=raster)
+    axes.set_xlim(-0.005 * count, 1.005 * count)
+    axes.set_ylim(span([0.0, *rows["diff"]], room=0.12))
+    number_axis(axes, "y", ticks=5)
 
 
 def _grouped(table: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:

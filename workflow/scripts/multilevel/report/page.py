@@ -12,7 +12,18 @@ import jinja2
 from multilevel.report import flags, markdown, numbers, ranking
 from multilevel.report import record as records
 from multilevel.report.record import Record
-from multilevel.report.sections import checks, comparison, data, estimates, figures, models, plain, provenance, quality
+from multilevel.report.sections import (
+    checks,
+    comparison,
+    data,
+    estimates,
+    figures,
+    models,
+    plain,
+    provenance,
+    published,
+    quality,
+)
 
 REPORTS = Path(__file__).resolve().parents[4] / "reports"
 
@@ -28,6 +39,7 @@ _MODULES: dict[str, ModuleType] = {
     "numbers": numbers,
     "plain": plain,
     "provenance": provenance,
+    "published": published,
     "quality": quality,
     "ranking": ranking,
     "records": records,

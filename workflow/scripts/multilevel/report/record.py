@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,25 @@ STUDY_FIGURES = (
     "missingness",
     "data_response_by_group",
     "group_sizes",
-    "fixed_effects",
-    "shrinkage",
+    "forest",
     "elpd_differences",
     "pointwise",
     "predictive_density",
     "predictive_statistics",
+    "predictive_quantiles",
+    "group_statistics",
 )
-MODEL_FIGURES = ("predictive_density", "predictive_statistics", "shrinkage", "pareto_k", "trace", "ranks", "energy")
+MODEL_FIGURES = (
+    "caterpillar",
+    "shrinkage",
+    "shrinkage_plane",
+    "predictive_by_group",
+    "pareto_k",
+    "pairs",
+    "trace",
+    "ranks",
+    "energy",
+)
 
 _CHECK_WORDS = {
     "r_hat": "R-hat",
@@ -42,16 +53,19 @@ _CHECK_WORDS = {
     "e_bfmi": "E-BFMI",
     "max_treedepth": "tree depth",
 }
-_TEXT_COLUMNS = frozenset(
-    {"parameter", "kind", "group", "level", "effect", "model", "status", "note", "statistic", "diag_diff", "diag_elpd"}
-)
+_TEXT_COLUMNS = frozenset({
+    "parameter", "kind", "group", "level", "effect", "model", "status", "note", "statistic", "diag_diff", "diag_elpd",
+    "column", "quantity", "estimator", "published", "verdict", "reason", "source",
+})  # fmt: skip
 
 
 class RecordError(ValueError):
     """A file of the study is there but cannot be read; the message names it."""
 
 
-def build_record(study_dir: Path, plan: Mapping[str, Any], missing: Sequence[str] = ()) -> Record:
+def build_record(
+    study_dir: Path, plan: Mapping[str, Any], missing: Sequence[str] = (), figures: Iterable[str] | None = None
+) -> Record:
     """Read the small files of a finished study.
 
     Parameters
@@ -63,6 +77,9 @@ def build_record(study_dir: Path, plan: Mapping[str, Any], missing: Sequence[str
         ``seed``, ``sampler``, ``warnings``; ``aliases`` where several names are one model.
     missing
         What the workflow could not make: names of models, or paths relative to `study_dir`.
+    figures
+        Paths of the figures that belong to the study as it is now, relative to `study_dir`; those that are there if left
+        out. A figure of a grouping that no model has any longer stays in its folder, and must not be shown.
 
     Raises
     ------
@@ -71,6 +88,7 @@ def build_record(study_dir: Path, plan: Mapping[str, Any], missing: Sequence[str
     """
     study_dir = Path(study_dir)
     comparisons = plan.get("comparisons") or {}
+    known = None if figures is None else frozenset(figures)
     return {
         **{key: plan.get(key) or "" for key in ("study", "title", "question", "citation", "description")},
         "seed": plan.get("seed"),
@@ -79,8 +97,9 @@ def build_record(study_dir: Path, plan: Mapping[str, Any], missing: Sequence[str
         "warnings": [str(warning) for warning in plan.get("warnings") or []],
         "missing": [str(item) for item in missing],
         "data": _read_json(study_dir / "data_summary.json"),
+        "missingness": _read_csv(study_dir / "figures" / "missingness.csv"),
         "models": [
-            _read_model(study_dir, name, model or {}, _is_missing(name, missing))
+            _read_model(study_dir, name, model or {}, _is_missing(name, missing), known)
             for name, model in (plan.get("models") or {}).items()
         ],
         "comparisons": [
@@ -89,7 +108,9 @@ def build_record(study_dir: Path, plan: Mapping[str, Any], missing: Sequence[str
             for unit in (comparison or {}).get("leave_out") or ["observation"]
         ],
         "aliases": {str(name): str(kept) for name, kept in (plan.get("aliases") or {}).items()},
-        "figures": {name: _find_figures_about(study_dir, name) for name in STUDY_FIGURES},
+        "published": int(plan.get("published") or 0),
+        "replication": _read_csv(study_dir / "replication.csv"),
+        "figures": _find_figures(study_dir, "figures", STUDY_FIGURES, known),
         "provenance": _read_json(study_dir / "provenance.json"),
     }
 
@@ -121,7 +142,9 @@ def _is_missing(name: str, missing: Sequence[str]) -> bool:
     return any(str(item).removeprefix("./") in marks for item in missing)
 
 
-def _read_model(study_dir: Path, name: str, model: Mapping[str, Any], is_missing: bool) -> dict[str, Any]:
+def _read_model(
+    study_dir: Path, name: str, model: Mapping[str, Any], is_missing: bool, known: frozenset[str] | None
+) -> dict[str, Any]:
     folder = Path("models") / name
     diagnostics = None if is_missing else _read_json(study_dir / folder / "diagnostics.json")
     entry = {
@@ -147,8 +170,10 @@ def _read_model(study_dir: Path, name: str, model: Mapping[str, Any], is_missing
         "diagnostics": diagnostics,
         "summary": _read_csv(study_dir / folder / "summary.csv"),
         "checks": _read_csv(study_dir / folder / "checks.csv"),
+        "by_group": _read_csv(study_dir / folder / "checks_by_group.csv"),
+        "quantiles": _read_csv(study_dir / folder / "checks_quantiles.csv"),
         "scores": {path.stem: _read_json(path) for path in sorted((study_dir / folder / "scores").glob("*.json"))},
-        "figures": _find_figures(study_dir, folder / "figures", MODEL_FIGURES),
+        "figures": _find_figures(study_dir, f"{folder.as_posix()}/figures", MODEL_FIGURES, known),
     }
 
 
@@ -165,7 +190,7 @@ def _family(model: Mapping[str, Any]) -> str:
 
 
 def _nothing_fitted() -> dict[str, Any]:
-    return {"summary": [], "checks": [], "scores": {}, "figures": {}}
+    return {"summary": [], "checks": [], "by_group": [], "quantiles": [], "scores": {}, "figures": {}}
 
 
 def _check_word(check: Mapping[str, Any]) -> str:
@@ -187,15 +212,21 @@ def _read_comparison(study_dir: Path, name: str, comparison: Mapping[str, Any], 
     }
 
 
-def _find_figures(study_dir: Path, folder: Path, names: Sequence[str]) -> dict[str, str]:
-    paths = {name: folder / f"{name}.svg" for name in names}
-    return {name: path.as_posix() for name, path in paths.items() if (study_dir / path).is_file()}
+def _find_figures(
+    study_dir: Path, folder: str, names: Sequence[str], known: frozenset[str] | None
+) -> dict[str, list[dict[str, str]]]:
+    """Return the figures of a folder by name, each with what it is about.
 
-
-def _find_figures_about(study_dir: Path, name: str) -> list[dict[str, str]]:
-    """Return a figure of the study with what it is about: ``group_sizes.county.svg`` is about ``county``."""
-    found = sorted((study_dir / "figures").glob(f"{name}.svg")) + sorted((study_dir / "figures").glob(f"{name}.*.svg"))
-    return [{"path": f"figures/{path.name}", "about": path.stem.removeprefix(name).lstrip(".")} for path in found]
+    ``group_sizes.school.class.svg`` is about the grouping ``school:class``: a file's name holds no colon.
+    """
+    found: dict[str, list[dict[str, str]]] = {}
+    for name in names:
+        paths = [path for pattern in (f"{name}.svg", f"{name}.*.svg") for path in (study_dir / folder).glob(pattern)]
+        about = {f"{folder}/{path.name}": path.stem.removeprefix(name).lstrip(".").replace(".", ":") for path in paths}
+        chosen = [{"path": path, "about": about[path]} for path in sorted(about) if known is None or path in known]
+        if chosen:
+            found[name] = chosen
+    return found
 
 
 def _read_json(path: Path) -> Any:

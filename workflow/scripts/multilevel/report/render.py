@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
+from urllib.parse import quote
 
 from multilevel.report.markdown import RENDERER_PLACE, escape, span
 from multilevel.report.page import REPORTS
@@ -145,7 +146,8 @@ def _copy_source(qmd_path: Path, folder: Path, renderer: Renderer) -> None:
     (folder / "report.qmd").write_text(named, encoding="utf-8")
     for pattern in ("figures/*", "models/*/figures/*"):
         for path in qmd_path.parent.glob(pattern):
-            if path.suffix in _FIGURE_SUFFIXES and path.is_file():
+            name = path.relative_to(qmd_path.parent).as_posix()
+            if (name in named or quote(name) in named) and path.suffix in _FIGURE_SUFFIXES and path.is_file():
                 target = folder / path.relative_to(qmd_path.parent)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)

@@ -25,7 +25,7 @@ def statistics_table(record: Record) -> Markdown:
         drawn = [row for row in found if row]
         decimals = max((d for row in drawn if (d := decimals_for(None, _spread(row))) is not None), default=3)
         observed = fixed(drawn[0].get("observed"), decimals)
-        rows.append([escape(name.replace("_", " ")), observed, *(_cell(row, decimals) for row in found)])
+        rows.append([escape(name.replace("_", " ")), observed, *(_cell(row, decimals, observed) for row in found)])
     headers = ["Statistic", "Observed", *(model_name(model) for model in models)]
     return table(headers, rows, label="Predictive checks")
 
@@ -36,11 +36,14 @@ def _spread(row: dict[str, Any]) -> float | None:
     return None if lower is None or upper is None else (upper - lower) / 4
 
 
-def _cell(row: dict[str, Any] | None, decimals: int) -> Markdown:
+def _cell(row: dict[str, Any] | None, decimals: int, observed: str) -> Markdown:
+    """Return what a candidate predicts; and what was observed of its response, where that is another one."""
     if row is None:
         return Markdown(ABSENT)
     between = f"{fixed(row.get('lower'), decimals)} to {fixed(row.get('upper'), decimals)}"
     text = Markdown(f"{escape(fixed(row.get('predicted'), decimals))} {span(between, 'ml-interval')}")
+    if (own := fixed(row.get("observed"), decimals)) != observed:
+        text = Markdown(f"{text} {span(f'observed here: {own}', 'ml-interval')}")
     if not is_extreme(row):
         return text
     return Markdown(f"{text} {caution(f'tail {probability(row.get("tail_probability"))}')}")

@@ -6,35 +6,49 @@ from typing import Any
 
 from multilevel.report.flags import fit_note, fits_note
 from multilevel.report.markdown import Markdown, code, escape, image
-from multilevel.report.numbers import as_float, estimate, fixed
-from multilevel.report.ranking import rank
-from multilevel.report.record import Record, fitted
-from multilevel.report.sections.estimates import KINDS
+from multilevel.report.record import Record
+from multilevel.report.sections.alternatives import model_alternative, study_alternative
 
 _STUDY_CAPTIONS = {
+    "missingness": "How often each column is missing: the columns that some candidate uses, and others with gaps.",
     "data_response_by_group": "The response by group: every observation that the candidates were fitted to.",
-    "missingness": "How often each column is missing.",
     "group_sizes": "How many observations each group has. Small groups say little on their own.",
-    "fixed_effects": "Population parameters across the candidates: posterior means with their intervals.",
-    "shrinkage": "Group estimates with and without pooling. Small groups are pulled towards the others most.",
+    "forest": "Every parameter that is not a single group's, candidate by candidate. Dots are posterior means; the thick "
+    "line holds the parameter with 50% probability, the thin one with 95%. Each parameter has a scale of its own.",
     "elpd_differences": "How much worse than the best each candidate is expected to predict, with standard errors. "
     "Bars that reach zero mean that the data cannot tell.",
-    "pointwise": "Which observations the lead comes from: differences in log predictive density, one by one.",
+    "pointwise": "Which observations a difference comes from. Each dot is one observation: above zero the candidate "
+    "predicts it better than the best one does, below zero worse. Grey blocks add up to a group's part. A lead that rests "
+    "on a handful of dots is fragile.",
     "predictive_density": "The distribution of the response (dark) over data simulated from each candidate (light).",
     "predictive_statistics": "Statistics of the data (lines) beside what each candidate predicts for them.",
+    "predictive_quantiles": "Where in its range the response departs from what a candidate expects: small values stand at "
+    "the left, large ones at the right. The dark line is the observed quantile minus the predicted one, and the band "
+    "holds 95% of the simulated ones. A line below the band at the left means smaller values than expected.",
+    "group_statistics": "The mean of every group, and its standard deviation where the group has five rows or more, beside "
+    "the interval in which a candidate expects it. Groups on red crosses are not described by the candidate. By chance one "
+    "in twenty falls outside where a candidate knows nothing of the groups, and fewer where it was fitted to them.",
 }
 _MODEL_CAPTIONS = {
-    "predictive_density": "The distribution of the response (dark) over data simulated from this candidate (light).",
-    "predictive_statistics": "Statistics of the data (lines) beside what this candidate predicts for them.",
+    "caterpillar": "The effects of the single groups from the highest to the lowest, with 50% and 95% intervals. A group "
+    "whose line does not touch zero differs clearly from the average group.",
+    "shrinkage": "Each group's estimate from its own data alone (open circles) beside the one that also draws on the other "
+    "groups (dots). Small groups are pulled towards the average most.",
+    "shrinkage_plane": "Intercept and slope of each group together. A line leads from what the group's own data say to the "
+    "estimate that also draws on the other groups. Half-known groups, whose own data give no slope, are diamonds; the cross "
+    "is the average group.",
+    "predictive_by_group": "The response of all rows and of the largest groups (dark) over data simulated from this "
+    "candidate (light). Where the dark line leaves the light ones, the candidate does not describe that group.",
     "pareto_k": "Pareto k of every observation. Above the threshold its leave-one-out score cannot be trusted.",
-    "energy": "Energy of the sampler. Two curves of about the same width mean that it moves freely.",
-    "shrinkage": "Group estimates of this candidate beside those of each group on its own.",
+    "energy": "Energy of the sampler. Two curves of about the same width mean that it moves freely; the E-BFMI puts the "
+    "same into a number, and below 0.3 it is too low.",
+    "pairs": "The parameters that the sampler found hardest, in pairs, and the log posterior. Dots are draws; a cross is a "
+    "divergent transition. Crosses that crowd in one place, ridges and funnels show where the sampler was in trouble.",
     "trace": "Trace of the draws. Good chains look like one band without a drift.",
     "ranks": "Ranks of the draws by chain. Good chains share the ranks evenly.",
 }
 
-
-_ABOUT_GROUPS = frozenset({"data_response_by_group", "group_sizes", "shrinkage"})
+_ABOUT_GROUPS = frozenset({"data_response_by_group", "group_sizes", "group_statistics"})
 _BEFORE_ANY_FIT = frozenset({"missingness", "data_response_by_group", "group_sizes"})
 
 
@@ -59,16 +73,18 @@ def _study_figure(record: Record, name: str, figure: dict[str, str]) -> Markdown
     subject = f"{kind} {code(figure['about'])}. " if figure["about"] else ""
     fits = "" if name in _BEFORE_ANY_FIT else fits_note(record)
     caption = Markdown(f"{subject}{escape(_STUDY_CAPTIONS[name])}{fits}")
-    return image(figure["path"], caption, _study_alt(record, name, figure["about"]))
+    return image(figure["path"], caption, study_alternative(record, name, figure["about"]))
 
 
 def model_figure(model: dict[str, Any], name: str) -> Markdown:
-    """Return a figure of one candidate, or nothing where it was not drawn."""
-    path = model["figures"].get(name)
-    if path is None:
-        return Markdown("")
-    caption = Markdown(f"{escape(model['label'])}. {escape(_MODEL_CAPTIONS[name])}{fit_note(model)}")
-    return image(path, caption, _model_alt(model, name))
+    """Return the figures of one candidate that have a name, one for each grouping, or nothing where none was drawn."""
+    return Markdown("\n\n".join(_model_figure(model, name, figure) for figure in model["figures"].get(name, [])))
+
+
+def _model_figure(model: dict[str, Any], name: str, figure: dict[str, str]) -> Markdown:
+    subject = f", groups of {code(figure['about'])}" if figure["about"] else ""
+    caption = Markdown(f"{escape(model['label'])}{subject}. {escape(_MODEL_CAPTIONS[name])}{fit_note(model)}")
+    return image(figure["path"], caption, model_alternative(model, name, figure["about"]))
 
 
 def has_figures(record: Record, *names: str) -> bool:
@@ -81,61 +97,3 @@ def missing_figures(model: dict[str, Any], *names: str) -> Markdown:
     if any(name in model["figures"] for name in names):
         return Markdown("")
     return Markdown(f"*No figure was drawn for* {code(model['name'])}*.*")
-
-
-def _study_alt(record: Record, name: str, about: str) -> str:
-    """Return what a figure shows, with the numbers that carry its message where no table beside it has them."""
-    data = record["data"] or {}
-    response = (data.get("response") or {}).get("name") or "the response"
-    groupings = [group for group in data.get("groups") or [] if about in {"", group.get("name")}]
-    groups = ", ".join(f"{group.get('levels')} groups of {group.get('name')}" for group in groupings)
-    labels = ", ".join(model["label"] for model in fitted(record))
-    words = {
-        "missingness": "Chart of the share of rows in which each column is missing.",
-        "data_response_by_group": f"Chart of {response} for the observations of {groups or 'each group'}.",
-        "group_sizes": f"Chart of the number of observations per group. {_sizes(groupings)}",
-        "elpd_differences": f"Chart of differences in expected log predictive density. {_differences(record, about)}",
-        "pointwise": "Chart of the difference in log predictive density between two candidates for each observation.",
-        "fixed_effects": f"Chart of means and intervals of the population parameters of {labels}, as in the table.",
-        "shrinkage": f"Chart of group estimates moving from each group's own mean towards the common mean: {groups}.",
-        "predictive_density": f"Densities of {response} as observed and as simulated from {labels}.",
-        "predictive_statistics": f"Chart of statistics of {response} as observed and as predicted by {labels}.",
-    }
-    return words[name].strip()
-
-
-def _sizes(groupings: list[dict[str, Any]]) -> str:
-    return " ".join(
-        f"{group.get('name')}: from {group.get('smallest')} to {group.get('largest')}, median {group.get('median')}."
-        for group in groupings
-    )
-
-
-def _differences(record: Record, about: str) -> str:
-    made = [item for item in record["comparisons"] if item["made"] and about in {"", item["name"]}]
-    if not made:
-        return ""
-    entries = rank(record, made[0]).ranked
-    parts = [
-        f"{entry.model['label']}: {fixed(entry.row.get('elpd_diff'), 1)}, "
-        f"standard error {fixed(entry.row.get('se_diff'), 1)}"
-        for entry in entries
-        if as_float(entry.row.get("elpd_diff"))
-    ]
-    return f"Best: {entries[0].model['label']}. {'; '.join(parts)}." if entries else ""
-
-
-def _model_alt(model: dict[str, Any], name: str) -> str:
-    label, checks = model["label"], (model["diagnostics"] or {}).get("checks", [])
-    values = "; ".join(f"{check.get('label')}: {estimate(check.get('value'))}" for check in checks[:4])
-    parameters = ", ".join(row["parameter"] for row in model["summary"] if row.get("kind") in KINDS[1:])
-    words = {
-        "trace": f"Trace plot of the chains of {label}: {parameters}. {values}.",
-        "ranks": f"Rank plot of the chains of {label}: {parameters}. {values}.",
-        "energy": f"Energy of the sampler for each chain of {label}. {values}.",
-        "pareto_k": f"Pareto k of each observation under {label}, with the threshold.",
-        "shrinkage": f"Chart of the group estimates of {label} beside the mean of each group on its own.",
-        "predictive_density": f"Density of the observed response over densities simulated from {label}.",
-        "predictive_statistics": f"Chart of statistics of the response as observed and as predicted by {label}.",
-    }
-    return words[name]

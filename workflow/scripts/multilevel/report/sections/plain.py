@@ -24,7 +24,8 @@ def _main_ranking(record: Record) -> Ranking | None:
 
 
 def _compared(record: Record) -> Markdown:
-    number = len(record["models"])
+    compared = record["comparisons"][0]["models"] if record["comparisons"] else record["models"]
+    number = len(compared)
     data = record["data"] or {}
     name = (data.get("response") or {}).get("name")
     response = Markdown(f" of {code(name)}") if name else Markdown("")

@@ -24,8 +24,9 @@ class Card(NamedTuple):
 
 
 def cards(record: Record) -> list[Card]:
-    """Return the four lights at the top of the report."""
-    return [_fits_card(record), _loo_card(record), _rows_card(record), _warnings_card(record)]
+    """Return the lights at the top of the report; that of published values where the study has any."""
+    published = [_published_card(record)] if record["published"] else []
+    return [_fits_card(record), _loo_card(record), _rows_card(record), *published, _warnings_card(record)]
 
 
 def _card(title: str, state: str, word: str, figure: str, text: object) -> Card:
@@ -87,6 +88,17 @@ def _rows_card(record: Record) -> Card:
     filtered = (raw or used) - used
     text = f"rows used; {plural(filtered, 'row')} left out by the study's filter." if filtered else "rows used."
     return _card("Rows", "ok", "none missing", f"{count(used)} of {count(raw)}", text)
+
+
+def _published_card(record: Record) -> Card:
+    title, verdicts = "Published values", [row["verdict"] for row in record["replication"]]
+    reproduced, differs = verdicts.count("reproduced"), verdicts.count("differs")
+    if not reproduced + differs:
+        return _card(title, "absent", "not compared", ABSENT, "No published number could be compared.")
+    figure = f"{reproduced} of {reproduced + differs}"
+    if differs:
+        return _card(title, "care", "some differ", figure, "were reproduced; what is known of the others stands there.")
+    return _card(title, "ok", "all reproduced", figure, "published numbers were reproduced.")
 
 
 def _warnings_card(record: Record) -> Card:

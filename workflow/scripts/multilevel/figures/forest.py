@@ -1,4 +1,4 @@
-"""Population-level parameters of several models: one facet per parameter, one row per model."""
+"""Forest plot: every parameter that is no single group's, a facet each, and in it one row per model."""
 
 from __future__ import annotations
 
@@ -18,13 +18,16 @@ INNER = ("inner_lower", "inner_upper")
 
 
 @themed
-def draw_fixed_effects(data: pd.DataFrame, *, interval: float = 0.95, inner: float = 0.5) -> Figure:
+def draw_forest(data: pd.DataFrame, *, interval: float = 0.95, inner: float = 0.5, note: str = "") -> Figure:
     """Draw each parameter's estimate and interval in every model, each parameter on a scale of its own.
+
+    A common scale would make parameters of different units look comparable; models are what is compared, within a facet.
 
     Columns: parameter; model; mean; lower, upper (interval that holds probability `interval`); inner_lower,
     inner_upper (interval that holds `inner`; both columns may be absent or missing); status ("ok", "failed checks" or
     "not fitted"). One row per parameter and model; a model without a parameter has no row for it or missing values.
-    Parameters and models keep the order in which they first appear. What failed its checks is grey and hollow.
+    Parameters and models keep the order in which they first appear. What failed its checks is grey and hollow. `note`
+    says what is not drawn.
 
     Raises
     ------
@@ -34,25 +37,29 @@ def draw_fixed_effects(data: pd.DataFrame, *, interval: float = 0.95, inner: flo
     absent = [column for column in INNER if column not in data.columns]
     filled = data.assign(**dict.fromkeys(absent, float("nan")))
     table = checked(
-        filled, "draw_fixed_effects", ["parameter", "model", "status"], ["mean", "lower", "upper", *INNER], ["mean"]
+        filled, "draw_forest", ["parameter", "model", "status"], ["mean", "lower", "upper", *INNER], ["mean"]
     )
     status = dict(zip(table["model"], table["status"], strict=True))
     models = in_order(table["model"])
     table = table.dropna(subset=["mean"]).drop_duplicates(["parameter", "model"])
     parameters = in_order(table["parameter"])
-    figure, grid, panels = facets(len(parameters), short_names(models, 2.0, SMALL))
+    crowded = len(models) > 6 or len(parameters) > 12
+    figure, grid, panels = facets(
+        len(parameters), short_names(models, 1.8 if crowded else 2.1, SMALL), 1.05 if crowded else 1.45
+    )
     for axes, parameter in zip(panels, parameters, strict=True):
-        _draw_parameter(axes, table[table["parameter"] == parameter], models)
+        _draw_parameter(axes, table[table["parameter"] == parameter], models, ticks=3 if crowded else 4)
         for label, model in zip(axes.get_yticklabels(), models, strict=True):
             label.set_color(GREY if status[model] != "ok" else label.get_color())
     both = f"{percent(inner)} and " if table["inner_lower"].notna().any() else ""
     arrange(
         figure,
         grid,
-        len(models) * row_height(len(models)),
+        len(models) * (0.165 if crowded else row_height(len(models))),
         titles=parameters,
         x=f"Posterior mean with {both}{percent(interval)} interval",
         key=_key(set(status.values()), complete=len(table) == len(models) * len(parameters)),
+        note=note,
     )
     return figure
 
@@ -67,7 +74,7 @@ def _key(statuses: set[str], complete: bool) -> list[tuple[str, Line2D]]:
     return key
 
 
-def _draw_parameter(axes: Axes, table: pd.DataFrame, models: list[str]) -> None:
+def _draw_parameter(axes: Axes, table: pd.DataFrame, models: list[str], ticks: int) -> None:
     tints = dict(zip(models, colours(len(models)), strict=True))
     rows = [models.index(model) for model in table["model"]]
     failed = [status != "ok" for status in table["status"]]
@@ -81,4 +88,4 @@ def _draw_parameter(axes: Axes, table: pd.DataFrame, models: list[str]) -> None:
     axes.plot(edge, without, "_", transform=axes.get_yaxis_transform(), color=GREY, markersize=5)
     axes.set_xlim(span(table[["mean", "lower", "upper", *INNER]].to_numpy().ravel(), room=0.08))
     zero_line(axes)
-    number_axis(axes, "x", ticks=4)
+    number_axis(axes, "x", ticks=ticks)

@@ -1,0 +1,37 @@
+"""Fit one Gaussian model by ML or REML, to compare with numbers published by that estimator."""
+
+import json
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from multilevel import dataset, design, gaussian_ml, joblog, storage
+
+if TYPE_CHECKING:
+    from snakemake.script import Snakemake
+
+    snakemake: Snakemake
+
+
+def maximise_likelihood(
+    model: dict[str, Any], estimator: gaussian_ml.Estimator, path_to_data: str, path_to_record: str
+) -> None:
+    """Write the estimates, their standard errors and how the search went."""
+    built = design.build(model, dataset.read(Path(path_to_data)))
+    record = gaussian_ml.as_record(gaussian_ml.maximise(built, estimator))
+    logging.getLogger("multilevel").info(
+        "%(estimator)s: log likelihood %(log_likelihood).6f, converged: %(converged)s, singular: %(singular)s, "
+        "%(starts_elsewhere)d of %(starts)d starts ended lower",
+        record,
+    )
+    storage.write_json(Path(path_to_record), record)
+
+
+if __name__ == "__main__":
+    joblog.begin(snakemake.log[0])
+    maximise_likelihood(
+        model=json.loads(snakemake.params.model),
+        estimator=snakemake.wildcards.estimator,
+        path_to_data=snakemake.input.data,
+        path_to_record=snakemake.output.record,
+    )

@@ -1,0 +1,181 @@
+"""What a published number can be of: every parameter of a design under the name people write, and what is made of them.
+
+============================  ==========================================================================
+``Intercept``, ``b(x)``       a coefficient
+``sd(g: x)``, ``sigma``       a standard deviation; ``var(g: x)`` and ``var(sigma)`` (``sigma^2``) its square
+``cor(g: x, z)``              a correlation of effects; ``cov(g: x, z)`` the covariance
+``g[A: x]``                   the effect of one level
+``coef(g[A]: x)``             coefficient and effect of one level together, as coef() of lme4 and brms
+``icc(g)``                    share of the variance that lies between the levels of g (intercepts alone)
+``elpd_loo``, ``dic``, ...    a score of a posterior
+``log_likelihood``, ...       a criterion of an ML or REML fit
+============================  ==========================================================================
+
+The same recipe is applied to posterior draws and to ML or REML estimates.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from multilevel.default_priors import coefficient_name, cor_names, sd_name
+from multilevel.design import INTERCEPT, Design, Term
+
+SCORES = ("elpd_loo", "looic", "dic", "p_d", "p_v", "deviance")
+"""Scores of a posterior; ``deviance`` is its posterior mean, given the group effects."""
+
+CRITERIA = {
+    "ml": ("log_likelihood", "deviance", "aic", "bic"),
+    "reml": ("log_likelihood", "reml_criterion"),
+}
+"""Criteria of a fit by each estimator."""
+
+
+@dataclass(frozen=True)
+class Estimand:
+    """One quantity.
+
+    Parameters
+    ----------
+    name
+        Its canonical name.
+    recipe
+        How it is made of its parts: ``value``, ``square``, ``product``, ``sum`` or ``share``; ``criterion`` for what is no
+        parameter.
+    parts
+        Names of the parameters it is made of.
+    """
+
+    name: str
+    recipe: str
+    parts: tuple[str, ...]
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Estimand:
+        """Return the quantity of a row of the plan."""
+        return cls(str(row["quantity"]), str(row["recipe"]), tuple(row["parts"]))
+
+    def of(self, values: Mapping[str, Any]) -> Any:
+        """Compute it from parameters, numbers or arrays of draws of one shape.
+
+        Raises
+        ------
+        KeyError
+            When a part is missing, or it is a criterion.
+        """
+        if self.recipe == "criterion":
+            raise KeyError(self.name)
+        parts = [values[name] for name in self.parts]
+        if self.recipe == "square":
+            return parts[0] ** 2
+        if self.recipe == "product":
+            return parts[0] * parts[1] * parts[2]
+        if self.recipe == "sum":
+            return sum(parts[1:], start=parts[0])
+        if self.recipe == "share":
+            return parts[0] ** 2 / sum((part**2 for part in parts[1:]), start=np.zeros(()))
+        return parts[0]
+
+
+def catalogue(design: Design) -> dict[str, Estimand]:
+    """Return every quantity of a design, by canonical name."""
+    found = [Estimand(coefficient_name(name), "value", (coefficient_name(name),)) for name in design.all_coefficients]
+    scales = list(design.scalars)
+    for name in scales:
+        found += [Estimand(name, "value", (name,)), Estimand(f"var({name})", "square", (name,))]
+    for term in design.group_terms:
+        found += _of_term(term)
+    found += _shares(design, scales)
+    for term in design.group_terms:
+        found += _of_levels(term, design)
+    names = dict.fromkeys([*SCORES, *(name for names in CRITERIA.values() for name in names)])
+    found += [Estimand(name, "criterion", ()) for name in names]
+    return {estimand.name: estimand for estimand in found}
+
+
+def _of_term(term: Term) -> list[Estimand]:
+    """Return standard deviations, variances, correlations and covariances of a term."""
+    found = []
+    for effect in term.effects:
+        sd = sd_name(term, effect)
+        found += [Estimand(sd, "value", (sd,)), Estimand(f"var{sd[2:]}", "square", (sd,))]
+    if term.correlated:
+        pairs = [(term.effects[j], term.effects[i]) for i in range(len(term.effects)) for j in range(i)]
+        for name, (first, second) in zip(cor_names(term), pairs, strict=True):
+            parts = (name, sd_name(term, first), sd_name(term, second))
+            found += [Estimand(name, "value", (name,)), Estimand(f"cov{name[3:]}", "product", parts)]
+    return found
+
+
+def _of_levels(term: Term, design: Design) -> list[Estimand]:
+    """Return the effects of the levels of a term, alone and with the coefficient of the same predictor."""
+    found = []
+    for level in term.levels:
+        for effect in term.effects:
+            name = f"{term.label}[{level}: {effect}]"
+            found.append(Estimand(name, "value", (name,)))
+            fixed = (coefficient_name(effect),) if effect in design.all_coefficients else ()
+            found.append(Estimand(f"coef({term.label}[{level}]: {effect})", "sum", (*fixed, name)))
+    return found
+
+
+def _shares(design: Design, scales: list[str]) -> list[Estimand]:
+    """Return the intraclass correlation of each grouping, where intercepts alone vary and the residual is one number."""
+    if (
+        design.family != "gaussian"
+        or scales != ["sigma"]
+        or any(term.effects != (INTERCEPT,) for term in design.group_terms)
+    ):
+        return []
+    sds = [sd_name(term, INTERCEPT) for term in design.group_terms]
+    return [
+        Estimand(f"icc({t.label})", "share", (sd, *sds, "sigma")) for t, sd in zip(design.group_terms, sds, strict=True)
+    ]
+
+
+def find(text: str, known: Mapping[str, Estimand]) -> Estimand | None:
+    """Return the quantity that a name means, or None.
+
+    Blanks do not matter, ``sigma^2`` is ``var(sigma)``, ``b(Intercept)`` is ``Intercept``; an interaction may name its
+    factors in any order, a correlation or covariance its effects.
+    """
+    normal = {_normal(name): estimand for name, estimand in known.items()}
+    return next((normal[name] for name in map(_normal, _spellings(re.sub(r"\s+", "", text))) if name in normal), None)
+
+
+def names(text: str, known: Mapping[str, Estimand]) -> list[str]:
+    """Return the names that may have been meant: without those of single levels where the text names none."""
+    return [name for name in known if "[" in text or not _is_of_level(known[name])]
+
+
+def _is_of_level(estimand: Estimand) -> bool:
+    return estimand.recipe == "sum" or bool(re.match(r"^[A-Za-z_]\w*\[.*: ", estimand.name))
+
+
+def _normal(name: str) -> str:
+    """Return a name without blanks and, of an interaction, with its factors in sorted order."""
+    bare = re.sub(r"\s+", "", name)
+    match = re.fullmatch(r"b\((.*)\)", bare)
+    if match is None:
+        return bare
+    factors = re.findall(r"(?:[^:\[(]|\[[^\]]*\]|\([^)]*\))+", match[1])
+    return f"b({':'.join(sorted(factors))})"
+
+
+def _spellings(name: str) -> list[str]:
+    """Return a name and what else it may be written as."""
+    found = [name]
+    if name == "b(Intercept)":
+        found.append(INTERCEPT)
+    if match := re.fullmatch(r"(\w+)(?:\^|\*\*)2", name):
+        found.append(f"var({match[1]})")
+    if match := re.fullmatch(r"(sd|var)\((residual|Residual)\)", name):
+        found.append("sigma" if match[1] == "sd" else "var(sigma)")
+    if match := re.fullmatch(r"(cor|cov)\(([^:]+):(.*),([^,]*)\)", name):
+        found.append(f"{match[1]}({match[2]}:{match[4]},{match[3]})")
+    return found
