@@ -92,7 +92,7 @@ def test_every_figure_of_a_failed_fit_says_which_check(tree: dict[str, Any]) -> 
     shared = [
         image
         for image in images
-        if image["c"][2][0] in {"figures/elpd_differences.main.svg", "figures/fixed_effects.svg"}
+        if image["c"][2][0] in {"figures/elpd_differences.main.observation.svg", "figures/fixed_effects.svg"}
     ]
     assert len(shared) == 2
     assert all("Failed checks: Varying slope (R-hat and bulk ESS)" in words(image) for image in shared)
@@ -109,7 +109,10 @@ def test_every_figure_that_exists_is_shown_with_words_for_it(tree: dict[str, Any
 
 def test_figures_say_what_they_are_about(tree: dict[str, Any]) -> None:
     images = {node["c"][2][0]: node for node in nodes(tree) if node["t"] == "Image"}
-    sizes, differences = images["figures/group_sizes.county.svg"], images["figures/elpd_differences.main.svg"]
+    sizes, differences = (
+        images["figures/group_sizes.county.svg"],
+        images["figures/elpd_differences.main.observation.svg"],
+    )
     assert words(sizes).startswith("Groups of county. ")
     assert "from 1 to 116, median 5" in dict(sizes["c"][0][2])["fig-alt"]
     assert words(differences).startswith("Comparison main. ")

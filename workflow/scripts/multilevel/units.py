@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,9 +11,6 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from multilevel import design
-
-OBSERVATION = "observation"
-"""The unit of which every row is one."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +37,12 @@ class Units:
         return len(self.labels)
 
     @property
+    def digest(self) -> str:
+        """SHA-256 of the level of each row."""
+        text = "\x1f".join(self.labels)
+        return hashlib.sha256(text.encode() + self.index.astype("<i8").tobytes()).hexdigest()
+
+    @property
     def sizes(self) -> NDArray[np.int64]:
         """Rows of each unit, shape (units,)."""
         return np.bincount(self.index, minlength=self.count)
@@ -53,11 +57,6 @@ def of_grouping(frame: pd.DataFrame, name: str) -> Units:
 def of_term(term: design.Term) -> Units:
     """Return the levels of a group term."""
     return Units(term.group, term.levels, term.index)
-
-
-def slug(name: str) -> str:
-    """Return a grouping as it stands in names of files: ``school__class`` for ``school:class``."""
-    return name.replace(":", "__")
 
 
 def words(names: Sequence[str]) -> str:

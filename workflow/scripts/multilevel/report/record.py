@@ -14,6 +14,7 @@ from typing import Any
 
 from multilevel.report.markdown import clean
 from multilevel.report.numbers import as_float
+from multilevel.rules import in_path
 
 Record = dict[str, Any]
 
@@ -199,11 +200,15 @@ def _check_word(check: Mapping[str, Any]) -> str:
 
 
 def _read_comparison(study_dir: Path, name: str, comparison: Mapping[str, Any], unit: str) -> dict[str, Any]:
-    path = Path("comparisons") / f"{name}.{unit}.csv"
+    about = f"{name}.{in_path(unit)}"
+    path = Path("comparisons") / f"{about}.csv"
     rows = _read_csv(study_dir / path)
+    described = _read_json(study_dir / "comparisons" / f"{about}.json") or {}
     return {
         "name": name,
         "unit": unit,
+        "about": about,
+        "notes": [str(note) for note in described.get("notes") or []],
         "models": list(comparison.get("models") or []),
         "reference": comparison.get("reference"),
         "path": path.as_posix(),

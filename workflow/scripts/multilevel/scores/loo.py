@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from multilevel import integration, likelihood, predictor, psis, units
 from multilevel.design import Design
 from multilevel.integration import Integral
+from multilevel.names import OBSERVATION
 from multilevel.predictor import Draws
 
 Array = NDArray[np.float64]
@@ -30,7 +31,7 @@ GIVEN = "given the group effects"
 
 WORDS = {
     "criterion": "loo",
-    "unit": units.OBSERVATION,
+    "unit": OBSERVATION,
     "leaves_out": "one observation at a time",
     "predicts": "a new observation in a known group",
     "estimand": "log p(y_i | y_-i)",

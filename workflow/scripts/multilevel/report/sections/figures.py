@@ -17,7 +17,7 @@ _STUDY_CAPTIONS = {
     "line holds the parameter with 50% probability, the thin one with 95%. Each parameter has a scale of its own.",
     "elpd_differences": "How much worse than the best each candidate is expected to predict, with standard errors. "
     "Bars that reach zero mean that the data cannot tell.",
-    "pointwise": "Which observations a difference comes from. Each dot is one observation: above zero the candidate "
+    "pointwise": "Where a difference comes from. Each dot is what was left out at a time: above zero the candidate "
     "predicts it better than the best one does, below zero worse. Grey blocks add up to a group's part. A lead that rests "
     "on a handful of dots is fragile.",
     "predictive_density": "The distribution of the response (dark) over data simulated from each candidate (light).",
