@@ -154,7 +154,7 @@ def test_what_makes_text_of_a_column_is_told_where_a_number_is_derived_from_it(t
         in message
     )
     message = refusal(tmp_path, "x,y\n1,1\n2,2\nn/a,3\n", filter="x > 1")
-    assert "data.filter: 'x' is text and 1 is not; write '1': the column 'x' of 't.csv' is read as text" in message
+    assert "data.filter: 'x' is text and 1 is not: the column 'x' of 't.csv' is read as text" in message
 
 
 def test_blanks_around_values_and_names_are_cut_off_and_told(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_name(tmp_path: Path) -> None:
 
 def test_an_infinity_in_a_table_is_told_with_its_row_and_may_be_declared_missing(tmp_path: Path) -> None:
     table = "id,x\na,1\nb,Inf\nc,3\n"
-    assert "the column 'x' has 1 infinite values, the first in row b; list inf under missing" in refusal(
+    assert "the column 'x' has 1 infinite value, the first in row b; list inf under missing" in refusal(
         tmp_path, table, "x", id="id"
     )
     assert list(prepared(tmp_path, table, "x", id="id", missing=["Inf"]).row_id) == ["a", "c"]
@@ -431,8 +431,8 @@ def test_a_condition_without_a_partner_is_missing_and_not_text(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("join", "sentence"),
     [
-        ({"by": {"k": "kk"}}, "data.join[0].by: unknown column 'kk' in 'r.csv'; did you mean 'k'?"),
-        ({"by": {"kk": "k"}}, "data.join[0].by: unknown column 'kk'"),
+        ({"by": {"k": "kk"}}, "data.join[0].by: 'r.csv' has no column 'kk'; did you mean 'k'?"),
+        ({"by": {"kk": "k"}}, "data.join[0].by: the base table has no column 'kk'"),
         ({"by": []}, "data.join[0].by: names no column to match rows by"),
         ({"by": {"k": "u"}}, "data.join[0].by: 'k' (there 'u') is text in the base table and a number in 'r.csv'; list it under"),
         ({"by": "k"}, "data.join[0]: 'r.csv' has several rows for k = a, so the join is not many_to_one; do its rows also"),

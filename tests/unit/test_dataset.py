@@ -87,11 +87,11 @@ def test_a_join_by_two_columns_matches_both(tmp_path: Path) -> None:
         (
             "county,uranium\nA,1\nC,1\n",
             {},
-            "1 rows have no partner in 'counties.csv', the first with county = B; set unmatched: missing to keep them",
+            "1 row has no partner in 'counties.csv', the first with county = B; set unmatched: missing to keep them",
         ),
         ("county,radon\nA,1\nB,1\nC,1\n", {}, "the column 'radon' is in both tables; list the columns to take under 'columns'"),
-        (COUNTIES, {"by": "countie"}, "data.join[0].by: unknown column 'countie'; did you mean 'county'?"),
-        (COUNTIES, {"columns": ["uranum"]}, "data.join[0].columns: unknown column 'uranum'; did you mean 'uranium'?"),
+        (COUNTIES, {"by": "countie"}, "data.join[0].by: 'counties.csv' has no column 'countie'; did you mean 'county'?"),
+        (COUNTIES, {"columns": ["uranum"]}, "data.join[0].columns: 'counties.csv' has no column 'uranum'; did you mean"),
         ("county,uranium\n1,1\n2,1\n", {}, "'county' is text in the base table and a number in 'counties.csv'; list it under"),
         (COUNTIES, {"table": "countys.csv"}, "data.join[0].table: no file 'countys.csv'; did you mean 'counties.csv'?"),
     ],
@@ -111,7 +111,7 @@ def test_rows_without_partner_are_kept_with_missing_values_where_the_study_says_
 
 def test_a_missing_key_is_nobodys_partner(tmp_path: Path) -> None:
     houses, counties = "county,y\nA,1\n,2\n", "county,uranium\nA,1\n,9\n"
-    assert "1 rows have no partner" in refusal(tmp_path, houses, "y", counties, join=[BY_COUNTY])
+    assert "1 row has no partner" in refusal(tmp_path, houses, "y", counties, join=[BY_COUNTY])
     data = prepared(tmp_path, houses, "y", counties, join=[{**BY_COUNTY, "unmatched": "missing"}])
     assert column(data, "uranium") == [1.0, None]
 
@@ -129,7 +129,7 @@ def test_rows_are_known_by_the_identifier_that_the_study_names(tmp_path: Path) -
         ("id,y\na,1\na,2\n", {"id": "id"}, "data.id: the column 'id' is not unique: 'a' stands in 2 rows"),
         ("id,y\na,1\n,2\n", {"id": "id"}, "data.id: the column 'id' has missing values, so it identifies no rows"),
         ("id,y\na,1\n", {"id": "ident"}, "data.id: unknown column 'ident'"),
-        ("row_id,y\na,1\n", {}, "the column 'row_id' has the name that row identifiers have"),
+        ("row_id,y\na,1\n", {}, "no column can be called 'row_id', the name of row identifiers"),
         ("old.x,x,y\n1,2,3\n", {"rename": {"x": "old.x"}}, "data.rename.x: the column 'x' is already in the data"),
         ("x,y\n1,3\n", {"rename": {"z": "xx"}}, "data.rename.z: unknown column 'xx'; did you mean 'x'?"),
         ("x,y\n1,3\n", {"derive": {"x": "y + 1"}}, "data.derive.x: the column 'x' is already in the data"),
@@ -225,7 +225,7 @@ def test_what_a_centred_or_nested_column_is_made_of_is_used_too(tmp_path: Path) 
         (
             "x,y\n2,1\ninf,2\n",
             "x",
-            "the column 'x' has 1 infinite values, the first in row 2; list inf under missing, or filter",
+            "the column 'x' has 1 infinite value, the first in row 2; list inf under missing, or filter",
         ),
     ],
 )
@@ -265,7 +265,7 @@ def test_centring_is_done_on_the_rows_that_are_used(tmp_path: Path) -> None:
 
 def test_within_and_between_are_two_columns(tmp_path: Path) -> None:
     message = refusal(tmp_path, GROWTH, "y", centre={"c": {"column": "x", "within": "g", "between": "g"}})
-    assert "'within' and 'between' are two different columns; make one centred column of each" in message
+    assert "it has both 'within' and 'between'; they are two columns: name one for each" in message
 
 
 @pytest.mark.parametrize(

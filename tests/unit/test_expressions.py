@@ -181,7 +181,7 @@ def test_what_is_not_listed_is_refused_and_never_run(text: str, tmp_path: Path) 
         ("where(x, 1, 2)", "'and', 'or' and 'not' take conditions, such as (age > 10)"),
         ("x and y", "'and', 'or' and 'not' take conditions, such as (age > 10)"),
         ("s * 2", "text cannot be multiplied or subtracted, only joined with +"),
-        ("s + 1", "cannot be computed"),
+        ("s + 1", "a number and text cannot be added"),
         ("s < 1", "'s' is text and 1 is not; write '1'"),
         ("1 / 0", "'1 / 0' cannot be computed (division by zero)"),
         ("x.mean()", "holds a dot (attribute access), which is not allowed"),

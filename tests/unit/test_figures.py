@@ -168,6 +168,7 @@ def test_no_module_reaches_pyplot() -> None:
         assert "pyplot" not in path.read_text(encoding="utf-8").replace("touches pyplot", ""), path.name
 
 
+@pytest.mark.slow
 @every_figure
 def test_csv_beside_the_figure_holds_the_data(name: str, tmp_path: Path) -> None:
     case = CASES[name]

@@ -394,6 +394,7 @@ def test_both_pictures_have_the_same_shape(saved: Path) -> None:
         assert image.size == pytest.approx((width / 72 * 200, height / 72 * 200), abs=1)
 
 
+@pytest.mark.slow
 def test_a_very_tall_figure_gets_fewer_dots_per_inch(tmp_path: Path) -> None:
     figure = theme.new_figure()
     figure.set_size_inches(theme.WIDTH, 400)

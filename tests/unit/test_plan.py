@@ -317,10 +317,13 @@ def test_a_plan_is_plain_values(tmp_path: Path) -> None:
 
 def test_the_radon_plan_is_sound() -> None:
     planned = radon_plan()
-    assert tuple(planned["models"]) == MODELS
+    assert tuple(planned["models"]) == (*MODELS, "varying_intercept_plus")
     assert planned["warnings"] == []
-    assert len({model["seed"] for model in planned["models"].values()}) == len(MODELS)
-    assert len({model["response_fingerprint"] for model in planned["models"].values()}) == 1
+    assert len({model["seed"] for model in planned["models"].values()}) == len(MODELS) + 1
+    # The last model has another coding of the response, so it is in no comparison.
+    assert len({planned["models"][name]["response_fingerprint"] for name in MODELS}) == 1
+    assert len({model["response_fingerprint"] for model in planned["models"].values()}) == 2
+    assert planned["comparisons"]["main"]["models"] == list(MODELS)
 
 
 # The plan that is kept between runs.

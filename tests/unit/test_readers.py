@@ -211,7 +211,7 @@ def test_what_a_spreadsheet_writes_is_read(content: bytes, rows: int, tmp_path: 
 
 
 def test_a_column_without_a_name_gets_one(tmp_path: Path) -> None:
-    data = prepared(tmp_path, "t.csv", b'"","x"\n"1",2\n', rename={"row": "Unnamed: 0"})
+    data = prepared(tmp_path, "t.csv", b'"","x"\n"1",2\n', rename={"row": "column_1"})
     assert list(data.frame.columns) == ["row", "x"]
 
 

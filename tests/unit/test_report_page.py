@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.finished_study import MODELS, write_study
+from fixtures.finished_study import MODELS, STUDY_FIGURES, model_figures, write_stand_in, write_study
 from fixtures.pandoc import nodes, parse, words
 
 from multilevel.report import build_qmd, build_record
@@ -87,12 +87,12 @@ def test_every_table_shows_what_is_missing_and_what_failed(tree: dict[str, Any],
 def test_every_figure_of_a_failed_fit_says_which_check(tree: dict[str, Any]) -> None:
     images = [node for node in nodes(tree) if node["t"] == "Image"]
     own = [image for image in images if "varying_slope" in image["c"][2][0]]
-    assert len(own) == 4
+    assert len(own) == len(model_figures("varying_slope"))
     assert all("failed its checks: R-hat and bulk ESS" in words(image) for image in own)
     shared = [
         image
         for image in images
-        if image["c"][2][0] in {"figures/elpd_differences.main.observation.svg", "figures/fixed_effects.svg"}
+        if image["c"][2][0] in {"figures/elpd_differences.main.observation.svg", "figures/forest.svg"}
     ]
     assert len(shared) == 2
     assert all("Failed checks: Varying slope (R-hat and bulk ESS)" in words(image) for image in shared)
@@ -101,7 +101,8 @@ def test_every_figure_of_a_failed_fit_says_which_check(tree: dict[str, Any]) -> 
 
 def test_every_figure_that_exists_is_shown_with_words_for_it(tree: dict[str, Any]) -> None:
     images = [node for node in nodes(tree) if node["t"] == "Image"]
-    assert len(images) == 6 + 4 * (len(MODELS) - 1)
+    fitted = [model for model in MODELS if model != "no_pooling"]
+    assert len(images) == len(STUDY_FIGURES) + sum(len(model_figures(model)) for model in fitted)
     for image in images:
         assert len(dict(image["c"][0][2])["fig-alt"]) > 30
         assert len(words(image)) > 20
@@ -117,6 +118,69 @@ def test_figures_say_what_they_are_about(tree: dict[str, Any]) -> None:
     assert "from 1 to 116, median 5" in dict(sizes["c"][0][2])["fig-alt"]
     assert words(differences).startswith("Comparison main. ")
     assert "County uranium: −2.2, standard error 2.6" in dict(differences["c"][0][2])["fig-alt"]
+
+
+def alternative(image: dict[str, Any]) -> str:
+    return dict(image["c"][0][2])["fig-alt"]
+
+
+def test_alternative_texts_carry_the_numbers_of_their_figures(good: dict[str, Any]) -> None:
+    record = copy.deepcopy(good)
+    record["missingness"] = [
+        {"column": "basement", "missing": 41.0, "n": 919.0},
+        {"column": "y", "missing": 0.0, "n": 919.0},
+    ]
+    plane = next(model for model in record["models"] if model["name"] == "cross_level")
+    for row in plane["summary"]:
+        if row["kind"] == "group":
+            row.update(mean=0.0, lower=-1.0, upper=1.0)
+    first, last = (
+        row for row in plane["summary"] if row["parameter"] in {"county[AITKIN: floor]", "county[ANOKA: floor]"}
+    )
+    first.update(mean=0.52, lower=0.1, upper=0.9)
+    last.update(mean=-0.34, lower=-0.7, upper=-0.1)
+    plane["scores"]["loo.observation"].update(k_max=0.83, k_counts={"good": 917, "bad": 1, "very_bad": 1})
+    images = {node["c"][2][0]: node for node in nodes(parse(build_qmd(record))) if node["t"] == "Image"}
+    own = "models/cross_level/figures"
+    assert "basement in 41 of 919 rows; the other columns drawn have none." in alternative(
+        images["figures/missingness.svg"]
+    )
+    groups = alternative(images["figures/group_statistics.county.svg"])
+    assert "Complete pooling: mean inside in 68 of 85" in groups
+    assert "Cross level: sd inside in 40 of 40" in groups
+    caterpillar = alternative(images[f"{own}/caterpillar.county.svg"])
+    assert "floor: highest AITKIN with 0.52, lowest ANOKA with −0.34; 2 of 85 intervals leave out 0." in caterpillar
+    assert "sd(county: floor) 0.33, cor(county: Intercept, floor) −0.28" in alternative(
+        images[f"{own}/shrinkage_plane.county.svg"]
+    )
+    assert "floor: 85 partially pooled estimates from −0.34 to 0.52." in alternative(
+        images[f"{own}/shrinkage.county.svg"]
+    )
+    assert "AITKIN (120 rows), ANOKA (119 rows)" in alternative(images[f"{own}/predictive_by_group.svg"])
+    assert "Divergent transitions: 0" in alternative(images[f"{own}/pairs.svg"])
+    assert words(images[f"{own}/caterpillar.county.svg"]).startswith("Cross level, groups of county. ")
+
+
+def test_quantiles_and_differences_are_told_in_words(tmp_path: Path) -> None:
+    folder, plan = write_study(tmp_path)
+    for name in ("predictive_quantiles", "pointwise.main", "predictive_statistics"):
+        write_stand_in(folder / "figures" / f"{name}.svg")
+    for name in ("energy", "pareto_k"):
+        write_stand_in(folder / "models" / "no_pooling" / "figures" / f"{name}.svg")
+    images = {n["c"][2][0]: n for n in nodes(parse(build_qmd(build_record(folder, plan)))) if n["t"] == "Image"}
+    assert "No pooling: 1 of 19 outside" in alternative(images["figures/predictive_quantiles.svg"])
+    assert "County uranium: −2.2, standard error 2.6" in alternative(images["figures/pointwise.main.observation.svg"])
+    assert "Complete pooling misses between county sd" in alternative(images["figures/predictive_statistics.svg"])
+    assert "Smallest E-BFMI: 0." in alternative(images["models/no_pooling/figures/energy.svg"])
+    assert "Largest 0.83; 2 above 0.70." in alternative(images["models/no_pooling/figures/pareto_k.svg"])
+
+
+def test_every_figure_that_the_workflow_draws_has_a_caption_and_words() -> None:
+    from multilevel.report.record import MODEL_FIGURES, STUDY_FIGURES
+    from multilevel.report.sections import alternatives, figures
+
+    assert set(STUDY_FIGURES) == set(figures._STUDY_CAPTIONS) == set(alternatives._STUDY)
+    assert set(MODEL_FIGURES) == set(figures._MODEL_CAPTIONS) == set(alternatives._MODEL)
 
 
 def test_versions_of_each_fit_are_shown_only_where_they_differ(good: dict[str, Any]) -> None:

@@ -77,18 +77,33 @@ def test_every_candidate_with_published_numbers_has_a_table(tree: dict[str, Any]
     assert "0.334 (0.046)" in text  # the posterior stands beside a REML estimate
 
 
-def test_a_number_that_differs_is_marked_and_its_note_stands_in_its_row(tree: dict[str, Any]) -> None:
+def test_a_number_that_differs_is_marked_and_its_note_stands_under_the_table(
+    record: dict[str, Any], tree: dict[str, Any]
+) -> None:
     text = words(tables(tree)["Published values of Cross level"])
-    assert "▲ differs" in text
-    assert "A point that is *no* maximum." in text
-    assert "○ not comparable" in text
-    assert "it was computed by PQL" in text
+    assert "▲ differs (a)" in text
+    assert "○ not comparable (b)" in text
+    shown = {model["name"]: words(parse(text)["blocks"]) for model, text in published.tables(record)}
+    assert "(a) A point that is *no* maximum." in shown["cross_level"]
+    assert "(b) It was computed by PQL." in shown["cross_level"]
+    assert "(a)" not in shown["varying_intercept"]
 
 
-def test_a_number_of_a_failed_fit_is_marked_as_such(tree: dict[str, Any]) -> None:
-    text = words(tables(tree)["Published values of Varying slope"])
-    assert "✕ failed checks" in text
-    assert "failed: R-hat" in text
+def test_a_number_of_a_failed_fit_is_marked_as_such(record: dict[str, Any], tree: dict[str, Any]) -> None:
+    assert "✕ failed checks (a)" in words(tables(tree)["Published values of Varying slope"])
+    shown = {model["name"]: words(parse(text)["blocks"]) for model, text in published.tables(record)}
+    assert "(a) Failed: R-hat." in shown["varying_slope"]
+
+
+def test_equal_notes_stand_once_and_a_note_on_a_reproduced_number_nowhere(tmp_path: Path) -> None:
+    note = "Its search stopped early."
+    rows = [row("cross_level", value, source=str(i), note=note) for i, value in enumerate(["2.46", "3.46", "1.46"])]
+    ((_, text),) = published.tables(with_rows(tmp_path, *rows))
+    shown = words(parse(text)["blocks"])
+    assert shown.count(note) == 1
+    assert shown.count("differs (a)") == 2
+    assert shown.count("reproduced") == shown.count("✓ reproduced") == 1
+    assert [published._letter(i) for i in (0, 25, 26, 52)] == ["a", "z", "aa", "ba"]
 
 
 def test_sources_are_listed_once_and_cannot_become_markup(record: dict[str, Any], tree: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.finished_study import MODELS, write_study
+from fixtures.finished_study import MODELS, STUDY_FIGURES, write_stand_in, write_study
 
 from multilevel.report import RecordError, build_record
 from multilevel.report.ranking import BEST, SAME, WORSE, is_decisive, rank
@@ -29,11 +29,30 @@ def test_a_finished_study_is_read_whole(study: tuple[Path, dict[str, Any]]) -> N
     assert [model["name"] for model in record["models"]] == list(MODELS)
     assert {model["status"] for model in record["models"]} == {OK}
     assert all(model["summary"] and model["checks"] and len(model["scores"]) == 2 for model in record["models"])
-    assert sum(len(figures) for figures in record["figures"].values()) == 6
+    assert sum(len(figures) for figures in record["figures"].values()) == len(STUDY_FIGURES)
     assert record["figures"]["group_sizes"] == [{"path": "figures/group_sizes.county.svg", "about": "county"}]
-    assert record["figures"]["shrinkage"] == [{"path": "figures/shrinkage.svg", "about": ""}]
+    assert record["figures"]["forest"] == [{"path": "figures/forest.svg", "about": ""}]
+    plane = {"path": "models/cross_level/figures/shrinkage_plane.county.svg", "about": "county"}
+    assert find_model(record, "cross_level")["figures"]["shrinkage_plane"] == [plane]
     assert record["comparisons"][0]["made"]
     assert isinstance(record["comparisons"][0]["rows"][0]["elpd"], float)
+
+
+def test_a_figure_of_a_grouping_of_several_columns_is_about_it(study: tuple[Path, dict[str, Any]]) -> None:
+    write_stand_in(study[0] / "figures" / "group_sizes.school.class.svg")
+    write_stand_in(study[0] / "models" / "cross_level" / "figures" / "caterpillar.school.class.svg")
+    record = build_record(*study)
+    assert [figure["about"] for figure in record["figures"]["group_sizes"]] == ["county", "school:class"]
+    abouts = [figure["about"] for figure in find_model(record, "cross_level")["figures"]["caterpillar"]]
+    assert abouts == ["county", "school:class"]
+
+
+def test_a_figure_that_no_longer_belongs_to_the_study_is_not_in_the_record(study: tuple[Path, dict[str, Any]]) -> None:
+    known = ["figures/forest.svg", "models/cross_level/figures/trace.svg", "figures/never_drawn.svg"]
+    record = build_record(*study, figures=known)
+    assert record["figures"] == {"forest": [{"path": "figures/forest.svg", "about": ""}]}
+    assert find_model(record, "cross_level")["figures"] == {"trace": [{"path": known[1], "about": ""}]}
+    assert find_model(record, "no_pooling")["figures"] == {}
 
 
 def test_the_record_is_plain_json(study: tuple[Path, dict[str, Any]]) -> None:

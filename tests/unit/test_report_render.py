@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from fixtures.finished_study import MODELS, write_stand_in, write_study
+from fixtures.finished_study import MODELS, STUDY_FIGURES, model_figures, write_stand_in, write_study
 
 from multilevel.report import Renderer, RenderError, build_qmd, build_record, find_renderer, render
 from multilevel.report import render as render_function
@@ -63,7 +64,7 @@ def test_equations_are_mathml(page: str) -> None:
 
 def test_alternative_text_and_row_headings(page: str) -> None:
     images = re.findall(r"<img [^>]*>", page)
-    assert len(images) == 30
+    assert len(images) == len(STUDY_FIGURES) + sum(len(model_figures(model)) for model in MODELS)
     assert all(re.search(r'alt="[^"]{30,}"', image) for image in images)
     assert "fig-alt" not in page
     assert "<colgroup>" not in page
@@ -95,9 +96,9 @@ def test_a_read_only_source_folder_is_enough(study: Path, tmp_path: Path) -> Non
 def test_a_lost_figure_is_an_error_and_leaves_the_old_page(study: Path, tmp_path: Path) -> None:
     copy = tmp_path / "study"
     shutil.copytree(study, copy)
-    (copy / "figures" / "shrinkage.svg").unlink()
+    (copy / "figures" / "forest.svg").unlink()
     (copy / "report.html").write_text("old")
-    with pytest.raises(RenderError, match=r"lost a figure[\s\S]*shrinkage"):
+    with pytest.raises(RenderError, match=r"lost a figure[\s\S]*forest"):
         render(copy / "report.qmd", copy / "report.html", renderer="pandoc")
     assert (copy / "report.html").read_text() == "old"
     assert not list(copy.glob(".report*"))
@@ -111,7 +112,26 @@ def test_a_figure_below_a_folder_with_a_hostile_name(tmp_path: Path) -> None:
     write_stand_in(folder / "models" / name / "figures" / "trace.svg")
     (folder / "report.qmd").write_text(build_qmd(build_record(folder, plan)), encoding="utf-8")
     render(folder / "report.qmd", folder / "report.html", renderer="pandoc")
-    assert (folder / "report.html").read_text().count("<img") == 10
+    assert (folder / "report.html").read_text().count("<img") == len(STUDY_FIGURES) + len(model_figures("cross_level"))
+
+
+def test_only_figures_that_the_page_shows_are_handed_to_the_renderer(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = tmp_path / "study"
+    shutil.copytree(study, copy)
+    write_stand_in(copy / "figures" / "group_sizes.school.svg")
+    (copy / "figures" / "forest.png").write_bytes(b"")
+    seen: list[str] = []
+
+    def look(renderer: Renderer, folder: Path, *_: object) -> None:
+        seen.extend(path.name for path in folder.rglob("figures/*"))
+        (folder / "report.html").write_text("page")
+
+    monkeypatch.setattr(sys.modules["multilevel.report.render"], "_run_pandoc", look)
+    render(copy / "report.qmd", copy / "report.html", renderer="pandoc")
+    assert "forest.svg" in seen
+    assert not {"group_sizes.school.svg", "forest.png"} & set(seen)
 
 
 def test_a_failing_program_is_an_error_with_what_it_said(study: Path, tmp_path: Path) -> None:

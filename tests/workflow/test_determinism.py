@@ -16,7 +16,7 @@ def test_one_core_and_two_make_the_same_files(finished, tmp_path):
     assert done.status == 0, done.output
     ours, theirs = finished.results(), alone.results()
     ours.pop("results/README.md")  # no result: it explains the folder
-    assert {".csv", ".json", ".parquet", ".svg", ".nc", ".html", ".qmd", ".yaml"} == {
+    assert {".csv", ".json", ".parquet", ".png", ".svg", ".nc", ".html", ".qmd", ".yaml"} == {
         Path(path).suffix for path in ours
     }
     assert set(ours) == set(theirs)

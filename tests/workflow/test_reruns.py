@@ -6,8 +6,8 @@ import time
 from fixtures.small_project import MODELS, STUDY
 
 REPORTING = {
-    "draw_comparison", "draw_data", "draw_fit", "draw_models", "draw_shrinkage", "describe_data", "record_provenance",
-    "render_report", "write_index", "write_plan", "write_report",
+    "draw_comparison", "draw_data", "draw_effects", "draw_fit", "draw_groups", "draw_models", "draw_shrinkage_plane",
+    "describe_data", "record_provenance", "render_report", "write_index", "write_plan", "write_report",
 }  # fmt: skip
 
 

@@ -127,8 +127,14 @@ def _normal(given: Mapping[str, str]) -> dict[str, str]:
     return {priors.normalise(name): text.strip() for name, text in given.items()}
 
 
+OTHER_NAMES = {"normal": "gaussian", "linear": "gaussian", "logistic": "binomial", "logit": "binomial"}
+"""What families are called elsewhere."""
+
+
 def _unknown_family(where: str, name: str) -> Problem:
-    return Problem(where, f"unknown family '{name}'", did_you_mean(name, families.names()))
+    known = OTHER_NAMES.get(name.lower())
+    hint = f"it is called '{known}' here" if known else did_you_mean(name, families.names())
+    return Problem(where, f"unknown family '{name}'", hint)
 
 
 def prior_problems(where: str, given: Mapping[str, str]) -> list[Problem]:

@@ -92,6 +92,8 @@ def _validate(options: argparse.Namespace, _further: list[str]) -> int:
             print(f"  {name}: {', '.join(parts)} ({model['family']}, {model['link']} link)")
         for name, kept in plan.get("aliases", {}).items():
             print(f"  {name}: the same model as {kept}, fitted once")
+        if plan["published"]:
+            print(f"  {len(plan['published'])} published numbers to compare with")
         for warning in plan["warnings"]:
             print(f"  warning: {warning}")
     return status

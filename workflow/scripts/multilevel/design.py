@@ -299,7 +299,7 @@ def _negative(term: formula.ResponseTerm, values: Array) -> Problem:
     row = int(np.argmax(values < 0))
     return Problem(
         "",
-        f"{term} is negative in {int((values < 0).sum())} rows ({values[row]:g} in row {row + 1})",
+        f"{term} is negative in {(count := int((values < 0).sum()))} row{'s' * (count > 1)} ({values[row]:g} in row {row + 1})",
         "a weight counts how often a row stands" if term.name == "weights" else "a standard error cannot be negative",
     )
 

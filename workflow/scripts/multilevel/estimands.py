@@ -1,17 +1,6 @@
 """What a published number can be of: every parameter of a design under the name people write, and what is made of them.
 
-============================  ==========================================================================
-``Intercept``, ``b(x)``       a coefficient
-``sd(g: x)``, ``sigma``       a standard deviation; ``var(g: x)`` and ``var(sigma)`` (``sigma^2``) its square
-``cor(g: x, z)``              a correlation of effects; ``cov(g: x, z)`` the covariance
-``g[A: x]``                   the effect of one level
-``coef(g[A]: x)``             coefficient and effect of one level together, as coef() of lme4 and brms
-``icc(g)``                    share of the variance that lies between the levels of g (intercepts alone)
-``elpd_loo``, ``dic``, ...    a score of a posterior
-``log_likelihood``, ...       a criterion of an ML or REML fit
-============================  ==========================================================================
-
-The same recipe is applied to posterior draws and to ML or REML estimates.
+`LISTED` names the kinds. The same recipe is applied to posterior draws and to ML or REML estimates.
 """
 
 from __future__ import annotations
@@ -34,6 +23,20 @@ CRITERIA = {
     "reml": ("log_likelihood", "reml_criterion"),
 }
 """Criteria of a fit by each estimator."""
+
+
+LISTED: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("Intercept", "b(x)"), "a coefficient; `b(g[A])` of a factor's level, `b(x:z)` of an interaction"),
+    (("sd(g: x)", "sigma"), "a standard deviation; `var(g: x)`, `var(sigma)` or `sigma^2` its square"),
+    (("cor(g: x, z)",), "a correlation of effects; `cov(g: x, z)` their covariance"),
+    (("g[A: x]",), "the effect of one level of g"),
+    (("coef(g[A]: x)",), "coefficient and effect of one level together, as coef() of lme4 and brms"),
+    (("icc(g)",), "share of the variance that lies between the levels of g, where intercepts alone vary"),
+    (SCORES, "a score of a posterior; `se(elpd_loo)` its standard error"),
+    (CRITERIA["ml"], "a criterion of an ML fit"),
+    (CRITERIA["reml"], "a criterion of a REML fit"),
+)
+"""Kinds of quantities and their meaning, for the reference page."""
 
 
 @dataclass(frozen=True)

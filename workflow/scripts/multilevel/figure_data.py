@@ -278,12 +278,12 @@ def _own_estimates(design: Design, summary: pd.DataFrame, terms: list[tuple[Term
     inverse = np.full_like(start, np.nan)
     with np.errstate(all="ignore"):  # what diverges becomes NaN, which is what is said of it
         for _ in range(STEPS):
-            eta = rest + (found[index] * z).sum(axis=1)
+            eta = (rest + (found[index] * z).sum(axis=1))[None, :]  # one draw, as the family's functions expect
             small = 1e-5 * np.maximum(1.0, np.abs(eta))
-            mean = module.mean(eta, **others)[0]
-            slope = (module.mean(eta + small, **others)[0] - module.mean(eta - small, **others)[0]) / (2 * small)
-            work = weights * slope**2 / module.variance(eta, **others)[0]
-            step, inverse = _solved(*_normal_equations(z, index, levels, work, (design.y - mean) / slope))
+            slope = (module.mean(eta + small, **others) - module.mean(eta - small, **others)) / (2 * small)
+            work = weights * slope**2 / module.variance(eta, **others)
+            working = (design.y - module.mean(eta, **others)) / slope
+            step, inverse = _solved(*_normal_equations(z, index, levels, work[0], working[0]))
             found = found + np.where(np.isnan(step), 0.0, step)
             if np.nanmax(np.abs(step), initial=0.0) < 1e-8:
                 break

@@ -66,7 +66,9 @@ def join(
     lonely = partner < 0
     if lonely.any() and spec.get("unmatched", "error") == "error":
         first = _key(left.loc[lonely], [key for key, _ in pairs])
-        found = f"{int(lonely.sum())} rows have no partner in '{spec['table']}', the first with {first}"
+        count = int(lonely.sum())
+        rows = "1 row has" if count == 1 else f"{count} rows have"
+        found = f"{rows} no partner in '{spec['table']}', the first with {first}"
         raise StudyError([Problem(place, found, "set unmatched: missing to keep them")])
     taken = [_taken(right[column], partner).set_axis(left.index) for column in columns]
     summary = {
@@ -82,26 +84,36 @@ def join(
 def _require_keys(left: pd.DataFrame, right: pd.DataFrame, table: str, pairs: Pairs, where: str) -> None:
     if not pairs:
         raise StudyError([Problem(where, "names no column to match rows by")])
+    found = _absent([one for one, _ in pairs], left, where, "the base table")
+    if found := found + _absent([other for _, other in pairs], right, where, f"'{table}'"):
+        raise StudyError(found)
     for one, other in pairs:
-        _require(one, left, where)
-        _require(other, right, where, f" in '{table}'" if one != other else "")
+        for frame, key, name in ((left, one, "the base table"), (right, other, f"'{table}'")):
+            if frame[key].isna().all():
+                raise StudyError([Problem(where, f"'{key}' has no value in any row of {name}")])
 
 
 def _columns(left: pd.DataFrame, right: pd.DataFrame, spec: dict[str, Any], pairs: Pairs, place: str) -> list[str]:
     """Return the columns to take, all of them there and none in both tables."""
     keys = [other for _, other in pairs]
     columns = spec.get("columns") or [str(column) for column in right.columns if column not in keys]
-    for column in columns:
-        _require(column, right, f"{place}.columns")
-        if column in left.columns:
-            message = f"the column '{column}' is in both tables"
-            raise StudyError([Problem(place, message, "list the columns to take under 'columns'")])
+    found = _absent(columns, right, f"{place}.columns", f"'{spec['table']}'") or [
+        Problem(place, f"the column '{column}' is in both tables", "list the columns to take under 'columns'")
+        for column in columns
+        if column in left.columns
+    ]
+    if found:
+        raise StudyError(found)
     return list(columns)
 
 
-def _require(column: str, frame: pd.DataFrame, where: str, there: str = "") -> None:
-    if column not in frame.columns:
-        raise StudyError([Problem(where, f"unknown column '{column}'{there}", did_you_mean(column, frame.columns))])
+def _absent(columns: list[str], frame: pd.DataFrame, where: str, table: str) -> list[Problem]:
+    """Name the columns that a table lacks."""
+    return [
+        Problem(where, f"{table} has no column '{column}'", did_you_mean(column, frame.columns))
+        for column in columns
+        if column not in frame.columns
+    ]
 
 
 def _comparable(
@@ -153,5 +165,6 @@ def _more_keys(right: pd.DataFrame, left: pd.DataFrame, pairs: Pairs) -> str:
 
 
 def _key(rows: pd.DataFrame, keys: list[str]) -> str:
-    """Return the join key of the first of some rows, as ``county = AITKIN``."""
-    return ", ".join(f"{key} = {level_texts(rows[key].iloc[:1]).iloc[0]}" for key in keys)
+    """Return the join key of the first of some rows, as ``county = AITKIN`` or ``county missing``."""
+    values = {key: level_texts(rows[key].iloc[:1]).iloc[0] for key in keys}
+    return ", ".join(f"{key} missing" if pd.isna(value) else f"{key} = {value}" for key, value in values.items())

@@ -41,9 +41,7 @@ def text_in_arithmetic(text: str, frame: pd.DataFrame) -> list[str]:
         assert isinstance(call.func, ast.Name)
         if call.func.id in transforms.OF_LEVELS:
             continue
-        names = sorted(
-            {node.id for node in ast.walk(call) if isinstance(node, ast.Name)} & set(map(str, frame.columns))
-        )
+        names = sorted(formula.predictor_names(ast.unparse(call)) & set(map(str, frame.columns)))
         found += [
             f"'{ast.unparse(call)}' computes with the column '{name}', which is text"
             for name in names

@@ -76,8 +76,8 @@ class Package:
         )
 
 
-def read(table: Path, where: str) -> Package:
-    """Read what the data package in a table's folder says of the table.
+def read(table: Path, where: str, shown: str) -> Package:
+    """Read what the data package in a table's folder, which messages call `shown`, says of the table.
 
     Raises
     ------
@@ -89,13 +89,24 @@ def read(table: Path, where: str) -> Package:
         return Package(path, {}, {}, {})
     try:
         whole = json.loads(path.read_text(encoding="utf-8"))
-        resource = {r["path"]: r for r in whole.get("resources", [])}.get(table.name, {})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise StudyError([Problem(where, f"{path} is no data package ({error})")]) from None
+        resource = {str(r["path"]): dict(r) for r in whole.get("resources") or []}.get(table.name, {})
+    except json.JSONDecodeError as error:
+        message = f"'{shown}' is not valid JSON (line {error.lineno}, column {error.colno})"
+        raise StudyError([Problem(where, message)]) from None
+    except UnicodeDecodeError as error:
+        raise StudyError([Problem(where, f"'{shown}' is not UTF-8 (byte {error.start})", "save it as UTF-8")]) from None
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        hint = "it must hold a list of 'resources', each with its 'path'"
+        raise StudyError([Problem(where, f"'{shown}' is no data package", hint)]) from None
+    for key in ("sources", "licenses"):
+        entries = whole.get(key) or []
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            message, hint = f"'{key}' of '{shown}' is no list of mappings", 'such as [{"title": "..."}]'
+            raise StudyError([Problem(where, message, hint)])
     try:
         fields = {str(f["name"]).strip(): dict(f) for f in dict(resource.get("schema") or {}).get("fields") or []}
     except (TypeError, ValueError, KeyError):
-        raise StudyError([Problem(where, f"{path} declares no list of fields with names for this table")]) from None
+        raise StudyError([Problem(where, f"'{shown}' declares no list of fields with names for this table")]) from None
     return Package(path, resource, whole, fields)
 
 

@@ -178,13 +178,14 @@ def _complete(
     problems = []
     for name in needed:
         if frame[name].dtype.kind == "f" and (count := int(np.isinf(frame[name]).sum())):
-            message = f"the column '{name}' has {count} infinite values"
+            message, where = f"the column '{name}' has {count} infinite value{'s' * (count > 1)}", "data"
             if "derived" in fields.get(name, {}):
+                where = f"data.derive.{name}"
                 message, hint = f"{message} (such as log(0))", "filter those rows or derive the column differently"
             else:
                 first = row_id[np.isinf(frame[name]).to_numpy()].iloc[0]
                 message, hint = f"{message}, the first in row {first}", "list inf under missing, or filter those rows"
-            problems.append(Problem("data", message, hint))
+            problems.append(Problem(where, message, hint))
     if problems:
         raise StudyError(problems)
     absent = frame[needed].isna()

@@ -326,7 +326,7 @@ def _headers(found: list[str], name: str, where: str) -> list[str]:
         raise _refused(
             where, f"'{name}' has numbers where the names of its columns should be ({shown})", "give it a header"
         )
-    names = [column or f"Unnamed: {position}" for position, column in enumerate(names)]
+    names = [column or f"column_{position}" for position, column in enumerate(names, start=1)]
     if twice := next((column for column in names if names.count(column) > 1), None):
         raise _refused(where, f"'{name}' has the column '{twice}' twice", "give each column a name of its own")
     return names

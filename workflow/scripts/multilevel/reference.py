@@ -14,7 +14,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from multilevel import expressions, families, formula, priors, schema, storage, structures
+from multilevel import estimands, expressions, families, formula, priors, schema, storage, structures
 
 FILES: dict[str, type[schema.Closed]] = {"study.schema.json": schema.Study, "config.schema.json": schema.Config}
 """JSON Schemas by file name in config/."""
@@ -107,6 +107,13 @@ def page() -> str:
         "each other and counted in days, `days(visit - start)`, which is also `days_between(start, visit)`; "
         "`days_between(group_min(visit, subject), visit)` counts from each subject's first; they compare with text such as "
         "`'2020-01-31'`. Columns whose levels are `ordered` compare in that order.",
+        "## Quantities of published numbers",
+        (
+            "Names as parameters are written; blanks do not matter. `x` and `z` are effects such as `Intercept` or `floor`, "
+            "`g` is a group, `A` one of its levels."
+        ),
+        "| quantity | what it is |\n|---|---|\n"
+        + "\n".join(f"| {', '.join(f'`{n}`' for n in names)} | {text} |" for names, text in estimands.LISTED),
         "## Families",
         _listing(families.names(), families.get),
         "## Structures over the levels of a group",

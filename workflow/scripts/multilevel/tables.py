@@ -108,8 +108,15 @@ def load(data: dict[str, Any], root: Path) -> Joined:
         frame[name] = dates.read_dates(frame[name], pattern, row_id, where)
     declared = {*data.get("dates", {}), *data.get("categorical", []), *data.get("ordered", {})}
     doubts = {name: doubt for name, doubt in doubts.items() if name not in declared}
-    _derive(frame, data, fields, doubts)
-    keep, unknown = _kept(frame, data, doubts)
+    problems, failed = _derive(frame, data, fields, doubts)
+    keep, unknown = pd.Series(True, index=frame.index), 0
+    if not expressions.names(expressions.parse(data.get("filter") or "True")) & failed:
+        try:
+            keep, unknown = _kept(frame, data, doubts)
+        except StudyError as error:
+            problems += error.problems
+    if problems:
+        raise StudyError(problems)
     tables = [base.record, *(other.record for other in others)]
     warnings = [warning for table in (base, *others) for warning in table.warnings]
     warnings += [
@@ -148,14 +155,16 @@ def _read(root: Path, source: dict[str, Any], place: str) -> Table:
     name, where = source["table"], f"{place}.table"
     path = root / name
     if not path.is_file():
+        if path.is_dir():
+            raise StudyError([Problem(where, f"'{name}' is a folder", "name a file in it")])
         beside = path.parent.iterdir() if path.parent.is_dir() else iter(())
-        near = [str(p.relative_to(root)) for p in beside if readers.is_known(p.name)]
+        near = [str(Path(name).parent / p.name) for p in beside if readers.is_known(p.name)]
         raise StudyError([Problem(where, f"no file '{name}'", did_you_mean(name, near))])
     try:
         content = path.read_bytes()
     except OSError as error:
         raise StudyError([Problem(where, f"'{name}' cannot be opened ({error.strerror})")]) from None
-    package = packages.read(path, where)
+    package = packages.read(path, where, str(Path(name).parent / packages.FILE))
     digest = packages.verify(package, content, name, where)
     raw = readers.read(content, name, source, place)
     columns, warnings = _typed(raw, source, package, place)
@@ -294,17 +303,30 @@ def _reshaped(table: Table, spec: dict[str, Any], identifier: str | None) -> tup
 # Derived columns and the filter.
 
 
-def _derive(frame: pd.DataFrame, data: dict[str, Any], fields: Fields, doubts: Mapping[str, Problem]) -> None:
-    """Add the derived columns."""
+def _derive(
+    frame: pd.DataFrame, data: dict[str, Any], fields: Fields, doubts: Mapping[str, Problem]
+) -> tuple[list[Problem], set[str]]:
+    """Add the derived columns; return the problems, and the columns that could not be derived."""
+    problems: list[Problem] = []
+    failed: set[str] = set()
     for name, text in data.get("derive", {}).items():
         where = f"data.derive.{name}"
-        if name in frame.columns:
-            raise StudyError([_taken(name, where)])
-        value = _evaluate(text, frame, data, doubts, where)
-        if getattr(getattr(value, "dtype", None), "kind", "") == "m":
-            raise StudyError([Problem(where, f"'{text}' is a length of time", f"write days({text})")])
+        if expressions.names(expressions.parse(text)) & failed:
+            failed.add(name)  # what it is computed from was told
+            continue
+        try:
+            if name in frame.columns:
+                raise StudyError([_taken(name, where)])
+            value = _evaluate(text, frame, data, doubts, where)
+            if getattr(getattr(value, "dtype", None), "kind", "") == "m":
+                raise StudyError([Problem(where, f"'{text}' is a length of time", f"write days({text})")])
+        except StudyError as error:
+            problems += error.problems
+            failed.add(name)
+            continue
         frame[name] = value.astype(float) if _is_partly_missing(value) else value
         fields[name] = {"name": name, "derived": text}
+    return problems, failed
 
 
 def _kept(frame: pd.DataFrame, data: dict[str, Any], doubts: Mapping[str, Problem]) -> tuple[pd.Series, int]:
@@ -346,7 +368,8 @@ def _evaluate(text: str, frame: pd.DataFrame, data: dict[str, Any], doubts: Mapp
         )
         if doubted is None:
             raise StudyError([Problem(where, str(error))]) from None
-        raise StudyError([Problem(where, f"{error}: {doubted.message}", doubted.hint)]) from None
+        said = str(error).split("; write ")[0]  # not to compare with text: the column should be numbers
+        raise StudyError([Problem(where, f"{said}: {doubted.message}", doubted.hint)]) from None
 
 
 def _in_order(column: pd.Series, levels: list[Any] | None) -> pd.Series:

@@ -94,7 +94,8 @@ def name_ends(axes: Axes, names: Sequence[str], height: float) -> None:
     rows = len(names)
     count = min(ENDS, rows // 2, int(0.5 * height / _NAME_HEIGHT))
     step = _NAME_HEIGHT / height
-    inches = axes.figure.dpi_scale_trans + ScaledTranslation(0, 0, axes.transAxes)
+    corner = ScaledTranslation(0, 0, axes.transAxes)  # type: ignore[arg-type]  # it is affine, says matplotlib elsewhere
+    inches = axes.figure.dpi_scale_trans + corner
     beside = blended_transform_factory(inches, axes.transAxes)  # inches from the left edge, shares of the height
     first = [(row, 1 - (row + 0.5) * step) for row in range(count)]
     last = [(rows - 1 - row, (row + 0.5) * step) for row in range(count)]

@@ -58,6 +58,8 @@ could not be told from vermillion and blue by everybody.
 PNG_DPI: Final = 200
 """Dots per inch of the PNG beside each SVG: 1300 pixels across, enough for a slide or a page of a journal."""
 PNG_COLOURS: Final = 256
+RASTER_DPI: Final = 150
+"""Dots per inch of what an SVG embeds as an image."""
 PNG_TALLEST: Final = 60_000
 """Pixels above which a PNG gets fewer dots per inch: no figure is too tall to be drawn."""
 
@@ -171,7 +173,9 @@ def save(figure: Figure, path_svg: str | Path, data: pd.DataFrame, digits: int =
         raise ValueError(f"a figure is saved as .svg with .png and .csv beside it, got {path.name!r}")
     with theme(), storage.atomic(path) as vector, storage.atomic(path.with_suffix(".png")) as raster:
         text = io.StringIO()
-        figure.savefig(text, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
+        figure.savefig(
+            text, format="svg", dpi=RASTER_DPI, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        )
         vector.write_text(compact(text.getvalue()), encoding="utf-8", newline="\n")
         _write_png(figure, raster)
         storage.write_csv(path.with_suffix(".csv"), data, digits)

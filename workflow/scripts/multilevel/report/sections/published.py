@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from multilevel.report.flags import absent, bad, caution, good
-from multilevel.report.markdown import Markdown, code, escape, join, span, strong, table
+from multilevel.report.markdown import Markdown, bullets, code, escape, span, strong, table
 from multilevel.report.numbers import ABSENT, as_float, count, estimate, fixed, in_words, significant
 from multilevel.report.record import Record
 
@@ -76,7 +76,7 @@ def is_complete(record: Record) -> bool:
 
 
 def tables(record: Record) -> list[tuple[dict[str, Any], Markdown]]:
-    """Return each candidate that has published numbers, with the table of them."""
+    """Return each candidate that has published numbers, with the table of them and, under it, the notes on those that differ."""
     sources = _sources(record)
     found = []
     for model in record["models"]:
@@ -87,33 +87,32 @@ def tables(record: Record) -> list[tuple[dict[str, Any], Markdown]]:
 
 
 def _table(model: dict[str, Any], rows: list[dict[str, Any]], sources: list[str]) -> Markdown:
-    headers = [
-        "Quantity",
-        "Verdict",
-        "Published",
-        "Ours",
-        "Difference",
-        "Allowed",
-        "Posterior mean (SD)",
-        "Source",
-        "Note",
-    ]
-    cells = [_row(row, sources) for row in rows]
-    return table(headers, cells, label=f"Published values of {model['label']}", align="llrrrrrrl")
+    notes = list(dict.fromkeys(text for row in rows if (text := _note(row))))
+    headers = ["Quantity", "Verdict", "Published", "Ours", "Difference", "Allowed", "Posterior mean (SD)", "Source"]
+    cells = [_row(row, sources, notes) for row in rows]
+    shown = table(headers, cells, label=f"Published values of {model['label']}", align="llrrrrrr")
+    under = bullets(Markdown(f"{strong(f'({_letter(i)})')} {escape(text)}") for i, text in enumerate(notes))
+    return Markdown(f"{shown}\n\n{under}") if notes else shown
 
 
-def _row(row: dict[str, Any], sources: list[str]) -> list[object]:
+def _row(row: dict[str, Any], sources: list[str], notes: list[str]) -> list[object]:
+    mark = f" {escape(f'({_letter(notes.index(text))})')}" if (text := _note(row)) else ""
     return [
         Markdown(f"{code(row['quantity'])} {span(_what(row), 'ml-interval')}"),
-        _verdict(row),
+        Markdown(f"{_verdict(row)}{mark}"),
         str(row["published"]).replace("-", "−"),
         _ours(row),
         significant(row.get("difference"), 2),
         significant(row.get("tolerance"), 2),
         _beside(row),
         str(sources.index(row["source"]) + 1),
-        _note(row),
     ]
+
+
+def _letter(number: int) -> str:
+    """Return a, b, ..., z, aa, ab, ..."""
+    before, last = divmod(number, 26)
+    return (_letter(before - 1) if before else "") + chr(ord("a") + last)
 
 
 def _what(row: dict[str, Any]) -> str:
@@ -145,8 +144,12 @@ def _beside(row: dict[str, Any]) -> str:
     return f"{significant(mean)} ({significant(spread, 2)})"
 
 
-def _note(row: dict[str, Any]) -> Markdown:
-    return join([text for text in (row["reason"], row["note"]) if text], "; ")
+def _note(row: dict[str, Any]) -> str:
+    """Return why a number was not reproduced, or not compared; nothing where it was reproduced."""
+    if row["verdict"] == REPRODUCED:
+        return ""
+    parts = (str(row[key]).strip().rstrip(".") for key in ("reason", "note") if row[key])
+    return "".join(f"{part[:1].upper()}{part[1:]}. " for part in parts).strip()
 
 
 def _sources(record: Record) -> list[str]:
