@@ -31,10 +31,10 @@ SECTIONS = [
 ]
 TABLES_OF_CANDIDATES = [
     "Every check of every fit",
-    "Reliability of the leave-one-out scores",
+    "Reliability of the scores of leaving out one observation at a time",
     "Candidate models",
     "Estimates side by side",
-    "Ranking by leave-one-out prediction",
+    "Ranking by prediction of what was left out: one observation at a time",
     "Conditional deviance information criterion",
     "Predictive checks",
     "Sampler settings",
@@ -116,7 +116,7 @@ def test_figures_say_what_they_are_about(tree: dict[str, Any]) -> None:
     )
     assert words(sizes).startswith("Groups of county. ")
     assert "from 1 to 116, median 5" in dict(sizes["c"][0][2])["fig-alt"]
-    assert words(differences).startswith("Comparison main. ")
+    assert words(differences).startswith("Comparison main, leaving out one observation at a time. ")
     assert "County uranium: −2.2, standard error 2.6" in dict(differences["c"][0][2])["fig-alt"]
 
 
@@ -163,7 +163,7 @@ def test_alternative_texts_carry_the_numbers_of_their_figures(good: dict[str, An
 
 def test_quantiles_and_differences_are_told_in_words(tmp_path: Path) -> None:
     folder, plan = write_study(tmp_path)
-    for name in ("predictive_quantiles", "pointwise.main", "predictive_statistics"):
+    for name in ("predictive_quantiles", "pointwise.main.observation", "predictive_statistics"):
         write_stand_in(folder / "figures" / f"{name}.svg")
     for name in ("energy", "pareto_k"):
         write_stand_in(folder / "models" / "no_pooling" / "figures" / f"{name}.svg")
@@ -259,7 +259,9 @@ def test_a_candidate_that_the_comparison_refuses_is_shown_with_its_reason(good: 
     rows = {row["model"]: row for row in record["comparisons"][0]["rows"]}
     rows["no_pooling"].update(status="failed checks", rank=None, note="failed: tail ESS")
     rows["varying_slope"].update(status="other rows", rank=None, note="scored on 918 rows")
-    text = words(tables(parse(build_qmd(record)))["Ranking by leave-one-out prediction"])
+    text = words(
+        tables(parse(build_qmd(record)))["Ranking by prediction of what was left out: one observation at a time"]
+    )
     assert "✕ not ranked" in text
     assert "failed: tail ESS" in text
     assert "▲ other rows" in text
@@ -268,7 +270,7 @@ def test_a_candidate_that_the_comparison_refuses_is_shown_with_its_reason(good: 
 
 def test_dic_and_loo_share_no_table(tree: dict[str, Any]) -> None:
     found = tables(tree)
-    assert "DIC" not in words(found["Ranking by leave-one-out prediction"])
+    assert "DIC" not in words(found["Ranking by prediction of what was left out: one observation at a time"])
     assert "elpd" not in words(found["Conditional deviance information criterion"])
 
 

@@ -200,14 +200,14 @@ def _check_word(check: Mapping[str, Any]) -> str:
 
 
 def _read_comparison(study_dir: Path, name: str, comparison: Mapping[str, Any], unit: str) -> dict[str, Any]:
-    about = f"{name}.{in_path(unit)}"
-    path = Path("comparisons") / f"{about}.csv"
+    file = f"{name}.{in_path(unit)}"
+    path = Path("comparisons") / f"{file}.csv"
     rows = _read_csv(study_dir / path)
-    described = _read_json(study_dir / "comparisons" / f"{about}.json") or {}
+    described = _read_json(study_dir / "comparisons" / f"{file}.json") or {}
     return {
         "name": name,
         "unit": unit,
-        "about": about,
+        "about": f"{name}:{unit}",
         "notes": [str(note) for note in described.get("notes") or []],
         "models": list(comparison.get("models") or []),
         "reference": comparison.get("reference"),

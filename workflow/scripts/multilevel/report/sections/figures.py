@@ -69,11 +69,20 @@ def study_figure(record: Record, name: str, about: str | None = None) -> Markdow
 
 
 def _study_figure(record: Record, name: str, figure: dict[str, str]) -> Markdown:
-    kind = "Groups of" if name in _ABOUT_GROUPS else "Comparison"
-    subject = f"{kind} {code(figure['about'])}. " if figure["about"] else ""
+    subject = _subject(name, figure["about"])
     fits = "" if name in _BEFORE_ANY_FIT else fits_note(record)
     caption = Markdown(f"{subject}{escape(_STUDY_CAPTIONS[name])}{fits}")
     return image(figure["path"], caption, study_alternative(record, name, figure["about"]))
+
+
+def _subject(name: str, about: str) -> str:
+    """Return what a figure is of: the groups of a grouping, or a comparison by what it leaves out."""
+    if not about:
+        return ""
+    if name in _ABOUT_GROUPS:
+        return f"Groups of {code(about)}. "
+    comparison, _, unit = about.partition(":")
+    return f"Comparison {code(comparison)}" + (f", leaving out one {escape(unit)} at a time. " if unit else ". ")
 
 
 def model_figure(model: dict[str, Any], name: str) -> Markdown:
