@@ -26,13 +26,7 @@ def score_model(
     built = design.build(model, data)
     draws = predictor.read(Path(path_to_posterior), built)
     record, units = scores.get(criterion).score(built, draws)
-    fingerprint = {
-        "rows": data.digests["row_id"],
-        "response": data.digests[built.response],
-        "scored": design.scored(built),
-        "n": len(built.y),
-        "criterion": criterion,
-    }
+    fingerprint = scores.fingerprint(built, data, criterion)
     if path_to_units is not None:
         assert units is not None, f"{criterion} has no per-unit values"
         units.insert(0, "row_id", data.row_id)

@@ -16,6 +16,7 @@ from multilevel import (
     families,
     formula,
     grid,
+    left_out,
     nesting,
     preflight,
     preparation,
@@ -94,7 +95,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     parsed = {name: formula.of_model(model) for name, model in models.items()}
     used = {name: set().union(*(part.variables() for part in parts)) for name, parts in parsed.items()}
     try:
-        dataset = preparation.prepare(data, set().union(*used.values()), root)
+        dataset = preparation.prepare(data, set().union(*used.values(), left_out.columns(comparisons)), root)
     except StudyError as error:
         raise StudyError(_shared(error.problems), source) from None
     warnings = list(dataset.summary["warnings"])
@@ -104,7 +105,12 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     problems = problems or _unused_priors(study, cells, models, checked)
     aliases = {} if problems else grid.aliases(cells, {name: c.identity for name, c in checked.items()})
     comparisons, more = _without_aliases(comparisons, aliases, asked_for=bool(study.comparisons))
-    problems = problems or more + _unequal_responses(comparisons, models)
+    groups = {t.group for parts in parsed.values() for part in parts for t in part.group_terms}
+    problems = problems or [
+        *more,
+        *_unequal_responses(comparisons, models),
+        *left_out.problems(comparisons, dataset, groups),
+    ]
     if problems:
         raise StudyError(_shared(problems), source)
     warnings += notes + _same_models(cells, aliases)
@@ -124,7 +130,9 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         model["response_fingerprint"] = dataset.digests[first.response or ""]
         model["seed"] = seed(study.seed, path.stem, name)
     sampler = {**config["sampler"], **{k: v for k, v in study.sampler.model_dump().items() if v is not None}}
-    needed = {source for columns in used.values() for c in columns for source in preparation.sources(data, c)}
+    left = left_out.resolve(comparisons, dataset)
+    read = set().union(*used.values(), left_out.columns(comparisons))
+    needed = {source for column in read for source in preparation.sources(data, column)}
     return {
         "study": path.stem,
         "file": source,
@@ -145,6 +153,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         "models": models,
         **({"aliases": aliases} if aliases else {}),  # a plan without any is what it was before there were grids
         "comparisons": comparisons,
+        **({"left_out": left} if left else {}),
         "published": printed,
         "warnings": warnings,
     }
@@ -234,6 +243,14 @@ def _unequal_responses(comparisons: dict[str, dict[str, Any]], models: dict[str,
                     "scores of different responses cannot be compared"
                 )
                 problems.append(Problem(f"comparisons.{name}.models", message, "compare models of one response"))
+                break
+            kinds = [families.get(models[m]["family"]).KIND for m in (model, first)]
+            if kinds[0] != kinds[1]:
+                message = (
+                    f"'{model}' has a {kinds[0]} response and '{first}' a {kinds[1]} one: a probability density and a "
+                    "probability cannot be compared"
+                )
+                problems.append(Problem(f"comparisons.{name}.models", message, "compare models of one kind"))
                 break
             own, other = (_scored(f) for f in (found, parsed[first]))
             if own != other:

@@ -5,13 +5,16 @@ Standard library only: the Snakefile imports this on every run.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from multilevel import environments
+from multilevel.names import OBSERVATION
 from multilevel.provenance import STACKS, identity_digest
 
 PREVIOUS = "posterior.previous.nc"
@@ -87,6 +90,40 @@ def grouping(plan: dict[str, Any], name: str) -> str:
         if in_path(group) == name:
             return group
     raise KeyError(name)
+
+
+def left_out(plan: dict[str, Any], unit: str) -> dict[str, Any]:
+    """Return the grouping that is left out, by its name in files: its ``group``, ``columns`` and their ``fingerprint``."""
+    return dict(plan["left_out"][unit])
+
+
+def units(plans: Iterable[dict[str, Any]]) -> list[str]:
+    """Return everything that some study leaves out, as it stands in the names of files."""
+    found = (unit for plan in plans for unit in plan.get("left_out", {}))
+    return list(dict.fromkeys([OBSERVATION, *found]))
+
+
+def score(unit: str) -> str:
+    """Return the score of leaving a unit out, as its files are called: ``loo.observation``, ``logo.county``."""
+    return f"loo.{unit}" if unit == OBSERVATION else f"logo.{unit}"
+
+
+def rankings(plan: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return each comparison with each unit that it leaves out, as they stand in the names of files."""
+    return [(name, in_path(unit)) for name, c in plan["comparisons"].items() for unit in c["leave_out"]]
+
+
+def scores(plan: dict[str, Any], model: str) -> list[str]:
+    """Return the scores of a model, as their files are called."""
+    compared = (c for c in plan["comparisons"].values() if model in c["models"])
+    grouped = [score(in_path(unit)) for c in compared for unit in c["leave_out"]]
+    return list(dict.fromkeys([score(OBSERVATION), *grouped, "dic.conditional"]))
+
+
+def seed(plan: dict[str, Any], *names: str) -> int:
+    """Return a seed for something of a study besides its fits, a hash of its identity."""
+    text = "\x1f".join([str(plan["seed"]), plan["study"], *names])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
 
 
 def used(plan: dict[str, Any]) -> list[str]:
@@ -219,8 +256,8 @@ def study_figures(plan: dict[str, Any], fitted: list[str]) -> list[str]:
     for group in map(in_path, groups(plan)):
         names += [f"data_response_by_group.{group}", f"group_sizes.{group}"]
         names += [f"group_statistics.{group}"] if fitted else []
-    for comparison in plan["comparisons"]:
-        names += [f"elpd_differences.{comparison}", f"pointwise.{comparison}"]
+    for comparison, unit in rankings(plan):
+        names += [f"elpd_differences.{comparison}.{unit}", f"pointwise.{comparison}.{unit}"]
     if fitted:
         names += ["forest", "predictive_density", "predictive_statistics", "predictive_quantiles"]
     return [f"figures/{name}" for name in names]
