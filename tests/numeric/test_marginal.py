@@ -16,7 +16,7 @@ from numeric.test_model_density import FREEZE, Point, correlation_from, log_dens
 from scipy import stats
 from scipy.special import expit
 
-from multilevel import default_priors, marginal, nesting
+from multilevel import default_priors, likelihood, marginal, nesting, predictor
 from multilevel.default_priors import coefficient_name, cor_name, sd_name
 from multilevel.design import Design, Term
 from multilevel.priors import Prior
@@ -467,3 +467,17 @@ def test_the_density_and_its_gradient_are_finite_where_a_chain_may_stray(name: s
         assert math.isfinite(value)
         assert np.isfinite(gradient).all()
         assert value < found.log_density(found.start)[0]
+
+
+@pytest.mark.parametrize(("text", "given"), [*CASES[:18], *(c for c in CASES if "|" in c[0].split("~")[0])])
+def test_the_deviance_of_compressed_rows_is_that_of_the_rows(text: str, given: dict[str, str]) -> None:
+    rng, size = np.random.default_rng(0), 7
+    design, _, _ = built(text, given)
+    effects = {
+        t.key: rng.normal(size=(size, len(t.levels), len(t.effects))).astype(np.float32) for t in design.group_terms
+    }
+    others = {"sigma": rng.uniform(0.5, 2.0, size)} if "sigma" in design.scalars else {}
+    draws = predictor.Draws(1, size, rng.normal(0, 3, (size, len(design.coefficients))), effects, others)
+    expected = sum(-2.0 * values.sum(axis=1) for _, values in likelihood.conditional(design, draws))
+    found = marginal.deviance(design, draws.b, effects, others.get("sigma", np.ones(size)))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)

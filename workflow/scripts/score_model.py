@@ -29,7 +29,7 @@ def score_model(
     fingerprint = scores.fingerprint(built, data, criterion)
     if path_to_units is not None:
         assert units is not None, f"{criterion} has no per-unit values"
-        units.insert(0, "row_id", data.row_id)
+        units.insert(0, "row_id", data.row_id[units.index])
         storage.write_parquet(Path(path_to_units), units)
     storage.write_json(Path(path_to_record), {"model": name, **record, "fingerprint": fingerprint})
 

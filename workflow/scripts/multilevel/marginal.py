@@ -17,7 +17,7 @@ import hashlib
 import math
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -280,6 +280,51 @@ def _by_row(design: Design) -> _ByRow:
     ones = np.ones(len(design.y))
     weights, errors = design.terms.get("weights", ones), design.terms.get("se", ones)
     return _ByRow(np.sqrt(weights) / errors, float(weights.sum()), -float(weights @ np.log(errors)))
+
+
+def deviance(design: Design, b: Array, effects: Mapping[str, NDArray[np.float32]], sigma: Array) -> Array:
+    """Return -2 log p(y | coefficients, group effects, sigma) of draws, shape (S,), without touching the rows for each.
+
+    The squares of the residuals are those of what the compressed rows leave, which are as many as there are effects.
+
+    Parameters
+    ----------
+    design
+        A design that `nesting.reason_against` has nothing against, or from which nothing would be left to sample.
+    b
+        Coefficients, intercept at predictor values of 0, shape (S, coefficients).
+    effects
+        By term key, shape (S, levels, effects).
+    sigma
+        Shape (S,); ones where the formula has known standard errors for it.
+    """
+    found, part, by_row = nesting.chain(design.group_terms), design.predictors[0], _by_row(design)
+    if isinstance(found, tuple):
+        raise ValueError(f"the groups {found[0]} and {found[1]} are crossed")
+    flat = {coefficient_name(name): Prior("uniform", (0.0, 1.0)) for name in part.coefficients}  # of none is use made
+    fixed = _fixed(design, flat, by_row.scale)
+    shapes, _, _, triangles, c = _compressed(found, fixed, by_row.scale)
+    centred = b.copy()
+    if part.has_intercept:
+        centred[:, part.coefficients.index(part.intercept)] += b[:, part.slopes] @ part.x[:, part.slopes].mean(axis=0)
+    size = len(fixed.order)
+    w = np.ones((len(b), size + 1))
+    w[:, :size] = -np.linalg.solve(fixed.back, (centred[:, fixed.order] - fixed.origin).T).T
+    squares = np.einsum("si,ij,sj->s", w, c.reshape(size + 1, size + 1), w, optimize=True)
+    step = max(1, BLOCK // max(1, sum(g.effects * g.levels for g in found)))
+    for first in range(0, len(b) if found else 0, step):
+        block = slice(first, first + step)
+        above = np.empty((len(w[block]), 1, 0))
+        for grouping, shape in zip(found, shapes.reshape(len(found), -1), strict=True):
+            q, width, levels, at = (int(n) for n in shape[:4])
+            own = [-effects[t.key][block][:, o] for t, o in zip(grouping.terms, grouping.orders, strict=True)]
+            above = np.concatenate([*own, above[:, grouping.parents]], axis=2)
+            every = np.broadcast_to(w[block, None], (len(above), levels, size + 1))
+            rows = triangles[at : at + q * width * levels].reshape(q, width, levels)
+            left = np.einsum("iml,slm->sil", rows, np.concatenate([above, every], axis=2), optimize=True)
+            squares[block] += np.square(left).sum(axis=(1, 2))
+    logs = by_row.count * (2.0 * np.log(sigma) + math.log(2.0 * math.pi)) - 2.0 * by_row.constant
+    return np.asarray(logs + squares / np.square(sigma))
 
 
 def _packed(parts: Sequence[Any]) -> Array:

@@ -13,6 +13,10 @@ from multilevel.design import Design, Term
 Ints = NDArray[np.int64]
 
 
+NOTHING_LEFT = "nothing would be left to sample"
+"""The reason where effects and coefficients are all there is."""
+
+
 @dataclass(frozen=True)
 class Grouping:
     """One grouping of a chain, with its terms.
@@ -57,7 +61,7 @@ def reason_against(design: Design) -> str:
     if "weights" in design.terms and not design.terms["weights"].all():
         return "some rows have a weight of 0"
     if "sigma" not in design.scalars and not design.group_terms:
-        return "nothing would be left to sample"
+        return NOTHING_LEFT
     if other := next((t.structure for t in design.group_terms if t.structure != "independent"), ""):
         return f"the levels of a group are not independent ({other})"
     groupings = chain(design.group_terms)

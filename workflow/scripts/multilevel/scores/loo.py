@@ -54,7 +54,12 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], pd.DataFrame]:
     tuple
         The record, and a table with ``elpd``, ``p_loo``, ``pareto_k``, ``r_eff`` and ``mcse`` for each row, the
         ``estimator`` that they are from, and the conditional ``p_waic``, ``elpd_conditional`` and ``pareto_k_conditional``.
+        Of very many rows, a sample is scored (`subsampled`); the table's index is the position of each row.
     """
+    from multilevel.scores import subsampled  # which needs what is in this module
+
+    if (sample := subsampled.sample(len(design.y))) is not None:
+        return subsampled.score(design, draws, sample)
     integral, why_not = _integral(design, draws)
     chosen = _affordable(integral, draws) if integral is not None else np.zeros(len(design.y), dtype=bool)
     conditional, of_all, of_others = _conditional(design, draws, chosen)
@@ -113,9 +118,14 @@ def _affordable(integral: Integral, draws: Draws) -> Mask:
     In a group of so many rows the effects are known whether or not one of them is left out.
     """
     small = integral.structure.units.sizes <= max(1, predictor.BLOCK_VALUES // draws.size)
-    if not small.any() or integral.cost(draws, small) > CHEAP:
+    if not small.any() or _cost(integral, draws, small) > CHEAP:
         return np.zeros(len(integral.structure.design.y), dtype=bool)
     return np.asarray(small[integral.structure.units.index])
+
+
+def _cost(integral: Integral, draws: Draws, units: Mask) -> float:
+    """Return what `CHEAP` is the limit of."""
+    return integral.cost(draws, units)
 
 
 def _conditional(design: Design, draws: Draws, chosen: Mask) -> tuple[pd.DataFrame, Array, Array]:
