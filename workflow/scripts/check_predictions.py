@@ -24,7 +24,7 @@ def check_predictions(
         built.y,
         checks.replicate_blocks(built, draws, seed),
         groupings,
-        count=min(checks.MAX_REPLICATES, draws.size),
+        count=checks.replicates(len(built.y), draws.size),
         discrete=families.get(built.family).KIND != "continuous",
         functions=checks.functions_of(built, groupings),
     )

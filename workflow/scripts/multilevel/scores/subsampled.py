@@ -149,7 +149,7 @@ def _affordable(integral: Integral, draws: Draws, rows: Rows) -> NDArray[np.bool
     small = of.sizes <= max(1, predictor.BLOCK_VALUES // draws.size)
     sampled = np.zeros(of.count, dtype=bool)
     sampled[of.index[rows]] = True
-    if not (small & sampled).any() or loo._cost(integral, draws, small & sampled) > loo.CHEAP:
+    if not (small & sampled).any() or loo._cost(integral, draws, small & sampled) > loo.CHEAP / 20:
         return np.zeros(len(rows), dtype=bool)
     return np.asarray(small[of.index[rows]])
 

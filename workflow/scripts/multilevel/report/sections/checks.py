@@ -30,6 +30,12 @@ def statistics_table(record: Record) -> Markdown:
     return table(headers, rows, label="Predictive checks")
 
 
+def replicates(record: Record) -> str:
+    """Return how many data sets were simulated, with a blank behind; nothing where candidates differ in it."""
+    numbers = {as_float(row.get("replicates")) for model in record["models"] for row in model["checks"]}
+    return f"{count(numbers.pop())} " if len(numbers) == 1 and None not in numbers else ""
+
+
 def _spread(row: dict[str, Any]) -> float | None:
     """Return about one standard deviation of a predicted statistic, from its 95% interval."""
     lower, upper = as_float(row.get("lower")), as_float(row.get("upper"))
