@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from multilevel import dataset, design, figure_data, joblog
@@ -34,10 +35,12 @@ def draw_comparison(
     save(draw_elpd_differences(drawn), paths_out["elpd_differences"], drawn)
     ranked = list(table.loc[table["status"] == "ok", "model"])
     groups: dict[str, Any] = {}
+    differences = pd.read_parquet(path_to_differences)
     if group and unit == OBSERVATION:
         data = dataset.read(Path(path_to_data))
-        groups = dict(zip(map(str, data.row_id), design.grouping(data.frame, group), strict=True))
-    differences = pd.read_parquet(path_to_differences)
+        scored = np.isin(data.row_id.astype(str), differences["row_id"].unique().astype(str))
+        labels = design.grouping(data.frame, group).to_numpy()[scored]
+        groups = dict(zip(map(str, data.row_id[scored]), labels, strict=True))
     drawn, note = figure_data.pointwise(differences, ranked, models, lambda row: groups.get(row, ""))
     if drawn.empty:
         figure = words_only("Fewer than two models passed their checks, so there is no difference to draw.")

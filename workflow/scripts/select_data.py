@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from multilevel import dataset, joblog, plan, preparation
+from multilevel import dataset, joblog, preparation, study
 
 if TYPE_CHECKING:
     from snakemake.script import Snakemake
@@ -20,7 +20,7 @@ def select_data(study_file: str, config_file: str, fingerprint: str, path_to_dat
         When the study no longer has such data.
     """
     root = Path.cwd()
-    planned = plan.make(Path(study_file), plan.read_config(root / config_file), root)
+    planned = study.load(Path(study_file), Path(config_file), root)
     selections = [*planned["models"].values(), *planned.get("left_out", {}).values()]
     columns = [s["columns"] for s in selections if s["fingerprint"] == fingerprint]
     if not columns:

@@ -68,6 +68,7 @@ def _skewness(values: Array) -> Array:
         return np.asarray((squares * apart).mean(axis=-1) / squares.mean(axis=-1) ** 1.5)
 
 
+# None of these depends on the order of the values; they are given sorted ones, of which quantiles are found at once.
 STATISTICS: dict[str, Function] = {
     "mean": lambda y: y.mean(axis=-1),
     "sd": lambda y: y.std(axis=-1, ddof=1),
@@ -180,9 +181,10 @@ def check(
     wanted = set(np.linspace(0, count - 1, min(SHOWN_REPLICATES, count)).round().astype(int).tolist())
     done = 0
     for block in replicates:
+        ordered = np.sort(block, axis=-1)
         for name, function in functions.items():
-            values[name].append(np.atleast_1d(function(block)))
-        quantiles.append(quantiles_of(block, discrete))
+            values[name].append(np.atleast_1d(function(ordered if name in STATISTICS else block)))
+        quantiles.append(quantiles_of(block, discrete) if discrete else quantiles_of_sorted(ordered))
         for accumulated in moments.values():
             accumulated.add(block, done)
         shown += [row.copy() for place, row in enumerate(block, done) if place in wanted]

@@ -42,7 +42,7 @@ def _binned(values: Array, width: float) -> tuple[Array, Array]:
         return bins * (width / 16), counts.astype(np.float64)
     every = np.bincount((places - low).astype(np.int64))
     held = np.flatnonzero(every)
-    return (held + low) * (width / 16), every[held].astype(np.float64)
+    return np.asarray((held + low) * (width / 16), dtype=np.float64), every[held].astype(np.float64)
 
 
 def shares(values: Array, grid: Array) -> Array:

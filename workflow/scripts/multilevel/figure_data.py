@@ -421,7 +421,7 @@ def forest(
 
 
 def pareto_k(units: pd.DataFrame, threshold: float, groups: Any) -> pd.DataFrame:
-    """Return row_id, pareto_k, group, threshold."""
+    """Return row_id, pareto_k, group, threshold of the scored rows; `groups` is one text or has one for each of them."""
     return pd.DataFrame(
         {"row_id": units["row_id"], "pareto_k": units["pareto_k"], "group": groups, "threshold": threshold}
     )

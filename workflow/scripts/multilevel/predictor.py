@@ -127,9 +127,8 @@ def linear_predictor(
         kept = 1.0 if without is None or term.key not in without else np.where(without[term.key][rows], 0.0, 1.0)
         if not np.any(kept):
             continue
-        effects = draws.effects[term.key][:, term.index[rows], :]
         for position in positions:
-            eta += effects[:, :, position] * (term.z[rows, position] * kept)
+            eta += draws.effects[term.key][:, :, position][:, term.index[rows]] * (term.z[rows, position] * kept)
     return np.asarray(eta)
 
 
