@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from multilevel import dataset, design, figure_data, joblog
@@ -38,7 +37,7 @@ def draw_comparison(
     differences = pd.read_parquet(path_to_differences)
     if group and unit == OBSERVATION:
         data = dataset.read(Path(path_to_data))
-        scored = np.isin(data.row_id.astype(str), differences["row_id"].unique().astype(str))
+        scored = pd.Series(data.row_id).isin(set(differences["row_id"])).to_numpy()
         labels = design.grouping(data.frame, group).to_numpy()[scored]
         groups = dict(zip(map(str, data.row_id[scored]), labels, strict=True))
     drawn, note = figure_data.pointwise(differences, ranked, models, lambda row: groups.get(row, ""))
