@@ -7,6 +7,10 @@ what differs. A fit that failed its checks and a model that could not be scored 
 Differences are paired, se_diff = sqrt(N) sd(diff_i) with ddof 1 (Vehtari, Gelman & Gabry 2017), over N units: rows, or groups.
 Flags follow Sivula, Magnusson, Matamoros & Vehtari (2025, Bayesian Analysis, doi 10.1214/25-BA1569): the normal
 approximation of a difference is poorly calibrated when N < 100 or |difference| < 4.
+
+Of very many rows a sample was scored, the same of every model (`scores.subsampled`). A difference is then the difference of
+the surrogates of all rows plus N times the mean, over the sample, of what scores and surrogates differ by; sampling adds
+its own error to that of the difference, and both are in se_diff. Weights are those of the sample.
 """
 
 from __future__ import annotations
@@ -34,6 +38,9 @@ COLUMNS = (
 
 CONDITIONAL_DIC = ("dic", "p_d", "dic_p_v", "p_v")
 """Further columns where observations are left out: given the group effects, as that score is."""
+
+SUBSAMPLED = ("subsampling_se", "subsampling_se_diff")
+"""Further columns where a sample of the rows was scored: what sampling adds to the errors of a score and of a difference."""
 
 OK, NOT_SCORED = "ok", "not scored"
 
@@ -96,6 +103,12 @@ class Candidate:
         return self.scores[1]["elpd"].to_numpy(dtype=float)
 
     @property
+    def subsampling(self) -> dict[str, Any] | None:
+        """How its rows were sampled; None where all were scored."""
+        found = self.scores[0].get("subsampling")
+        return dict(found) if found else None
+
+    @property
     def ids(self) -> list[Any]:
         """Names of the units: rows, or levels of a grouping."""
         return list(self.scores[1][_id_column(self.scores[1])])
@@ -113,6 +126,9 @@ def judged(candidate: Candidate) -> Candidate:
         status = candidate.status if candidate.status != OK else NOT_SCORED
         return replace(candidate, status=status, note="; ".join(n for n in (candidate.note, reason) if n))
     finite = np.isfinite(candidate.elpd)
+    if candidate.status == OK and finite.all() and not np.isfinite(candidate.scores[0]["elpd"]):
+        note = f"some {_noun(candidate)}s that were not sampled have no finite log density, so the sum means nothing"
+        return replace(candidate, status=NOT_SCORED, note=note)
     if candidate.status == OK and not finite.all():
         first = candidate.ids[int(np.argmin(finite))]
         note = f"no finite score for {_noun(candidate)} {first}, so its sum means nothing"
@@ -152,15 +168,29 @@ def compare(candidates: list[Candidate], seed: int = 0) -> pd.DataFrame:
     ranked = sorted((c for c in scored if c.status == OK), key=lambda c: (-c.scores[0]["elpd"], c.model))
     shares: dict[str, dict[str, float]] = {}
     if ranked:
-        matrix = np.column_stack([c.elpd for c in ranked])
-        made = {"weight": weights.stacking(matrix), "pseudo_bma": weights.pseudo_bma(matrix, seed)}
+        made = _weights(ranked, seed)
         shares = {c.model: {name: float(w[i]) for name, w in made.items()} for i, c in enumerate(ranked)}
     rows = [_row(c, position + 1, ranked[0], shares[c.model]) for position, c in enumerate(ranked)]
     rows += [_row(c, None, None, {}) for c in candidates if c not in ranked]
     observations = all(c.scores[0]["unit"] == OBSERVATION for c in scored)
-    columns = [*COLUMNS, *(CONDITIONAL_DIC if observations else ()), "note"]
+    sampled = any(c.subsampling for c in scored)
+    columns = [*COLUMNS, *(SUBSAMPLED if sampled else ()), *(CONDITIONAL_DIC if observations else ()), "note"]
     counts = dict.fromkeys(("rank", "k_bad", "waic_high"), "Int64")
     return pd.DataFrame(rows, columns=columns).astype(counts)
+
+
+def _weights(ranked: list[Candidate], seed: int) -> dict[str, Array]:
+    """Return the weights of ranked candidates by kind."""
+    matrix = np.column_stack([c.elpd for c in ranked])
+    found = {"weight": weights.stacking(matrix)}
+    if not ranked[0].subsampling:
+        return found | {"pseudo_bma": weights.pseudo_bma(matrix, seed)}
+    totals = np.array([c.scores[0]["elpd"] for c in ranked])
+    pairs = [_total_difference(c, ranked[0]) for c in ranked]
+    count, n = pairs[0].count, len(matrix)
+    of_rows, of_rest = (np.atleast_2d(np.cov(np.stack(v))) for v in ([p.diff for p in pairs], [p.rest for p in pairs]))
+    covariance = count * of_rows + count**2 * (1.0 - n / count) / n * of_rest
+    return found | {"pseudo_bma": weights.pseudo_bma_of_totals(totals, covariance, seed)}
 
 
 def refuse_unequal(scored: list[Candidate]) -> None:
@@ -178,6 +208,11 @@ def refuse_unequal(scored: list[Candidate]) -> None:
     for other in scored:
         other_record, _ = other.scores
         pair = f"models {first.model} and {other.model} cannot be compared"
+        sizes = [(c.subsampling or {}).get("of") for c in (first, other)]
+        if sizes[0] != sizes[1]:
+            raise UnequalDataError(
+                f"{pair}: one was scored at a sample of its rows, the other was not, or of other rows"
+            )
         for key in ("unit", "estimand"):
             if record.get(key) != other_record.get(key):
                 raise UnequalDataError(f"{pair}: one score is {record.get(key)}, the other {other_record.get(key)}")
@@ -227,7 +262,22 @@ def describe(candidates: list[Candidate], table: pd.DataFrame) -> dict[str, Any]
     """
     records = [c.scores[0] for c in candidates if c.scored]
     keys = ("criterion", "unit", "leaves_out", "predicts", "estimand", "n_units")
-    return {**({key: records[0].get(key) for key in keys} if records else {}), "notes": notes(table)}
+    sampling = records[0].get("subsampling") if records else None
+    about = {key: records[0].get(key) for key in keys} if records else {}
+    return {**about, **({"subsampling": sampling} if sampling else {}), "notes": [*_sampled(sampling), *notes(table)]}
+
+
+def _sampled(sampling: Mapping[str, Any] | None) -> list[str]:
+    """Return the sentence on scores of a sample."""
+    if not sampling:
+        return []
+    words = (
+        f"Scores were computed for a random sample of {sampling['rows']:,} of {sampling['of']:,} rows, the same for every "
+        "candidate, and the totals over all rows estimated from it (difference estimator, Magnusson et al. 2020); what sampling "
+        "adds to the error is in the SE of the difference and is listed beside it. Counts of high k, p_loo, WAIC and the weights "
+        "rest on the sample."
+    )
+    return [words]
 
 
 def notes(table: pd.DataFrame) -> list[str]:
@@ -275,22 +325,67 @@ def _row(candidate: Candidate, rank: int | None, best: Candidate | None, shares:
         row |= {"dic": candidate.dic["dic"], "p_d": candidate.dic["p_d"]}
         row |= {"dic_p_v": candidate.dic["dic_p_v_dbar"], "p_v": candidate.dic["p_v"]}
     if best is not None:
-        row |= {**shares, **_difference(candidate.elpd - best.elpd, candidate is best)}
+        row |= {**shares, **_difference(candidate, best)}
+    if sampling := candidate.subsampling:
+        row["subsampling_se"] = sampling["se"]
     return row
 
 
-def _difference(diff: Array, same: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Difference:
+    """A difference in elpd over N units.
+
+    Parameters
+    ----------
+    diff
+        By unit scored, shape (n,).
+    rest
+        What of it the surrogates do not have, shape (n,); the same where all units were scored.
+    total, se
+        Their sum over all N, and its standard error, that of sampling included.
+    count
+        N.
+    sampling
+        What sampling adds to the error; None where all units were scored.
+    """
+
+    diff: Array
+    rest: Array
+    total: float
+    se: float
+    count: int
+    sampling: float | None
+
+
+def _total_difference(candidate: Candidate, best: Candidate) -> _Difference:
+    diff = candidate.elpd - best.elpd
+    sampling, of_best = candidate.subsampling, best.subsampling
+    if not (sampling and of_best):
+        return _Difference(
+            diff, diff, float(diff.sum()), float(np.sqrt(len(diff) * np.var(diff, ddof=1))), len(diff), None
+        )
+    count, n = int(sampling["of"]), len(diff)
+    surrogates = [c.scores[1]["surrogate"].to_numpy(dtype=float) for c in (candidate, best)]
+    rest = diff - (surrogates[0] - surrogates[1])
+    total = sampling["surrogate_total"] - of_best["surrogate_total"] + count * float(rest.mean())
+    error = count * float(np.sqrt((1.0 - n / count) * np.var(rest, ddof=1) / n))
+    return _Difference(diff, rest, total, float(np.hypot(np.sqrt(count * np.var(diff, ddof=1)), error)), count, error)
+
+
+def _difference(candidate: Candidate, best: Candidate) -> dict[str, Any]:
     """Return the paired difference, its standard error and what is known of their quality."""
-    if same:
-        return {"elpd_diff": 0.0, "se_diff": 0.0, "diag_diff": "", "p_worse": np.nan}
-    total, count = float(diff.sum()), len(diff)
-    se = float(np.sqrt(count * np.var(diff, ddof=1)))
+    found = _total_difference(candidate, best)
+    added = {} if found.sampling is None else {"subsampling_se_diff": found.sampling}
+    if candidate is best:
+        return {"elpd_diff": 0.0, "se_diff": 0.0, "diag_diff": "", "p_worse": np.nan, **added}
+    total, count, se = found.total, found.count, found.se
     flags = (["N < 100"] if count < 100 else []) + (["|elpd_diff| < 4"] if abs(total) < 4 else [])
     return {
         "elpd_diff": total,
         "se_diff": se,
         "diag_diff": "; ".join(flags),
         "p_worse": float(norm.cdf(-total / se)) if se > 0 else np.nan,
+        **added,
     }
 
 

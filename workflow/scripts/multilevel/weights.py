@@ -81,3 +81,24 @@ def pseudo_bma(matrix: Array, seed: int, replicates: int = REPLICATES) -> Array:
     draws = np.random.default_rng(seed).dirichlet(np.ones(count), size=replicates)
     totals = count * draws @ (matrix - matrix.max(axis=1, keepdims=True))
     return np.asarray(np.exp(totals - logsumexp(totals, axis=1, keepdims=True)).mean(axis=0))
+
+
+def pseudo_bma_of_totals(totals: Array, covariance: Array, seed: int, replicates: int = REPLICATES) -> Array:
+    """Return the same weights where the totals are over very many units, of which some were sampled.
+
+    Of so many units the Bayesian bootstrap of a total is normal.
+
+    Parameters
+    ----------
+    totals
+        elpd of all units, shape (models,).
+    covariance
+        Of the totals' differences from that of one model, shape (models, models).
+    seed
+        Of the bootstrap.
+    replicates
+        Draws of it.
+    """
+    rng = np.random.default_rng(seed)
+    z = rng.multivariate_normal(totals - totals.max(), covariance, replicates, method="eigh")
+    return np.asarray(np.exp(z - logsumexp(z, axis=1, keepdims=True)).mean(axis=0))

@@ -8,7 +8,7 @@ their score pi_i besides, as `loo` estimates it. Of N rows,
 which is unbiased over samples, with the variance N^2 (1 - n / N) var(pi_i - pi~_i) / n (Magnusson, Andersen, Jonasson & Vehtari
 2020, AISTATS, PMLR 108:341, eq. 7 and 8; 2019, ICML, PMLR 97:4244, has the sampling of rows). A posterior that rests on many
 rows is narrow, so that a score and its surrogate differ by little, and the sampling error is small beside the standard error
-of the score, sqrt(N) sd(pi_i), which is itself estimated from the sample.
+of the score, sqrt(N) sd(pi_i). That is estimated in the same way, from the squares of scores and surrogates (eq. 9).
 
 All models of a study are sampled at the same rows, so that differences of theirs are paired.
 """
@@ -68,7 +68,7 @@ def score(design: Design, draws: Draws, rows: Rows) -> tuple[dict[str, Any], pd.
         The record, with ``subsampling``: how many rows of how many, the standard error that sampling adds, the sum of the
         surrogates of all rows. A table as `loo.score` returns it, whose index is the sample, with the ``surrogate`` of each row.
     """
-    total, surrogate = _surrogates(design, draws, rows)
+    sums, surrogate = _surrogates(design, draws, rows)
     integral, why_not = loo._integral(design, draws)
     chosen = np.zeros(len(design.y), dtype=bool)
     if integral is not None:
@@ -84,14 +84,15 @@ def score(design: Design, draws: Draws, rows: Rows) -> tuple[dict[str, Any], pd.
 
     def of_rows(values: pd.DataFrame, influence: Array) -> dict[str, Any]:
         mcse = psis.mcse_of_total(scale * influence, draws.chains)
-        return whole(psis.summarise(values, draws.size, mcse), values, surrogate, total, len(design.y))
+        return whole(psis.summarise(values, draws.size, mcse), values, surrogate, sums, len(design.y))
 
     record = loo.WORDS | of_rows(table, of_others) | loo._estimators(design, integral, chosen[rows], why_not)
     record["conditional"] = of_rows(conditional, of_all)
     waic = psis.waic(conditional, loo.GIVEN)
     waic_elpd = (conditional["elpd"] + conditional["p_loo"] - conditional["p_waic"]).to_numpy()
-    waic["elpd"], _ = difference_estimate(waic_elpd, surrogate, total, len(design.y))
-    waic |= {"waic": -2 * waic["elpd"], "p_waic": scale * waic["p_waic"], "se": math.sqrt(scale) * waic["se"]}
+    waic["elpd"], error = difference_estimate(waic_elpd, surrogate, sums[0], len(design.y))
+    se = standard_error(waic_elpd, surrogate, (waic["elpd"], error), sums[1], len(design.y))
+    waic |= {"waic": -2 * waic["elpd"], "p_waic": scale * waic["p_waic"], "se": se}
     record["waic"] = waic
     return record, table
 
@@ -113,14 +114,39 @@ def difference_estimate(values: Array, surrogate: Array, total: float, count: in
     return total + count * float(deviation.mean()), error
 
 
-def whole(record: dict[str, Any], table: pd.DataFrame, surrogate: Array, total: float, count: int) -> dict[str, Any]:
-    """Return the record of all rows, given that of a sample (`psis.summarise`)."""
-    n = len(table)
-    elpd, error = difference_estimate(table["elpd"].to_numpy(), surrogate, total, count)
+def standard_error(values: Array, surrogate: Array, estimate: tuple[float, float], squares: float, count: int) -> float:
+    """Return the standard error of a sum over all rows, sqrt(N) sd with ddof 1, estimated from the sampled ones.
+
+    Parameters
+    ----------
+    values, surrogate, count
+        As in `difference_estimate`.
+    estimate
+        What that returned.
+    squares
+        Sum of the squares of the surrogates of all rows.
+    """
+    total, error = estimate
+    of_squares, _ = difference_estimate(np.square(values), np.square(surrogate), squares, count)
+    variance = of_squares / count - (total / count) ** 2 + (error / count) ** 2
+    if not variance > 0.0:  # an unbiased estimate may be; the sample alone never is
+        variance = float(np.var(values, ddof=1))
+    return math.sqrt(count * variance * count / (count - 1))
+
+
+def whole(
+    record: dict[str, Any], table: pd.DataFrame, surrogate: Array, sums: tuple[float, float], count: int
+) -> dict[str, Any]:
+    """Return the record of all rows, given that of a sample (`psis.summarise`).
+
+    `sums` are those of the surrogates of all rows, and of their squares.
+    """
+    n, values = len(table), table["elpd"].to_numpy()
+    elpd, error = difference_estimate(values, surrogate, sums[0], count)
     return record | {
         "elpd": elpd,
         "looic": -2 * elpd,
-        "se": math.sqrt(count / n) * record["se"],
+        "se": standard_error(values, surrogate, (elpd, error), sums[1], count),
         "p_loo": count / n * record["p_loo"],
         "n_units": count,
         "subsampling": {
@@ -129,18 +155,19 @@ def whole(record: dict[str, Any], table: pd.DataFrame, surrogate: Array, total: 
             "se": error,
             "estimator": ESTIMATOR,
             "surrogate": SURROGATE,
-            "surrogate_total": total,
+            "surrogate_total": sums[0],
         },
     }
 
 
-def _surrogates(design: Design, draws: Draws, rows: Rows) -> tuple[float, Array]:
-    """Return the sum of the surrogates of all rows, and those of the sample."""
-    at, total = dic.plug_in(design, draws), 0.0
+def _surrogates(design: Design, draws: Draws, rows: Rows) -> tuple[tuple[float, float], Array]:
+    """Return the sums of the surrogates of all rows and of their squares, and the surrogates of the sample."""
+    at, total, squares = dic.plug_in(design, draws), 0.0, 0.0
     for block in predictor.blocks(len(design.y), design.width):
-        total += float(likelihood.of_rows(design, block, predictor.arguments(design, at, block)).sum())
+        values = likelihood.of_rows(design, block, predictor.arguments(design, at, block))
+        total, squares = total + float(values.sum()), squares + float(np.square(values).sum())
     own = likelihood.of_rows(design, rows, predictor.arguments(design, at, rows))
-    return total, np.broadcast_to(own, (1, len(rows)))[0].copy()
+    return (total, squares), np.broadcast_to(own, (1, len(rows)))[0].copy()
 
 
 def _affordable(integral: Integral, draws: Draws, rows: Rows) -> NDArray[np.bool_]:
@@ -160,7 +187,8 @@ def _conditional(
     """Return the values given the group effects, and the influence of each draw on all sampled rows and on those not chosen.
 
     A draw moves a row's surrogate too, by its log density less the mean, to first order, and that is taken off: the sum of
-    the surrogates of all rows is near its largest, where a draw does not move it.
+    the surrogates of all rows is near its largest, where a draw does not move it. (Where effects are integrated out of the
+    score, this does not cancel: the error is that of surrogates that move with the draws of the effects, and is larger.)
     """
     values: list[dict[str, float]] = []
     of_all, of_others, of_surrogates = np.zeros(draws.size), np.zeros(draws.size), np.zeros(draws.size)
