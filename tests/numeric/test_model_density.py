@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from fixtures.family_cases import PAIRS
 from fixtures.small_data import dataset_of, design_of
 from scipy import stats
 from scipy.special import betaln, expit
@@ -23,7 +24,7 @@ from multilevel import default_priors, likelihood, predictor
 from multilevel.default_priors import Resolved, coefficient_name, cor_name, sd_name
 from multilevel.design import INTERCEPT, Design, Term
 from multilevel.predictor import Draws
-from multilevel.priors import Prior
+from multilevel.priors import LOWEST, Prior
 from multilevel.structures import independent
 
 # Rounding in two orders of summation of some hundred terms; the densities are of the order of 100.
@@ -43,6 +44,12 @@ DATA = dataset_of(
     u=RNG.uniform(8.0, 9.0, 24),
     n=RNG.integers(3, 9, 24).astype(float),
     successes=RNG.integers(0, 4, 24).astype(float),
+    waiting=RNG.gamma(2.0, 1.5, 24),
+    count_=RNG.negative_binomial(2.0, 0.2, 24).astype(float) * (RNG.random(24) < 0.8),
+    share=RNG.beta(2.0, 3.0, 24),
+    edged=np.clip(RNG.normal(0.5, 0.5, 24), 0.0, 1.0),
+    yes=(RNG.random(24) < 0.4).astype(float),
+    end=np.full(24, 60.0) + RNG.random(24),
     rating=np.array([1, 2, 3, 4, 2, 3] * 4, dtype=float),
     severity=pd.Categorical(["low", "high", "middle", "low"] * 6, categories=["low", "middle", "high"], ordered=True),
     travel=["bus", "car", "on foot"] * 8,
@@ -59,6 +66,7 @@ FREEZE: dict[str, Any] = {
     "gamma": lambda shape, rate: stats.gamma(shape, 0, 1 / rate),
     "inverse_gamma": lambda shape, scale: stats.invgamma(shape, 0, scale),
     "lognormal": lambda mu, sigma: stats.lognorm(sigma, 0, np.exp(mu)),
+    "beta": stats.beta,
     "uniform": lambda lower, upper: stats.uniform(lower, upper - lower),
 }
 
@@ -72,9 +80,17 @@ class Folded:
     def logpdf(self, value: Any) -> Any:
         return np.log(2) + self.whole.logpdf(value)
 
+    def logsf(self, value: Any) -> Any:
+        return np.log(2) + self.whole.logsf(value)
+
 
 def log_prior(prior: Prior, value: float) -> float:
     return float(FREEZE[prior.name](*prior.arguments).logpdf(value))
+
+
+def log_left(prior: Prior, name: str) -> float:
+    """Log of what is left of a prior that is cut off where the parameter's values start."""
+    return float(FREEZE[prior.name](*prior.arguments).logsf(LOWEST[name])) if name in LOWEST else 0.0
 
 
 def log_lkj(correlation: np.ndarray, eta: float) -> float:
@@ -122,8 +138,12 @@ class Point:
                 case "_logodds__":
                     self.values[variable.name] = expit(q)
                     self.log_jacobian += float(np.log(expit(q) * expit(-q)).sum())
+                case "_interval__" if variable.name in LOWEST and variable.owner.op.name != "uniform":
+                    self.values[variable.name] = LOWEST[variable.name] + np.exp(q)
+                    self.log_jacobian += float(q.sum())
                 case "_interval__":
                     lower, upper = (np.asarray(p.eval()) for p in variable.owner.inputs[-2:])
+                    lower = np.maximum(lower, LOWEST.get(variable.name, lower))
                     self.values[variable.name] = lower + (upper - lower) * expit(q)
                     self.log_jacobian += float(np.log((upper - lower) * expit(q) * expit(-q)).sum())
                 case "_ordered__":
@@ -170,7 +190,7 @@ def expected(design: Design, priors: list[Resolved], point: Point, centred: bool
         effects[term.key], density = effects_of(term, by_name, point, centred, unprefixed)
         total += density
     others = {name: np.array([float(point.values[name])]) for name in design.scalars}
-    total += sum(log_prior(by_name[name], value[0]) for name, value in others.items())
+    total += sum(log_prior(by_name[name], value[0]) - log_left(by_name[name], name) for name, value in others.items())
     draws = Draws(1, 1, b, effects, others)
     rows = slice(0, len(design.y))
     return total + float(likelihood.of_rows(design, rows, predictor.arguments(design, draws, rows)).sum())
@@ -302,6 +322,51 @@ BEYOND = [
     ("successes | trials(n) ~ x + (1 | g)", "binomial", {}),
     ("successes | trials(n) + weights(w) ~ x", "binomial", {}),
     ("cbind(successes, n) ~ x + offset(z)", "binomial", {}),
+    ("y | trunc(lb=-3) ~ x", "gaussian", {"sigma": "1 + z"}),
+    ("y | se(s, sigma=true) + trunc(lb=-3, ub=u) ~ x", "gaussian", {}),
+    ("y | weights(w) + cens(c, u) + trunc(lb=-9, ub=12) ~ x + (1 | g)", "gaussian", {}),
+    ("successes | trials(n) + cens(c, successes + 2) ~ x", "binomial", {}),
+    ("successes | trials(n) + trunc(ub=4) ~ x", "binomial", {}),
+    # The other families, each parameter with a linear predictor somewhere.
+    ("y ~ x + (1 | g)", "student_t", {}),
+    ("y ~ x", "student_t", {"nu": "1 + z", "sigma": "1 + (1 | g)"}),
+    ("y | se(s) + cens(c, u) ~ x", "student_t", {}),
+    ("y | trunc(lb=-10, ub=u) ~ x", "student_t", {}),
+    ("waiting ~ x + (1 | g) + offset(z)", "lognormal", {}),
+    ("waiting | cens(c, waiting + 2) + trunc(lb=0.001) ~ x", "lognormal", {"sigma": "1 + z"}),
+    ("waiting ~ x + (1 | g) + offset(z)", "gamma", {}),
+    ("waiting | weights(w) ~ x", "gamma", {"shape": "1 + z + (1 | g)"}),
+    ("waiting | cens(c, waiting + 2) + trunc(ub=end) ~ x", "gamma", {}),
+    ("waiting ~ x + (1 | g)", "inverse_gaussian", {}),
+    ("waiting | cens(c, waiting + 2) + trunc(ub=end) ~ x", "inverse_gaussian", {"shape": "1 + z"}),
+    ("waiting ~ x + (1 | g)", "weibull", {}),
+    ("waiting | cens(c, waiting + 2) + trunc(ub=end) ~ x", "weibull", {"shape": "1 + z"}),
+    ("waiting ~ x + (1 | g)", "exponential", {}),
+    ("waiting | cens(c, waiting + 2) + trunc(ub=end) ~ x", "exponential", {}),
+    ("share ~ x + (1 | g)", "beta", {}),
+    ("share | cens(c, 0.5 + share / 2) + trunc(lb=0.0001) ~ x", "beta", {"phi": "1 + z + (1 | g)"}),
+    ("edged ~ x + (1 | g)", "zero_one_inflated_beta", {}),
+    ("edged | weights(w) ~ x", "zero_one_inflated_beta", {"phi": "1 + z", "zoi": "1 + x", "coi": "1 + z"}),
+    ("yes ~ x + (1 | g)", "bernoulli", {}),
+    ("yes | weights(w) ~ x + (1 + x | g)", "bernoulli", {}),
+    ("successes | trials(n) ~ x + (1 | g)", "beta_binomial", {}),
+    ("successes | trials(n) + cens(c, successes + 1) ~ x", "beta_binomial", {"phi": "1 + z"}),
+    ("successes | trials(n) + trunc(lb=0, ub=5) ~ x", "beta_binomial", {}),
+    ("successes | trials(n) ~ x + (1 | g)", "zero_inflated_binomial", {"zi": "1 + z"}),
+    ("successes | trials(n) + cens(c, successes + 2) ~ x", "zero_inflated_binomial", {}),
+    ("count_ ~ x + (1 | g) + offset(z)", "poisson", {}),
+    ("count_ | weights(w) + cens(c, count_ + 3) ~ x", "poisson", {}),
+    ("count_ | trunc(lb=0, ub=end) ~ 1", "poisson", {}),
+    ("count_ ~ x + (1 | g)", "negative_binomial", {}),
+    ("count_ | weights(w) + cens(c, count_ + 3) + trunc(ub=end) ~ x", "negative_binomial", {"shape": "1 + (1 | g)"}),
+    ("count_ ~ x + (1 | g)", "zero_inflated_poisson", {}),
+    ("count_ | cens(c, count_ + 3) ~ x + (1 | p | g)", "zero_inflated_poisson", {"zi": "1 + z + (1 | p | g)"}),
+    ("count_ ~ x + (1 | g)", "zero_inflated_negative_binomial", {}),
+    ("count_ | cens(c, count_ + 3) ~ x", "zero_inflated_negative_binomial", {"zi": "1 + z", "shape": "1 + x"}),
+    ("count_ ~ x + (1 | g)", "hurdle_poisson", {}),
+    ("count_ | cens(c, count_ + 3) ~ x", "hurdle_poisson", {"hu": "1 + z + (1 | g)"}),
+    ("count_ ~ x + (1 | g)", "hurdle_negative_binomial", {}),
+    ("count_ | weights(w) + cens(c, count_ + 3) ~ x", "hurdle_negative_binomial", {"hu": "1 + z", "shape": "1 + x"}),
 ]
 
 
@@ -323,18 +388,40 @@ def test_the_joint_density_of_several_predictors_and_response_terms_is_the_one_s
         )
 
 
-@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
-def test_every_link_of_the_binomial_is_the_one_of_its_name(link: str) -> None:
+RESPONSES = {
+    "gaussian": "y", "student_t": "y", "beta": "share", "zero_one_inflated_beta": "edged", "bernoulli": "yes",
+    "binomial": "successes | trials(n)", "beta_binomial": "successes | trials(n)",
+    "zero_inflated_binomial": "successes | trials(n)",
+    **dict.fromkeys(["lognormal", "gamma", "inverse_gaussian", "weibull", "exponential"], "waiting"),
+}  # fmt: skip
+"""A response of `DATA` for each family; counts for the others."""
+
+
+@pytest.mark.parametrize(("family", "link"), PAIRS)
+def test_every_link_is_the_one_of_its_name(family: str, link: str) -> None:
     from multilevel import design as designs
     from multilevel import model
 
-    spec = {"formula": "successes | trials(n) ~ 1 + x", "family": "binomial", "link": link}
+    spec = {"formula": f"{RESPONSES.get(family, 'count_')} ~ 1 + x", "family": family, "link": link}
     design = designs.build(spec, DATA)
-    priors = default_priors.resolve(design, {"Intercept": "normal(0, 0.5)", "b": "normal(0, 0.1)"})
+    priors = default_priors.resolve(design, {"Intercept": "normal(0.5, 0.1)", "b": "normal(0, 0.01)"})
     built = model.build(design, priors, centred=False)
     point = Point(built, 1)
     assert float(log_density_of(built)(point.sampled)) == pytest.approx(
         expected(design, priors, point, centred=False), rel=1e-12, abs=TOLERANCE
+    )
+
+
+@pytest.mark.parametrize("text", ["beta(2, 3)", "uniform(0.1, 0.8)", "uniform(0, 1)"])
+def test_every_prior_of_a_probability_is_the_distribution_of_its_name(text: str) -> None:
+    from multilevel import model
+
+    design = design_of("count_ ~ x", DATA, "zero_inflated_poisson")
+    priors = default_priors.resolve(design, {"zi": text})
+    built = model.build(design, priors, centred=False)
+    point = Point(built, 5)
+    assert float(log_density_of(built)(point.sampled)) == pytest.approx(
+        expected(design, priors, point, centred=False), rel=0, abs=TOLERANCE
     )
 
 
@@ -431,12 +518,12 @@ POSITIVE = [
 @pytest.mark.parametrize(
     "given",
     [{target: text} for target in ("Intercept", "b(x)") for text in REAL]
-    + [{target: text} for target in ("sigma", "sd(g: Intercept)") for text in POSITIVE],
+    + [{target: text} for target in ("sigma", "sd(g: Intercept)", "nu") for text in POSITIVE],
 )
 def test_every_prior_is_the_distribution_of_its_name(given: dict[str, str]) -> None:
     from multilevel import model
 
-    design = design_of("y ~ x + (1 | g)", DATA)
+    design = design_of("y ~ x + (1 | g)", DATA, "student_t" if "nu" in given else "gaussian")
     priors = default_priors.resolve(design, given)
     built = model.build(design, priors, centred=False)
     point = Point(built, 5)

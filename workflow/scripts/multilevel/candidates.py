@@ -53,6 +53,7 @@ def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, d
             "label": cell.label(model.label or cell.model),
             "description": model.description or "",
             "written": model.formula,
+            **({"scored_as": {"column": model.scored_as}} if model.scored_as else {}),
         }
         if model.thresholds == "equidistant":  # a key that other models have not, so that nothing changes for them
             resolved[name]["thresholds"] = model.thresholds
@@ -166,7 +167,23 @@ def _normal(given: Mapping[str, str]) -> dict[str, str]:
     return {priors.normalise(name): text.strip() for name, text in given.items()}
 
 
-OTHER_NAMES = {"normal": "gaussian", "linear": "gaussian", "logistic": "binomial", "logit": "binomial"}
+OTHER_NAMES = {
+    "normal": "gaussian",
+    "linear": "gaussian",
+    "logistic": "bernoulli",
+    "logit": "bernoulli",
+    "probit": "bernoulli",
+    "binary": "bernoulli",
+    "t": "student_t",
+    "neg_binomial": "negative_binomial",
+    "nbinom": "negative_binomial",
+    "negbin": "negative_binomial",
+    "zip": "zero_inflated_poisson",
+    "zinb": "zero_inflated_negative_binomial",
+    "zoib": "zero_one_inflated_beta",
+    "wald": "inverse_gaussian",
+    "log_normal": "lognormal",
+}
 """What families are called elsewhere."""
 
 

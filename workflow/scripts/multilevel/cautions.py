@@ -33,6 +33,10 @@ BINARY = frozenset({"bernoulli", "binomial"})
 """Families whose 0 and 1 can be separated."""
 
 
+ONE_PARAMETER = frozenset({"poisson", "exponential"})
+"""Families whose variance follows from their mean, so that a level of each row measures what is more than that."""
+
+
 def find(design: Design, model: dict[str, Any]) -> list[str]:
     """Return the warnings on one model, as sentences.
 
@@ -95,8 +99,8 @@ def _few(term: Term) -> list[str]:
 
 def _thin(design: Design, term: Term) -> list[str]:
     """Warn where most levels have no more rows than effects: there is nothing left to tell effects from residuals."""
-    if "se" in design.terms and "sigma" not in design.parameters:
-        return []  # known standard errors tell them
+    if ("se" in design.terms and "sigma" not in design.parameters) or design.family in ONE_PARAMETER:
+        return []  # known standard errors tell them, or a variance that the mean decides
     effects, sizes = len(term.effects), _sizes(term)
     thin = int((sizes <= effects).sum())
     if thin <= len(sizes) / 2:

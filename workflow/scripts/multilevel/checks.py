@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multilevel import density, families, predictor
+from multilevel import density, likelihood, predictor
 from multilevel.design import Design
 from multilevel.predictor import Draws
 
@@ -49,6 +49,9 @@ POINTS = 80
 
 MOST_SHARES = 60
 """Whole numbers that a curve of shares may cover; a wider range is drawn as a density."""
+
+WIDEST = 1_000_000
+"""Range of whole numbers above which their quantiles are taken as those of continuous values."""
 
 PROBABILITIES = np.concatenate([[0.005, 0.01], np.arange(1, 40) / 40, [0.99, 0.995]])
 """Probabilities of the quantiles that are compared."""
@@ -140,12 +143,12 @@ def replicate_blocks(design: Design, draws: Draws, seed: int) -> Iterator[Array]
     """
     count = replicates(len(design.y), draws.size)
     chosen = np.linspace(0, draws.size - 1, count).round().astype(int)
-    module = families.get(design.family)
     rng = np.random.default_rng([seed, 1])
     rows = len(design.y)
     for block in predictor.blocks(count, rows * design.width):
         part = draws.select(chosen[block])
-        yield module.draws(rng, **predictor.arguments(design, part, slice(0, rows)))
+        every = slice(0, rows)
+        yield likelihood.draws_of_rows(design, rng, every, predictor.arguments(design, part, every))
 
 
 def check(
@@ -249,9 +252,12 @@ def quantiles_of(values: Array, discrete: bool) -> Array:
     if not discrete:
         return quantiles_of_sorted(np.sort(values, axis=-1))
     out = np.empty((len(PROBABILITIES), len(values)))
-    for place, row in enumerate(np.round(values).astype(np.int64)):
-        low = int(row.min())
-        below = np.concatenate([[0.0], np.cumsum(np.bincount(row - low)) / len(row)])
+    for place, row in enumerate(np.round(values)):
+        low = row.min()
+        if row.max() - low > WIDEST:  # steps of one are then no steps to speak of
+            out[:, place] = np.quantile(row, PROBABILITIES)
+            continue
+        below = np.concatenate([[0.0], np.cumsum(np.bincount((row - low).astype(np.int64))) / len(row)])
         out[:, place] = np.interp(PROBABILITIES, below, np.arange(len(below)) + low - 0.5)
     return out
 

@@ -6,15 +6,23 @@ Defaults, with s_y the sd of the response and s_x that of a predictor (ddof 1):
 Intercept              normal(mean(y), 2.5 s_y), at the mean of the predictors
 b                      normal(0, 2.5 s_y / s_x); 2.5 s_y for a factor contrast; for an interaction s_x
                        is the product of its factors' sds, so that no predictor's zero matters
-sigma                  exponential(1 / s_y)
+sigma                  exponential(1 / s_y); of lognormal and student_t too
+nu                     gamma(2, 0.1) above 1 (Juárez & Steel 2010)
+shape, phi             inverse_gamma(0.4, 0.3), brms' of a negative binomial's shape; times mean(y) for
+                       inverse_gaussian, whose shape has a unit; lognormal(0, 1) for weibull
+zi, hu, zoi, coi       beta(1, 1) (brms)
 sd(group: Intercept)   exponential(1 / s_y)
 sd(group: x)           exponential(s_x / s_y)
 cor(group)             lkj(2)
 =====================  ==============================================================================
 
-With a link other than the identity, s_y is 1 and mean(y) the family's own location on the scale of the linear predictor.
-A parameter with a linear predictor of its own has, on that predictor's scale (log for sigma), with m and s its family's
-location and spread (the log of s_y and 1 for sigma):
+With a link other than the identity, mean(y) and s_y are the family's own location and spread on the scale of the linear
+predictor: under a log link the log of mean(y), less that of the mean factor exp(offset), and 1; 0 and 1 for probabilities.
+For lognormal they are those of log y. sigma follows the sd of the response itself.
+
+A parameter with a linear predictor of its own has, on that predictor's scale, with m and s its family's location and spread
+(for log sigma the log of s_y and 1; for log(nu - 1) 2 and 1.5; for the log of a shape or precision 1 and 2, 0 and 1 for
+weibull; for the logit of zi, hu, zoi and coi 0 and 1.5):
 
 =====================  ==============================================================================
 sigma_Intercept        normal(m, s), at the mean of the predictors
@@ -37,9 +45,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from multilevel import families, priors
 from multilevel.design import INTERCEPT, Design, Predictor, Term, Thresholds
 from multilevel.errors import FormulaError
+from multilevel.links import PROBABILITY
 from multilevel.priors import Prior
 
 
@@ -124,15 +135,18 @@ def resolve(design: Design, given: Mapping[str, str]) -> list[Resolved]:
         When a given prior does not fit its parameter.
     """
     module = families.get(design.family)
-    y = design.y - design.offset if design.link == "identity" else design.y
+    of_response = design.link == "identity" and not getattr(module, "OF_LOGARITHM", False)
+    y = design.y - design.offset if of_response else design.y
     location, s_y = module.location_and_scale(y, design.terms, design.link)
+    location -= 0.0 if of_response else _at_offset(design)
+    unit = module.unit_of(y) if hasattr(module, "unit_of") else s_y
     # Where a predictor stands: the intercept's location and width, and the spread that slopes and sds are measured in.
     scale_of = dict.fromkeys(design.primary, (location, 2.5 * s_y, 2.5 * s_y, s_y))
     for predictor in design.predictors:
         if predictor.parameter not in scale_of:
-            middle, spread = module.location_of(predictor.parameter, s_y)
+            middle, spread = module.location_of(predictor.parameter, unit)
             scale_of[predictor.parameter] = (middle, spread, spread, spread)
-    defaults = {name: Prior(*default) for name, default in module.default_priors(s_y).items()}
+    defaults = {name: Prior(*default) for name, default in module.default_priors(unit).items()}
     out: list[Resolved] = []
     if design.thresholds:
         noted = bool(design.predictors[0].slopes)
@@ -166,8 +180,20 @@ def resolve(design: Design, given: Mapping[str, str]) -> list[Resolved]:
         if group_term.correlated:
             candidates = _cor_candidates(group_term, design.unprefixed)
             out.append(_one(cor_name(group_term, design.unprefixed), candidates, Prior("lkj", (2.0,)), given))
-    out += [_one(name, [name], defaults[name], given) for name in design.scalars]
+    for name in design.scalars:
+        note = f"above {priors.LOWEST[name]:g}" if name in priors.LOWEST else ""
+        out.append(_one(name, [name], defaults[name], given, note))
     return out
+
+
+def _at_offset(design: Design) -> float:
+    """Return what the offset adds to the linear predictor at the mean response."""
+    if design.link in PROBABILITY or not design.offset.any():
+        return 0.0
+    largest = float(design.offset.max())
+    if design.link == "log":  # of exp(eta + offset) the mean is exp(eta) times the mean of exp(offset)
+        return largest + float(np.log(np.mean(np.exp(design.offset - largest))))
+    return float(design.offset.mean())
 
 
 def _of_thresholds(

@@ -103,6 +103,8 @@ class Predictor:
         Standard deviation of each column's numeric part, 1 for the intercept and factor contrasts.
     offset
         Sum of the offsets, shape (rows,).
+    centre
+        Means of the columns of X other than the intercept over all rows, where X holds only some of them (`aggregate`).
     thresholds
         Whether the thresholds of an ordinal family stand for its intercept.
     """
@@ -114,6 +116,7 @@ class Predictor:
     terms_of: tuple[str, ...]
     scales: Array
     offset: Array
+    centre: Array | None = None
     thresholds: bool = False
 
     @property
@@ -136,6 +139,11 @@ class Predictor:
         """Positions of the coefficients other than the intercept."""
         return [i for i, name in enumerate(self.coefficients) if name != self.intercept]
 
+    @property
+    def means(self) -> Array:
+        """Means over rows of the columns of X other than the intercept: where an intercept's prior stands."""
+        return self.x[:, self.slopes].mean(axis=0) if self.centre is None else self.centre
+
 
 @dataclass(frozen=True)
 class Thresholds:
@@ -153,6 +161,8 @@ class Thresholds:
         Matrix of the category-specific effects, shape (rows, predictors), without an intercept.
     predictors, terms_of, scales
         Names of its columns, their terms and the standard deviations of their numeric parts.
+    means
+        Means of its columns over all rows, where it holds only some of them (`aggregate`).
     """
 
     names: tuple[str, ...]
@@ -162,6 +172,7 @@ class Thresholds:
     predictors: tuple[str, ...] = ()
     terms_of: tuple[str, ...] = ()
     scales: Array = field(default_factory=lambda: np.zeros(0))
+    means: Array | None = None
 
     @property
     def coefficients(self) -> tuple[str, ...]:
@@ -171,7 +182,9 @@ class Thresholds:
     @property
     def centre(self) -> Array:
         """What is taken off the columns of `x` for sampling: their means, unless equal distances hold where they are 0."""
-        return np.zeros(self.x.shape[1]) if self.equidistant else self.x.mean(axis=0)
+        if self.equidistant:
+            return np.zeros(self.x.shape[1])
+        return self.x.mean(axis=0) if self.means is None else self.means
 
 
 @dataclass(frozen=True)
@@ -194,11 +207,14 @@ class Design:
         The group terms of all predictors.
     terms
         What stands beside the response, shape (rows,) each: ``trials``, ``weights``, ``se``, ``cens`` (-1 left, 0 not,
-        1 right, 2 interval) and ``cens_upper`` (the upper end of an interval).
+        1 right, 2 interval) and ``cens_upper`` (the upper end of an interval), ``lb`` and ``ub`` (the bounds of a
+        truncated response).
     categories
         Labels of the categories, in their order; none where the response is a number.
     thresholds
         The thresholds of an ordinal family.
+    log_jacobian
+        What log densities are raised by, shape (rows,), where scores are of the column that the response was derived from.
     """
 
     response: str
@@ -211,6 +227,7 @@ class Design:
     terms: dict[str, Array] = field(default_factory=dict)
     categories: tuple[str, ...] = ()
     thresholds: Thresholds | None = None
+    log_jacobian: Array | None = None
 
     @property
     def nominal(self) -> bool:
@@ -420,6 +437,9 @@ def _response_terms(parsed: formula.Formula, frame: pd.DataFrame) -> dict[str, A
         if term.name == "cens":
             found |= _censoring(term, parsed.response or "", frame)
             continue
+        if term.name == "trunc":
+            found |= _bounds(term, parsed.response or "", frame)
+            continue
         values = _row_values(term.arguments[0], frame, str(term))
         if term.name in {"weights", "se"} and (values < 0).any():
             raise StudyError([_negative(term, values)])
@@ -472,8 +492,28 @@ def _censoring(term: formula.ResponseTerm, response: str, frame: pd.DataFrame) -
     return found
 
 
+def _bounds(term: formula.ResponseTerm, response: str, frame: pd.DataFrame) -> dict[str, Array]:
+    """Return the bounds of a truncated response, between which every response lies."""
+    y = numeric(frame, response)
+    found = {name: _row_values(text, frame, str(term)) for name, text in zip(term.names, term.arguments, strict=True)}
+    lower, upper = found.get("lb", np.full(y.shape, -np.inf)), found.get("ub", np.full(y.shape, np.inf))
+    if (empty := lower >= upper).any():
+        row = int(np.argmax(empty))
+        message = f"{term}: the bounds of row {row + 1} leave nothing between {lower[row]:g} and {upper[row]:g}"
+        raise StudyError([Problem("", message, "lb must be below ub")])
+    if (outside := (y < lower) | (y > upper)).any():
+        row = int(np.argmax(outside))
+        side = f"below lb = {lower[row]:g}" if y[row] < lower[row] else f"above ub = {upper[row]:g}"
+        message = (
+            f"the response '{response}' lies outside the bounds of {term} in {int(outside.sum())} rows "
+            f"({y[row]:g} in row {row + 1}, {side})"
+        )
+        raise StudyError([Problem("", message, "truncated values are never observed; filter those rows")])
+    return found
+
+
 def scored(design: Design) -> str:
-    """Return one digest of what decides how a row is scored besides its response: weights, censoring, trials.
+    """Return one digest of what decides how a row is scored besides its response: weights, censoring, bounds, trials.
 
     Models that differ in it cannot be compared: a row of weight 2 counts twice, a censored one by a tail probability.
     """

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from multilevel import structures
+from multilevel import families, links, structures
 from multilevel.design import INTERCEPT, Design, Predictor, Term
 
 
@@ -57,6 +57,18 @@ _LINKS = {
 }
 
 
+_OTHER_LINKS = {
+    "identity": "{}",
+    "log": r"\log {}",
+    "logm1": r"\log({} - 1)",
+    "softplus": r"\log(\exp {} - 1)",
+    "inverse": "1 / {}",
+    "logit": r"\operatorname{{logit}}({})",
+    "probit": r"\Phi^{{-1}}({})",
+    "cloglog": r"\log(-\log(1 - {}))",
+}
+"""Links as functions of a parameter's symbol."""
+
 _OF_CATEGORIES = {
     "cumulative": (r"{y}_i \le k", 1),
     "sequential": (r"{y}_i = k \mid {y}_i \ge k", 1),
@@ -105,8 +117,45 @@ def _response(design: Design) -> list[str]:
         trials = "n_i" if "trials" in design.terms else "1"
         distribution = rf"\operatorname{{Binomial}}({trials},\ p_i)"
     else:
-        distribution = rf"\operatorname{{{design.family}}}(\eta_i)"
-    return [rf"{_symbol(design.response)}_i \sim {distribution}"]
+        distribution = _distribution(design)
+    return [rf"{_symbol(design.response)}_i \sim {distribution}{_bounds(design)}"]
+
+
+def _distribution(design: Design) -> str:
+    """Return a family's distribution with its parameters: ``NegBinomial(mu_i, shape)``, ``Binomial(n_i, p_i, zi)``."""
+    module = families.get(design.family)
+    arguments = [_first_parameter(design)]
+    if "trials" in module.RESPONSE_TERMS:
+        arguments.insert(0, "n_i" if "trials" in design.terms else "1")
+    for name in module.PARAMETERS[1:]:
+        if name in design.parameters:
+            symbol = _parameter(name) + ("" if name in design.scalars else "_i")
+            known = name == "sigma" and "se" in design.terms
+            arguments.append(rf"\sqrt{{{symbol}^2 + s_i^2}}" if known else symbol)
+        elif name == "sigma":  # known by standard errors
+            arguments.append("s_i")
+    return rf"\operatorname{{{getattr(module, 'SYMBOL', design.family)}}}({r',\ '.join(arguments)})"
+
+
+def _bounds(design: Design) -> str:
+    """Return between what a truncated response lies, behind its distribution; one bound for all rows is given by its value."""
+
+    def end(name: str, symbol: str) -> str:
+        values = design.terms[name]
+        return f"{values[0]:g}" if (values == values[0]).all() else symbol
+
+    lower = rf"{end('lb', 'a_i')} \le " if "lb" in design.terms else ""
+    upper = rf" \le {end('ub', 'b_i')}" if "ub" in design.terms else ""
+    return rf",\quad {lower}{_symbol(design.response)}_i{upper}" if lower or upper else ""
+
+
+def _first_parameter(design: Design) -> str:
+    return "p_i" if design.link in links.PROBABILITY else r"\mu_i"
+
+
+def _parameter(name: str) -> str:
+    """Return a parameter's symbol: a Greek letter where it is named after one."""
+    return rf"\{name}" if name in {"sigma", "phi", "nu"} else rf"\text{{{name}}}"
 
 
 def _left(design: Design, part: Predictor) -> str:
@@ -117,11 +166,10 @@ def _left(design: Design, part: Predictor) -> str:
     if design.thresholds and not part.prefix:
         return r"\eta_i"
     if part.prefix:
-        return (
-            rf"\log \{part.parameter}_i"
-            if part.parameter in {"sigma", "phi", "nu"}
-            else rf"\log \text{{{part.parameter}}}_i"
-        )
+        symbol = f"{_parameter(part.parameter)}_i"
+        return _OTHER_LINKS[families.get(design.family).OTHER_LINKS[part.parameter]].format(symbol)
+    if design.family not in {"gaussian", "binomial"} and design.link in _OTHER_LINKS:
+        return rf"{_OTHER_LINKS[design.link].format(_first_parameter(design))} = \eta_i"
     return rf"{_LINKS[design.link]} = \eta_i" if design.link in _LINKS and design.link != "log" else r"\eta_i"
 
 

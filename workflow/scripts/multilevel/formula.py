@@ -51,7 +51,7 @@ TRANSFORMS = (
 )
 """Functions that may stand in the fixed part and in the effects of a group term."""
 
-RESPONSE_TERMS = ("trials", "weights", "se", "cens")
+RESPONSE_TERMS = ("trials", "weights", "se", "cens", "trunc")
 """What may stand beside the response, after a bar: `y | trials(n) + weights(w) ~ ...`."""
 
 COLUMN = r"[A-Za-z_][A-Za-z0-9_]*"
@@ -115,7 +115,7 @@ class GroupTerm:
 
 @dataclass(frozen=True)
 class ResponseTerm:
-    """What stands beside the response: ``trials(n)``, ``weights(w)``, ``se(s)``, ``cens(c)``.
+    """What stands beside the response: ``trials(n)``, ``weights(w)``, ``se(s)``, ``cens(c)``, ``trunc(lb=0)``.
 
     Parameters
     ----------
@@ -123,18 +123,24 @@ class ResponseTerm:
         One of `RESPONSE_TERMS`.
     arguments
         Expressions of columns (`expressions`): the number of trials, the weight, the standard error; for ``cens`` the
-        column of kinds and, for intervals, the upper end.
+        column of kinds and, for intervals, the upper end; for ``trunc`` the bounds.
     sigma
         For ``se``: whether a residual standard deviation is estimated on top (``se(s, sigma=true)``).
+    names
+        For ``trunc``: what each argument is, ``lb`` or ``ub``; nothing for others.
     """
 
     name: str
     arguments: tuple[str, ...]
     sigma: bool = False
+    names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return the term as it is written in a formula."""
-        return f"{self.name}({', '.join([*self.arguments, *(['sigma=true'] if self.sigma else [])])})"
+        arguments = self.arguments
+        if self.names:
+            arguments = tuple(f"{name}={value}" for name, value in zip(self.names, arguments, strict=True))
+        return f"{self.name}({', '.join([*arguments, *(['sigma=true'] if self.sigma else [])])})"
 
 
 @dataclass(frozen=True)
@@ -312,6 +318,8 @@ def _response_term(text: str) -> ResponseTerm:
         near = difflib.get_close_matches(name, RESPONSE_TERMS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else "choose from " + ", ".join(f"{n}(...)" for n in RESPONSE_TERMS)
         raise FormulaError(f"'{text.strip()}' cannot stand beside the response; {hint}")
+    if name == "trunc":
+        return _truncation(text, match.group(2))
     arguments, sigma = [], False
     for piece in split_top(match.group(2), ","):
         if option := re.fullmatch(r"\s*sigma\s*=\s*(true|false)\s*", piece, re.IGNORECASE):
@@ -329,6 +337,19 @@ def _response_term(text: str) -> ResponseTerm:
         usage = "cens(kind) or cens(kind, upper)" if name == "cens" else f"{name} takes one column or number"
         raise FormulaError(f"'{text}' has {len(arguments)} arguments; {usage}")
     return ResponseTerm(name, tuple(arguments), sigma)
+
+
+def _truncation(text: str, inside: str) -> ResponseTerm:
+    """Parse ``trunc(lb=0, ub=10)``: one bound or two, by name."""
+    found: dict[str, str] = {}
+    for piece in split_top(inside, ","):
+        bound = re.fullmatch(r"\s*(lb|ub)\s*=(?!=)(.+)", piece)
+        if bound is None or bound.group(1) in found:
+            what = f"names {bound.group(1)} twice" if bound else f"holds '{piece.strip()}'"
+            raise FormulaError(f"'{text}' {what}; write trunc(lb=...), trunc(ub=...) or both, separated by a comma")
+        found[bound.group(1)] = _expression(bound.group(2), text)
+    names = tuple(name for name in ("lb", "ub") if name in found)
+    return ResponseTerm("trunc", tuple(found[name] for name in names), names=names)
 
 
 def _check_characters(text: str) -> None:

@@ -323,7 +323,10 @@ def deviance(design: Design, b: Array, effects: Mapping[str, NDArray[np.float32]
             rows = triangles[at : at + q * width * levels].reshape(q, width, levels)
             left = np.einsum("iml,slm->sil", rows, np.concatenate([above, every], axis=2), optimize=True)
             squares[block] += np.square(left).sum(axis=(1, 2))
-    logs = by_row.count * (2.0 * np.log(sigma) + math.log(2.0 * math.pi)) - 2.0 * by_row.constant
+    constant = by_row.constant
+    if design.log_jacobian is not None:
+        constant += float(design.terms.get("weights", np.ones(len(design.y))) @ design.log_jacobian)
+    logs = by_row.count * (2.0 * np.log(sigma) + math.log(2.0 * math.pi)) - 2.0 * constant
     return np.asarray(logs + squares / np.square(sigma))
 
 

@@ -15,9 +15,9 @@ import pymc as pm
 import pytensor.tensor as pt_untyped
 from scipy.special import gammaln
 
-from multilevel import default_priors, families, responses
+from multilevel import default_priors, distributions, families, responses
 from multilevel.design import Design, Predictor, Term, Thresholds, variable_name
-from multilevel.priors import Prior
+from multilevel.priors import LOWEST, Prior
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
 
@@ -46,7 +46,7 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
         for a term with key k, ``sd_k``, ``partial_k``, and ``offsets_k`` or ``effects_k``.
     """
     by_name = {p.parameter: p.prior for p in priors}
-    coords: dict[str, Any] = {"row": np.arange(len(design.y))}
+    coords: dict[str, Any] = {}
     for part in design.predictors:
         coords[variable_name("slope", part)] = [part.coefficients[i] for i in part.slopes]
     if design.thresholds:
@@ -69,7 +69,7 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
         others = {name: responses.INVERSE_LINKS[inverse[name]](value) for name, value in etas.items()}
         if design.thresholds:
             others["thresholds"] = _thresholds(design.thresholds, by_name)
-        others |= {name: _variable(name, [by_name[name]], None) for name in design.scalars}
+        others |= {name: _scalar(name, by_name[name]) for name in design.scalars}
         responses.get(design.family).add(design, eta if design.nominal else eta[0], others)
     return model
 
@@ -80,7 +80,7 @@ def _fixed_part(part: Predictor, priors: Mapping[str, Prior]) -> Any:
     columns = part.x[:, part.slopes]
     eta: Any = np.zeros(len(part.x))
     if part.centred:
-        columns = columns - columns.mean(axis=0)
+        columns = columns - part.means
     if part.has_intercept:
         eta = _variable(variable_name("intercept", part), [priors[part.intercept]], None)
     if names:
@@ -193,6 +193,16 @@ def _times(column: np.ndarray, effect: Any) -> Any:
     return effect if (column == 1.0).all() else column * effect
 
 
+def _scalar(name: str, prior: Prior) -> Any:
+    """Return a parameter with one value for all rows; its prior is cut off where its values start (`priors.LOWEST`)."""
+    if (lowest := LOWEST.get(name)) is None:
+        return _variable(name, [prior], None)
+    ends = (max(lowest, prior.arguments[0]), prior.arguments[1]) if prior.name == "uniform" else (lowest, None)
+    columns = [np.asarray(value) for value in prior.arguments]
+    pm.Potential(f"{name}_above", pt.as_tensor(np.asarray(-distributions.log_survival(prior, lowest))))
+    return _DISTRIBUTIONS[prior.name](name, columns, {"default_transform": pm.distributions.transforms.Interval(*ends)})
+
+
 def _variable(name: str, priors: Sequence[Prior], dims: str | None) -> Any:
     """Return a scalar (dims None) or a vector of parameters; one vector variable for each distribution among the priors."""
     kinds = sorted({p.name for p in priors})
@@ -237,5 +247,6 @@ _DISTRIBUTIONS: dict[str, Any] = {
     "gamma": lambda n, a, s: pm.Gamma(n, alpha=a[0], beta=a[1], **s),
     "inverse_gamma": lambda n, a, s: pm.InverseGamma(n, alpha=a[0], beta=a[1], **s),
     "lognormal": lambda n, a, s: pm.LogNormal(n, a[0], a[1], **s),
+    "beta": lambda n, a, s: pm.Beta(n, alpha=a[0], beta=a[1], **s),
     "uniform": lambda n, a, s: pm.Uniform(n, a[0], a[1], **s),
 }

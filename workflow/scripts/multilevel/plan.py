@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from multilevel import (
     families,
     formula,
     grid,
+    jacobian,
     left_out,
     nesting,
     preflight,
@@ -27,7 +29,7 @@ from multilevel import (
     strict_yaml,
 )
 from multilevel.dataset import Dataset
-from multilevel.default_priors import resolve, targets
+from multilevel.default_priors import Resolved, resolve, targets
 from multilevel.design import Design, planes
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
 from multilevel.expressions import parse as parse_expression
@@ -99,8 +101,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     except StudyError as error:
         raise StudyError(_shared(error.problems), source) from None
     warnings = list(dataset.summary["warnings"])
-    designs: dict[str, Any] = {}
-    checked = {name: _against_data(cells[name], model, used[name], dataset, designs) for name, model in models.items()}
+    checked = _all_against_data(study, cells, models, used, dataset)
     problems, notes = _of_cells(cells, checked)
     problems = problems or _unused_priors(study, cells, models, checked)
     aliases = {} if problems else grid.aliases(cells, {name: c.identity for name, c in checked.items()})
@@ -126,6 +127,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         first = parsed[name][0]
         model["columns"] = [*dict.fromkeys([first.response, *sorted(used[name])])]
         model["groups"] = list(dict.fromkeys(t.group for part in parsed[name] for t in part.group_terms))
+        model["suited"] = list(getattr(families.get(model["family"]), "PICTURES", ()))
         model["fingerprint"] = dataset.fingerprint(used[name])
         model["response_fingerprint"] = dataset.digests[first.response or ""]
         model["seed"] = seed(study.seed, path.stem, name)
@@ -236,8 +238,9 @@ def _unequal_responses(comparisons: dict[str, dict[str, Any]], models: dict[str,
     for name, comparison in comparisons.items():
         parsed = {m: formula.parse(models[m]["formula"]) for m in comparison["models"] if m in models}
         first = next(iter(parsed), "")
+        scored = {m: models[m].get("scored_as", {}).get("column", found.response) for m, found in parsed.items()}
         for model, found in parsed.items():
-            if found.response != parsed[first].response:
+            if scored[model] != scored[first]:
                 message = (
                     f"'{model}' models '{found.response}' and '{first}' models '{parsed[first].response}': "
                     "scores of different responses cannot be compared"
@@ -310,7 +313,7 @@ class _Checked:
     identity
         What decides its posterior.
     design
-        Its design; None where it has a problem.
+        Its design; None where it has a problem, and where nobody asks for it later: designs of many rows are large.
     """
 
     problems: list[Problem]
@@ -320,8 +323,44 @@ class _Checked:
     design: Design | None = None
 
 
+def _all_against_data(
+    study: schema.Study,
+    cells: dict[str, grid.Cell],
+    models: dict[str, dict[str, Any]],
+    used: dict[str, set[str]],
+    dataset: Dataset,
+) -> dict[str, _Checked]:
+    """Check every model against the data.
+
+    A design is kept until the last cell that has it was looked at, and longer only where published numbers are of its model.
+    """
+    derived = dict(study.data.derive)
+    left = Counter(_design_key(model) for model in models.values())
+    printed = {row.model for row in study.published}
+    designs: dict[str, Any] = {}
+    found: dict[str, _Checked] = {}
+    for name, model in models.items():
+        key = _design_key(model)
+        one = _against_data(cells[name], model, used[name], dataset, designs, derived)
+        found[name] = one if name in printed else replace(one, design=None)
+        left[key] -= 1
+        if not left[key]:
+            designs.pop(key, None)
+    return found
+
+
+def _design_key(model: dict[str, Any]) -> str:
+    """Return what decides a model's design."""
+    return repr({k: v for k, v in rules.model_spec(model).items() if k not in {"priors", "centred"}})
+
+
 def _against_data(
-    cell: grid.Cell, model: dict[str, Any], used: set[str], dataset: Dataset, designs: dict[str, Any]
+    cell: grid.Cell,
+    model: dict[str, Any],
+    used: set[str],
+    dataset: Dataset,
+    designs: dict[str, Any],
+    derived: dict[str, str],
 ) -> _Checked:
     """Check one model against the data: columns, design, the targets of its priors.
 
@@ -355,11 +394,13 @@ def _against_data(
         ]
         return _Checked(problems, [])
     spec = {key: value for key, value in rules.model_spec(model).items() if key != "priors"}
-    key = repr({name: value for name, value in spec.items() if name != "centred"})
+    key = _design_key(model)
     if key not in designs:
         designs[key] = preflight.check(cell.model, model, dataset)
     design, problems, notes = designs[key]
     if design is None or problems:
+        return _Checked(problems, notes)
+    if problems := _scored_as(f"{where}.scored_as", model, design.response, dataset, derived):
         return _Checked(problems, notes)
     addressable = tuple(targets(design))
     known = {priors.normalise(t) for t in addressable}
@@ -389,7 +430,35 @@ def _against_data(
         "effects": int(sum(len(t.levels) * len(t.effects) for t in design.group_terms)),
     }
     model["planes"] = planes(design)
-    return _Checked(problems, notes, addressable, repr((spec, [(r.parameter, r.prior) for r in resolved])), design)
+    return _Checked(problems, notes, addressable, _identity(model, spec, resolved), design)
+
+
+def _identity(model: dict[str, Any], spec: dict[str, Any], resolved: list[Resolved]) -> str:
+    """Return what decides a model's posterior and the scale of its scores."""
+    own = [spec, [(r.parameter, r.prior) for r in resolved]]
+    return repr((*own, *([model["scored_as"]] if "scored_as" in model else [])))
+
+
+def _scored_as(
+    where: str, model: dict[str, Any], response: str, dataset: Dataset, derived: dict[str, str]
+) -> list[Problem]:
+    """Check that the response tells the value of the column that its scores are to be of, and add its expression."""
+    if "scored_as" not in model:
+        return []
+    column = model["scored_as"]["column"]
+    available = [str(c) for c in dataset.frame.columns]
+    if column not in available:
+        return [Problem(where, f"unknown column '{column}'", did_you_mean(column, available))]
+    if response not in derived:
+        message = f"the response '{response}' is not derived from '{column}'"
+        return [Problem(where, message, f"leave it out, or derive '{response}' under data.derive")]
+    try:
+        jacobian.log_derivative(derived[response], column, dataset.frame)
+    except FormulaError as error:
+        message = f"the response '{response}' does not tell the value of '{column}': {error}"
+        return [Problem(where, message, "scores can be of a column that the response strictly rises or falls with")]
+    model["scored_as"]["expression"] = derived[response]
+    return []
 
 
 def _of_cells(cells: dict[str, grid.Cell], checked: dict[str, _Checked]) -> tuple[list[Problem], list[str]]:

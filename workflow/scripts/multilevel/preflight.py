@@ -140,7 +140,11 @@ def _groups(design: Design) -> list[tuple[str, str]]:
             found.append(
                 (f"the group '{term.group}' has one level ('{term.levels[0]}'), so nothing varies between levels", "")
             )
-        if len(term.levels) == len(design.y) and "sigma" in design.scalars and design.family == "gaussian":
+        if (
+            len(term.levels) == len(design.y)
+            and "sigma" in design.scalars
+            and design.family in {"gaussian", "lognormal"}
+        ):
             found.append(
                 (
                     (

@@ -89,9 +89,13 @@ def page() -> str:
             "| `y \\| se(s)` | the standard error of `y` is known, as in a meta-analysis; `se(s, sigma=true)` estimates "
             "a residual standard deviation on top |\n"
             "| `y \\| cens(c)` | `c` says whether `y` is observed (`none` or 0), an upper bound (`left` or -1), a lower bound "
-            "(`right` or 1) or the start of an interval (`interval` or 2) that ends at `u` in `cens(c, u)` |\n\n"
-            "Several are added: `y | weights(w) + cens(c)`. Models whose rows are weighted, censored or counted out of other "
-            "trials are not compared."
+            "(`right` or 1) or the start of an interval (`interval` or 2) that ends at `u` in `cens(c, u)` |\n"
+            "| `y \\| trunc(lb=a, ub=b)` | only values from `a` to `b` could be observed, one bound or both: the density is "
+            "divided by the probability of what could be, and predictions stay within it; of counts the bounds themselves can "
+            "be observed, so that `trunc(lb=1)` is for counts without zeros |\n\n"
+            "Several are added: `y | weights(w) + cens(c)`. Models whose rows are weighted, censored, truncated or counted out "
+            "of other trials are not compared. A count that is censored on the right is above the value given, one that is "
+            "censored on the left at most that."
         ),
         (
             "Other parameters of the family take linear predictors of their own under `parameters:`, on the scale of their link: "
@@ -134,8 +138,15 @@ def page() -> str:
         "| quantity | what it is |\n|---|---|\n"
         + "\n".join(f"| {', '.join(f'`{n}`' for n in names)} | {text} |" for names, text in estimands.LISTED),
         "## Families",
+        (
+            "Names and meanings of parameters are those of brms. The first parameter has the formula's linear predictor and "
+            "takes any of the links listed, the first one by default; each other parameter has the link in parentheses where it "
+            "has a predictor of its own."
+        ),
         _listing(families.names(), families.get),
         "Also known as: " + ", ".join(f"`{alias}` for `{name}`" for alias, name in families.ALIASES.items()) + ".",
+        "| family | parameters | links of the first | beside the response |\n|---|---|---|---|\n"
+        + "\n".join(_family_row(name) for name in families.names()),
         "## Structures over the levels of a group",
         _listing(structures.names(), structures.get),
         "## Priors",
@@ -211,6 +222,19 @@ def _default(info: FieldInfo) -> str:
 def _takers(prior: str) -> str:
     """Return the classes of parameters that take a prior."""
     return ", ".join(f"`{kind}`" for kind, names in priors.ALLOWED.items() if prior in names)
+
+
+def _family_row(name: str) -> str:
+    """Return a family's parameters, links and response terms as a row of a table."""
+    module = families.get(name)
+    others = [f"`{p}` ({module.OTHER_LINKS[p]})" for p in module.PARAMETERS[1:]]
+    cells = (
+        f"`{name}`",
+        ", ".join([f"`{module.PARAMETERS[0]}`", *others]),
+        ", ".join(module.LINKS),
+        ", ".join(f"`{term}`" for term in module.RESPONSE_TERMS),
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def _listing(names: list[str], get: Any) -> str:

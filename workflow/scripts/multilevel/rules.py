@@ -266,7 +266,7 @@ def study_figures(plan: dict[str, Any], fitted: list[str]) -> list[str]:
 def model_figures(plan: dict[str, Any], model: str) -> list[str]:
     """Return the figures of a fit, without suffix, relative to the study's folder."""
     entry = plan["models"][model]
-    names = ["trace", "ranks", "pairs", "energy", "pareto_k", "predictive_by_group"]
+    names = ["trace", "ranks", "pairs", "energy", "pareto_k", "predictive_by_group", *entry["suited"]]
     for group in entry["groups"]:
         names += [f"caterpillar.{in_path(group)}", f"shrinkage.{in_path(group)}"]
     names += [f"shrinkage_plane.{in_path(group)}" for group in entry["planes"]]

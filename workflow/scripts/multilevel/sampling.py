@@ -284,9 +284,8 @@ def _coefficients(raw: Any, part: Predictor) -> np.ndarray:
     if part.slopes:
         out[..., part.slopes] = raw[variable_name("slopes", part)].to_numpy()
     if part.has_intercept:
-        means = part.x[:, part.slopes].mean(axis=0)
         position = part.coefficients.index(part.intercept)
-        shift = out[..., part.slopes] @ means if part.slopes else 0.0
+        shift = out[..., part.slopes] @ part.means if part.slopes else 0.0
         out[..., position] = raw[variable_name("intercept", part)].to_numpy() - shift
     return out
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import xarray as xr
 
-from multilevel import model, sampling
+from multilevel import aggregate, model, sampling
 from multilevel.default_priors import Resolved
 from multilevel.design import Design
 
@@ -22,5 +22,5 @@ def fit(
     multilevel.errors.FitError
         When the sampler finds no point to start from, fails, or returns fewer draws than asked for.
     """
-    trace, timings = sampling.sample(model.build(design, priors, spec["centred"]), sampler, seed, cores)
+    trace, timings = sampling.sample(model.build(aggregate.rows(design), priors, spec["centred"]), sampler, seed, cores)
     return *sampling.posterior(trace, design, spec["centred"]), timings

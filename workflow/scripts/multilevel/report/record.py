@@ -37,6 +37,8 @@ MODEL_FIGURES = (
     "shrinkage",
     "shrinkage_plane",
     "predictive_by_group",
+    "rootogram",
+    "calibration",
     "pareto_k",
     "pairs",
     "trace",
@@ -174,6 +176,7 @@ def _read_model(
         "checks": _read_csv(study_dir / folder / "checks.csv"),
         "by_group": _read_csv(study_dir / folder / "checks_by_group.csv"),
         "quantiles": _read_csv(study_dir / folder / "checks_quantiles.csv"),
+        "coverage": _read_csv(study_dir / folder / "checks_coverage.csv"),
         "scores": {path.stem: _read_json(path) for path in sorted((study_dir / folder / "scores").glob("*.json"))},
         "figures": _find_figures(study_dir, f"{folder.as_posix()}/figures", MODEL_FIGURES, known),
     }
@@ -194,7 +197,7 @@ def _family(model: Mapping[str, Any]) -> str:
 
 
 def _nothing_fitted() -> dict[str, Any]:
-    return {"summary": [], "checks": [], "by_group": [], "quantiles": [], "scores": {}, "figures": {}}
+    return {"summary": [], "checks": [], "by_group": [], "quantiles": [], "coverage": [], "scores": {}, "figures": {}}
 
 
 def _check_word(check: Mapping[str, Any]) -> str:

@@ -1,9 +1,9 @@
 """Deviance information criterion given the group effects, with both penalties in use.
 
 ``p_d`` is Dbar - D(plug-in) (Spiegelhalter, Best, Carlin & van der Linde 2002, JRSS-B 64:583). The plug-in is the
-posterior mean of each linear predictor, of each threshold, and of the log of each scale parameter; another plug-in gives
-another p_d. Thresholds are averaged as they are, not their transformation, so that equidistant and free ones are treated
-alike; means of increasing thresholds increase.
+posterior mean of each linear predictor, of each threshold, and of every other parameter on the scale of its link; another
+plug-in gives another p_d. Thresholds are averaged as they are, not their transformation, so that equidistant and free ones are
+treated alike; means of increasing thresholds increase.
 ``p_v`` is Var(D)/2 (Gelman et al., Bayesian Data Analysis), invariant and never negative; two criteria are made of it:
 Dbar + p_v (R2jags) and D(plug-in) + 2 p_v (BDA3).
 """
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 MANY = 200_000_000
 """Rows x draws above which the rows of a normal model are compressed first, which is the same sum."""
 
-PLUG_IN = "posterior mean of each linear predictor, each threshold and the log of each scale parameter"
+PLUG_IN = "posterior mean of each linear predictor, each threshold and every other parameter on the scale of its link"
 
 
 def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:

@@ -123,6 +123,11 @@ def _affordable(integral: Integral, draws: Draws) -> Mask:
     return np.asarray(small[integral.structure.units.index])
 
 
+def scale_of(design: Design) -> Array:
+    """Return what log densities of rows are raised by, where scores are of the column that the response was derived from."""
+    return np.zeros(len(design.y)) if design.log_jacobian is None else design.log_jacobian
+
+
 def _cost(integral: Integral, draws: Draws, units: Mask) -> float:
     """Return what `CHEAP` is the limit of."""
     return integral.cost(draws, units)
@@ -147,12 +152,13 @@ def _integrated(integral: Integral, draws: Draws, chosen: Mask, table: pd.DataFr
     lpd = (table["elpd"] + table["p_loo"]).to_numpy()
     columns = {name: table[name].to_numpy(copy=True) for name in ("elpd", "p_loo", "pareto_k", "r_eff", "mcse")}
     total = np.zeros(draws.size)
+    raised = scale_of(integral.structure.design)
     of_units = np.zeros(integral.structure.units.count, dtype=bool)
     of_units[integral.structure.units.index[chosen]] = True
     for block in integral.blocks(draws, with_rows=True, chosen=of_units):
         assert block.of_rows is not None  # asked for
         for row, log_density in zip(block.rows, block.of_rows.T, strict=True):
-            found, influence = psis.smoothed(log_density, draws.chains)
+            found, influence = psis.smoothed(log_density + raised[row], draws.chains)
             found["p_loo"] = lpd[row] - found["elpd"]
             for name, column in columns.items():
                 column[row] = found[name]

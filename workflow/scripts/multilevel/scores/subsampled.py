@@ -213,6 +213,7 @@ def _integrated(integral: Integral, draws: Draws, chosen: NDArray[np.bool_], tab
     """Put the integrated values of the chosen rows into the table; return the influence of each draw on them, shape (S,)."""
     lpd = table["elpd"] + table["p_loo"]
     total = np.zeros(draws.size)
+    raised = loo.scale_of(integral.structure.design)
     of_units = np.zeros(integral.structure.units.count, dtype=bool)
     of_units[integral.structure.units.index[chosen]] = True
     found: dict[int, dict[str, float]] = {}
@@ -220,7 +221,7 @@ def _integrated(integral: Integral, draws: Draws, chosen: NDArray[np.bool_], tab
         assert block.of_rows is not None  # asked for
         for place in np.flatnonzero(chosen[block.rows]):
             row = int(block.rows[place])
-            found[row], influence = psis.smoothed(block.of_rows[:, place], draws.chains)
+            found[row], influence = psis.smoothed(block.of_rows[:, place] + raised[row], draws.chains)
             found[row]["p_loo"] = float(lpd[row]) - found[row]["elpd"]
             total += influence
     for name in ("elpd", "p_loo", "pareto_k", "r_eff", "mcse"):

@@ -10,7 +10,7 @@ from multilevel.report.markdown import Markdown, code, escape, strong, table
 from multilevel.report.numbers import ABSENT, as_float, count, fixed, probability, shortest, significant
 from multilevel.report.ranking import BEST, BETTER, SAME, Entry, rank
 from multilevel.report.record import FAILED, NOT_FITTED, OK, Record, find_model, fitted
-from multilevel.report.sections.quality import high_k, loo_score
+from multilevel.report.sections.quality import high_k, loo_score, sampled, scored_units
 
 _DIC = "dic.conditional"
 
@@ -41,7 +41,7 @@ def _estimated(scores: list[dict[str, Any]], unit: str) -> Markdown:
             "has no term for it). All rows of a group are predicted jointly, and standard errors count groups."
         )
     integrated = sum(int((s.get("estimators") or {}).get("integrated PSIS", 0)) for s in scores)
-    total = sum(int(as_float(s.get("n_units")) or 0) for s in scores)
+    total = sum(map(scored_units, scores))
     if not integrated:
         return Markdown(f"{opening}, given the group effects.")
     if integrated == total:
@@ -113,6 +113,10 @@ def _k_cells(entry: Entry, unit: str) -> list[object]:
 
 def _note(row: dict[str, Any]) -> Markdown:
     texts = [str(row[key]) for key in ("note", "diag_diff", "diag_elpd") if row.get(key)]
+    if row.get("subsampling_se") is not None:
+        of_difference = row.get("subsampling_se_diff") or 0.0
+        more = f", {fixed(of_difference, 1)} to that of the difference (in its SE)" if of_difference else ""
+        texts.append(f"from a sample of rows, which adds an error of {fixed(row['subsampling_se'], 1)} to elpd{more}")
     return escape("; ".join(texts))
 
 
@@ -149,7 +153,8 @@ def waic_table(record: Record, comparison: dict[str, Any]) -> Markdown:
         state = (
             caution(f"{count(high)} variances above {shortest(waic.get('variance_limit'))}") if high else good("none")
         )
-        rows.append([model_name(find_model(record, name)), *cells, state, escape(waic.get("likelihood") or "")])
+        words = "; from ".join(part for part in (waic.get("likelihood") or "", sampled(score)) if part)
+        rows.append([model_name(find_model(record, name)), *cells, state, escape(words)])
     if not rows:
         return Markdown("")
     headers = [

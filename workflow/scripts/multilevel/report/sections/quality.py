@@ -60,7 +60,7 @@ def _loo_card(record: Record) -> Card:
     title = "Predictive scores"
     if not scores:
         return _card(title, "absent", "not computed", ABSENT, "No leave-one-out score was computed.")
-    high, total = sum(map(high_k, scores)), sum(int(as_float(score.get("n_units")) or 0) for score in scores)
+    high, total = sum(map(high_k, scores)), sum(map(scored_units, scores))
     text = f"of {count(total)} leave-one-out terms rest on too few draws (high Pareto k)."
     if high:
         return _card(title, "bad" if high > 0.01 * total else "care", "read with care", count(high), text)
@@ -77,6 +77,17 @@ def high_k(score: Mapping[str, Any]) -> int:
     """Return how many terms of a leave-one-out score have a Pareto k above the threshold."""
     counts = score.get("k_counts") or {}
     return int(as_float(counts.get("bad")) or 0) + int(as_float(counts.get("very_bad")) or 0)
+
+
+def scored_units(score: Mapping[str, Any]) -> int:
+    """Return how many units were scored, which of very many rows is a sample."""
+    return int(as_float((score.get("subsampling") or {}).get("rows")) or as_float(score.get("n_units")) or 0)
+
+
+def sampled(score: Mapping[str, Any]) -> str:
+    """Return ``a sample of 2,000 of 1,000,000 rows`` where such a one was scored, else nothing."""
+    found = score.get("subsampling") or {}
+    return f"a sample of {count(found.get('rows'))} of {count(found.get('of'))} rows" if found else ""
 
 
 def _rows_card(record: Record) -> Card:
@@ -184,7 +195,10 @@ def loo_table(record: Record, unit: str = OBSERVATION) -> Markdown:
         counts = score.get("k_counts") or {}
         high = high_k(score)
         verdict = good("reliable") if high == 0 else caution(f"{high} high")
-        cells = [count(score.get("n_units")), *(count(counts.get(key)) for key in ("good", "bad", "very_bad"))]
+        cells = [
+            sampled(score) or count(score.get("n_units")),
+            *(count(counts.get(key)) for key in ("good", "bad", "very_bad")),
+        ]
         cells += [fixed(score.get("k_max"), 2), fixed(score.get("k_threshold"), 2)]
         if whole:
             given = score.get("conditional") or {}
