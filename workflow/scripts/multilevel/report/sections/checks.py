@@ -31,9 +31,9 @@ def statistics_table(record: Record) -> Markdown:
 
 
 def replicates(record: Record) -> str:
-    """Return how many data sets were simulated, with a blank behind; nothing where candidates differ in it."""
+    """Return how many data sets were simulated; ``some`` where candidates differ in it."""
     numbers = {as_float(row.get("replicates")) for model in record["models"] for row in model["checks"]}
-    return f"{count(numbers.pop())} " if len(numbers) == 1 and None not in numbers else ""
+    return count(numbers.pop()) if len(numbers) == 1 and None not in numbers else "some"
 
 
 def _spread(row: dict[str, Any]) -> float | None:
@@ -75,7 +75,12 @@ def coverage_table(record: Record) -> Markdown:
         cells = [_share(by_model[model["name"]].get(share)) for model in models]
         rows.append([f"{100 * share:g}%", *cells])
     headers = ["Interval", *(model_name(model) for model in models)]
-    return table(headers, rows, label="Coverage of predictive intervals")
+    found = table(headers, rows, label="Coverage of predictive intervals")
+    looked_at = max((as_float(row.get("rows")) or 0.0 for model in models for row in model["coverage"]), default=0.0)
+    used = as_float(((record["data"] or {}).get("rows") or {}).get("used")) or 0.0
+    if not 0.0 < looked_at < used:
+        return found
+    return Markdown(f"{found}\n\nCounted in a random sample of {count(looked_at)} of {count(used)} rows.")
 
 
 def _share(row: dict[str, Any] | None) -> Markdown:
