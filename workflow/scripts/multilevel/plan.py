@@ -247,14 +247,6 @@ def _unequal_responses(comparisons: dict[str, dict[str, Any]], models: dict[str,
                 )
                 problems.append(Problem(f"comparisons.{name}.models", message, "compare models of one response"))
                 break
-            kinds = [families.get(models[m]["family"]).KIND for m in (model, first)]
-            if kinds[0] != kinds[1]:
-                message = (
-                    f"'{model}' has a {kinds[0]} response and '{first}' a {kinds[1]} one: a probability density and a "
-                    "probability cannot be compared"
-                )
-                problems.append(Problem(f"comparisons.{name}.models", message, "compare models of one kind"))
-                break
             own, other = (_scored(f) for f in (found, parsed[first]))
             if own != other:
                 message = (
