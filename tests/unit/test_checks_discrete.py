@@ -132,11 +132,12 @@ def test_coverage_of_counts_is_compared_with_what_counts_can_reach() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "rows", "kept"), [(1000, 10, 200), (30, 10, 30), (1000, 100_000, 80), (1000, 10**7, 40)]
+    ("count", "rows", "kept"), [(1000, 10, 200), (30, 10, 30), (1000, 45_000, 177), (1000, 10**6, 160), (50, 10**6, 50)]
 )
 def test_of_many_rows_fewer_replicates_are_kept(count: int, rows: int, kept: int) -> None:
     sample = checks_coverage.Sample(count, rows)
     assert len(sample.wanted) == kept
+    assert len(set(sample.rows.tolist())) == min(rows, checks_coverage.MOST_ROWS)
     assert {0, count - 1} <= sample.wanted
 
 

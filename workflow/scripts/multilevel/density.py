@@ -16,6 +16,9 @@ Array = NDArray[np.float64]
 BINNED_ABOVE: Final = 2_000
 """Values above which they are first counted in bins of a sixteenth of the kernel's width."""
 
+MOST_BINS: Final = 100_000
+"""Bins that are counted one beside the other; a wider range, with gaps, is sorted, which takes longer."""
+
 
 def kernel(values: Array, grid: Array, width: float | None = None) -> Array:
     """Return the kernel density of `values` at the points of `grid`, both one-dimensional.
@@ -45,8 +48,14 @@ def robust_width(values: Array) -> float:
 
 def _binned(values: Array, width: float) -> tuple[Array, Array]:
     """Return the centres of the bins that hold values, and how many each holds."""
-    bins, counts = np.unique(np.round(values * (16 / width)), return_counts=True)
-    return bins * (width / 16), counts.astype(np.float64)
+    places = np.round(values * (16 / width))
+    low = float(places.min())
+    if float(places.max()) - low > MOST_BINS:
+        bins, counts = np.unique(places, return_counts=True)
+        return bins * (width / 16), counts.astype(np.float64)
+    every = np.bincount((places - low).astype(np.int64))
+    held = np.flatnonzero(every)
+    return np.asarray((held + low) * (width / 16), dtype=np.float64), every[held].astype(np.float64)
 
 
 def shares(values: Array, grid: Array) -> Array:

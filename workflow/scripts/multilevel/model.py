@@ -16,7 +16,7 @@ import pytensor.tensor as pt_untyped
 from scipy.special import gammaln
 
 from multilevel import default_priors, distributions, families, responses
-from multilevel.design import Design, Predictor, Term, Thresholds
+from multilevel.design import Design, Predictor, Term, Thresholds, variable_name
 from multilevel.priors import LOWEST, Prior
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
@@ -72,11 +72,6 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
         others |= {name: _scalar(name, by_name[name]) for name in design.scalars}
         responses.get(design.family).add(design, eta if design.nominal else eta[0], others)
     return model
-
-
-def variable_name(name: str, part: Predictor) -> str:
-    """Return the name of a variable of a predictor: ``slopes`` of the first parameter, ``slopes_sigma`` of another."""
-    return f"{name}_{part.parameter}" if part.prefix else name
 
 
 def _fixed_part(part: Predictor, priors: Mapping[str, Prior]) -> Any:
