@@ -37,8 +37,8 @@ WORDS = {
     "estimand": "log p(y_i | y_-i)",
 }
 
-CHEAP = 20_000_000_000
-"""Most numbers that the integrated estimator may take: some minutes. Counted, not timed, so that it is the same everywhere."""
+CHEAP = 300.0
+"""Most seconds that the integrated estimator may take, by counts: not timed, so that the choice is the same everywhere."""
 
 
 def score(design: Design, draws: Draws) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -65,6 +65,9 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], pd.DataFrame]:
     table["elpd_conditional"], table["pareto_k_conditional"] = conditional["elpd"], conditional["pareto_k"]
     record = WORDS | psis.summarise(table, draws.size, psis.mcse_of_total(of_others, draws.chains))
     record |= _estimators(design, integral, chosen, why_not)
+    if integral is not None and (quality := integral.quality(with_rows=True)):
+        record["quadrature"] = quality
+        record["warnings"] += integral.warnings(with_rows=True)
     record["conditional"] = psis.summarise(conditional, draws.size, psis.mcse_of_total(of_all, draws.chains))
     record["waic"] = psis.waic(conditional, GIVEN)
     return record, table
@@ -113,7 +116,7 @@ def _affordable(integral: Integral, draws: Draws) -> Mask:
     In a group of so many rows the effects are known whether or not one of them is left out.
     """
     small = integral.structure.units.sizes <= max(1, predictor.BLOCK_VALUES // draws.size)
-    if not small.any() or integral.cost(draws, small) > CHEAP:
+    if not small.any() or integral.seconds(draws, small) > CHEAP:
         return np.zeros(len(integral.structure.design.y), dtype=bool)
     return np.asarray(small[integral.structure.units.index])
 
