@@ -49,7 +49,7 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 
 def design_of(name: str, data: Dataset) -> design.Design:
-    return design.build({"formula": REFERENCE["models"][name]["formula"]}, data)
+    return design.build({"formula": REFERENCE["models"][name]["formula"], "family": "gaussian"}, data)
 
 
 MODELS = sorted(REFERENCE["models"])
@@ -192,15 +192,15 @@ def test_units_and_zeros_of_predictors_change_nothing_else(simulated: Dataset) -
 
 
 def test_an_offset_is_taken_off_the_response(simulated: Dataset) -> None:
-    with_offset = design.build({"formula": "y ~ x + offset(2 * arm) + (1 | school)"}, simulated)
+    with_offset = design.build({"formula": "y ~ x + offset(2 * arm) + (1 | school)", "family": "gaussian"}, simulated)
     frame = simulated.frame.assign(y=simulated.frame["y"] - 2 * simulated.frame["arm"])
-    without = design.build({"formula": "y ~ x + (1 | school)"}, as_dataset(frame))
+    without = design.build({"formula": "y ~ x + (1 | school)", "family": "gaussian"}, as_dataset(frame))
     a, b = gaussian_ml.maximise(with_offset, "reml"), gaussian_ml.maximise(without, "reml")
     assert a.estimates == pytest.approx(b.estimates, abs=1e-7)
 
 
 def test_without_fixed_part(simulated: Dataset) -> None:
-    built = design.build({"formula": "y ~ 0 + (1 | school)"}, simulated)
+    built = design.build({"formula": "y ~ 0 + (1 | school)", "family": "gaussian"}, simulated)
     ml, reml = gaussian_ml.maximise(built, "ml"), gaussian_ml.maximise(built, "reml")
     assert ml.log_likelihood == pytest.approx(reml.log_likelihood, rel=0, abs=1e-9)
     sd, sigma = ml.estimates["sd(school: Intercept)"], ml.estimates["sigma"]
@@ -212,14 +212,14 @@ def test_without_fixed_part(simulated: Dataset) -> None:
 
 def test_collinear_columns_are_refused(simulated: Dataset) -> None:
     frame = simulated.frame.assign(again=simulated.frame["x"] * 2 - 1)
-    built = design.build({"formula": "y ~ x + again + (1 | school)"}, as_dataset(frame))
+    built = design.build({"formula": "y ~ x + again + (1 | school)", "family": "gaussian"}, as_dataset(frame))
     with pytest.raises(NotGaussianError, match="the columns of the fixed part are linearly dependent"):
         gaussian_ml.maximise(built, "ml")
 
 
 def test_a_response_without_residual_is_refused(simulated: Dataset) -> None:
     frame = simulated.frame.assign(y=3 + 2 * simulated.frame["x"])
-    built = design.build({"formula": "y ~ x + (1 | school)"}, as_dataset(frame))
+    built = design.build({"formula": "y ~ x + (1 | school)", "family": "gaussian"}, as_dataset(frame))
     with pytest.raises(NotGaussianError, match="explains the response without a residual"):
         gaussian_ml.maximise(built, "ml")
 

@@ -7,12 +7,15 @@ the transformations that put all parameters on the whole real line.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
+from fixtures.family_cases import PAIRS
 from fixtures.small_data import dataset_of, design_of
 from scipy import stats
 from scipy.special import betaln, expit
@@ -21,7 +24,7 @@ from multilevel import default_priors, likelihood, predictor
 from multilevel.default_priors import Resolved, coefficient_name, cor_name, sd_name
 from multilevel.design import INTERCEPT, Design, Term
 from multilevel.predictor import Draws
-from multilevel.priors import Prior
+from multilevel.priors import LOWEST, Prior
 from multilevel.structures import independent
 
 # Rounding in two orders of summation of some hundred terms; the densities are of the order of 100.
@@ -41,6 +44,15 @@ DATA = dataset_of(
     u=RNG.uniform(8.0, 9.0, 24),
     n=RNG.integers(3, 9, 24).astype(float),
     successes=RNG.integers(0, 4, 24).astype(float),
+    waiting=RNG.gamma(2.0, 1.5, 24),
+    count_=RNG.negative_binomial(2.0, 0.2, 24).astype(float) * (RNG.random(24) < 0.8),
+    share=RNG.beta(2.0, 3.0, 24),
+    edged=np.clip(RNG.normal(0.5, 0.5, 24), 0.0, 1.0),
+    yes=(RNG.random(24) < 0.4).astype(float),
+    end=np.full(24, 60.0) + RNG.random(24),
+    rating=np.array([1, 2, 3, 4, 2, 3] * 4, dtype=float),
+    severity=pd.Categorical(["low", "high", "middle", "low"] * 6, categories=["low", "middle", "high"], ordered=True),
+    travel=["bus", "car", "on foot"] * 8,
 )
 
 FREEZE: dict[str, Any] = {
@@ -54,6 +66,7 @@ FREEZE: dict[str, Any] = {
     "gamma": lambda shape, rate: stats.gamma(shape, 0, 1 / rate),
     "inverse_gamma": lambda shape, scale: stats.invgamma(shape, 0, scale),
     "lognormal": lambda mu, sigma: stats.lognorm(sigma, 0, np.exp(mu)),
+    "beta": stats.beta,
     "uniform": lambda lower, upper: stats.uniform(lower, upper - lower),
 }
 
@@ -67,9 +80,17 @@ class Folded:
     def logpdf(self, value: Any) -> Any:
         return np.log(2) + self.whole.logpdf(value)
 
+    def logsf(self, value: Any) -> Any:
+        return np.log(2) + self.whole.logsf(value)
+
 
 def log_prior(prior: Prior, value: float) -> float:
     return float(FREEZE[prior.name](*prior.arguments).logpdf(value))
+
+
+def log_left(prior: Prior, name: str) -> float:
+    """Log of what is left of a prior that is cut off where the parameter's values start."""
+    return float(FREEZE[prior.name](*prior.arguments).logsf(LOWEST[name])) if name in LOWEST else 0.0
 
 
 def log_lkj(correlation: np.ndarray, eta: float) -> float:
@@ -117,10 +138,17 @@ class Point:
                 case "_logodds__":
                     self.values[variable.name] = expit(q)
                     self.log_jacobian += float(np.log(expit(q) * expit(-q)).sum())
+                case "_interval__" if variable.name in LOWEST and variable.owner.op.name != "uniform":
+                    self.values[variable.name] = LOWEST[variable.name] + np.exp(q)
+                    self.log_jacobian += float(q.sum())
                 case "_interval__":
                     lower, upper = (np.asarray(p.eval()) for p in variable.owner.inputs[-2:])
+                    lower = np.maximum(lower, LOWEST.get(variable.name, lower))
                     self.values[variable.name] = lower + (upper - lower) * expit(q)
                     self.log_jacobian += float(np.log((upper - lower) * expit(q) * expit(-q)).sum())
+                case "_ordered__":
+                    self.values[variable.name] = q[0] + np.concatenate([[0.0], np.cumsum(np.exp(q[1:]))])
+                    self.log_jacobian += float(q[1:].sum())
                 case other:
                     raise AssertionError(f"unknown transformation {other} of {variable.name}")
 
@@ -154,15 +182,45 @@ def expected(design: Design, priors: list[Resolved], point: Point, centred: bool
             own_b[part.coefficients.index(part.intercept)] = (
                 at_means - part.x[:, part.slopes].mean(axis=0) @ own_b[part.slopes]
             )
+    if design.thresholds:
+        total += thresholds_of(design, by_name, point, b[0])
     effects = {}
     for term in design.group_terms:
-        effects[term.key], density = effects_of(term, by_name, point, centred, design.parameters[0])
+        unprefixed = "" if design.family == "categorical" else design.parameters[0]
+        effects[term.key], density = effects_of(term, by_name, point, centred, unprefixed)
         total += density
     others = {name: np.array([float(point.values[name])]) for name in design.scalars}
-    total += sum(log_prior(by_name[name], value[0]) for name, value in others.items())
+    total += sum(log_prior(by_name[name], value[0]) - log_left(by_name[name], name) for name, value in others.items())
     draws = Draws(1, 1, b, effects, others)
     rows = slice(0, len(design.y))
     return total + float(likelihood.of_rows(design, rows, predictor.arguments(design, draws, rows)).sum())
+
+
+def thresholds_of(design: Design, priors: Mapping[str, Prior], point: Point, b: np.ndarray) -> float:
+    """Fill in the thresholds at predictor values of 0 and the category-specific effects; return the log density of both."""
+    names = design.thresholds.names
+    count = len(names)
+    if design.thresholds.equidistant:
+        first, delta = float(point.values["first_threshold"]), float(point.values["delta"])
+        at_means = first + delta * np.arange(count)
+        total = log_prior(priors[names[0]], first) + log_prior(priors["delta"], delta)
+    else:
+        own = [priors[name] for name in names]
+        at_means = point.vector("thresholds", own)
+        total = sum(log_prior(prior, value) for prior, value in zip(own, at_means, strict=True))
+        if design.family == "cumulative" and len(set(own)) == 1:
+            total += np.log(math.factorial(count))  # all orders are equally likely, and one is left
+    x = design.predictors[0].x
+    b[:count] = at_means + x.mean(axis=0) @ b[count : count + x.shape[1]]
+    if coefficients := design.thresholds.coefficients:
+        own = [priors[f"b({name})"] for name in coefficients]
+        effects = point.vector("specific", own)
+        total += sum(log_prior(prior, value) for prior, value in zip(own, effects, strict=True))
+        b[-len(effects) :] = effects
+        if not design.thresholds.equidistant:
+            for number, column in enumerate(design.thresholds.x.T):
+                b[:count] += column.mean() * effects[number * count : (number + 1) * count]
+    return total
 
 
 def effects_of(
@@ -264,6 +322,51 @@ BEYOND = [
     ("successes | trials(n) ~ x + (1 | g)", "binomial", {}),
     ("successes | trials(n) + weights(w) ~ x", "binomial", {}),
     ("cbind(successes, n) ~ x + offset(z)", "binomial", {}),
+    ("y | trunc(lb=-3) ~ x", "gaussian", {"sigma": "1 + z"}),
+    ("y | se(s, sigma=true) + trunc(lb=-3, ub=u) ~ x", "gaussian", {}),
+    ("y | weights(w) + cens(c, u) + trunc(lb=-9, ub=12) ~ x + (1 | g)", "gaussian", {}),
+    ("successes | trials(n) + cens(c, successes + 2) ~ x", "binomial", {}),
+    ("successes | trials(n) + trunc(ub=4) ~ x", "binomial", {}),
+    # The other families, each parameter with a linear predictor somewhere.
+    ("y ~ x + (1 | g)", "student_t", {}),
+    ("y ~ x", "student_t", {"nu": "1 + z", "sigma": "1 + (1 | g)"}),
+    ("y | se(s) + cens(c, u) ~ x", "student_t", {}),
+    ("y | trunc(lb=-10, ub=u) ~ x", "student_t", {}),
+    ("waiting ~ x + (1 | g) + offset(z)", "lognormal", {}),
+    ("waiting | cens(c, waiting + 2) + trunc(lb=0.001) ~ x", "lognormal", {"sigma": "1 + z"}),
+    ("waiting ~ x + (1 | g) + offset(z)", "gamma", {}),
+    ("waiting | weights(w) ~ x", "gamma", {"shape": "1 + z + (1 | g)"}),
+    ("waiting | cens(c, waiting + 2) + trunc(ub=end) ~ x", "gamma", {}),
+    ("waiting ~ x + (1 | g)", "inverse_gaussian", {}),
+    ("waiting | cens(c, waiting + 2) + trunc(ub=end) ~ x", "inverse_gaussian", {"shape": "1 + z"}),
+    ("waiting ~ x + (1 | g)", "weibull", {}),
+    ("waiting | cens(c, waiting + 2) + trunc(ub=end) ~ x", "weibull", {"shape": "1 + z"}),
+    ("waiting ~ x + (1 | g)", "exponential", {}),
+    ("waiting | cens(c, waiting + 2) + trunc(ub=end) ~ x", "exponential", {}),
+    ("share ~ x + (1 | g)", "beta", {}),
+    ("share | cens(c, 0.5 + share / 2) + trunc(lb=0.0001) ~ x", "beta", {"phi": "1 + z + (1 | g)"}),
+    ("edged ~ x + (1 | g)", "zero_one_inflated_beta", {}),
+    ("edged | weights(w) ~ x", "zero_one_inflated_beta", {"phi": "1 + z", "zoi": "1 + x", "coi": "1 + z"}),
+    ("yes ~ x + (1 | g)", "bernoulli", {}),
+    ("yes | weights(w) ~ x + (1 + x | g)", "bernoulli", {}),
+    ("successes | trials(n) ~ x + (1 | g)", "beta_binomial", {}),
+    ("successes | trials(n) + cens(c, successes + 1) ~ x", "beta_binomial", {"phi": "1 + z"}),
+    ("successes | trials(n) + trunc(lb=0, ub=5) ~ x", "beta_binomial", {}),
+    ("successes | trials(n) ~ x + (1 | g)", "zero_inflated_binomial", {"zi": "1 + z"}),
+    ("successes | trials(n) + cens(c, successes + 2) ~ x", "zero_inflated_binomial", {}),
+    ("count_ ~ x + (1 | g) + offset(z)", "poisson", {}),
+    ("count_ | weights(w) + cens(c, count_ + 3) ~ x", "poisson", {}),
+    ("count_ | trunc(lb=0, ub=end) ~ 1", "poisson", {}),
+    ("count_ ~ x + (1 | g)", "negative_binomial", {}),
+    ("count_ | weights(w) + cens(c, count_ + 3) + trunc(ub=end) ~ x", "negative_binomial", {"shape": "1 + (1 | g)"}),
+    ("count_ ~ x + (1 | g)", "zero_inflated_poisson", {}),
+    ("count_ | cens(c, count_ + 3) ~ x + (1 | p | g)", "zero_inflated_poisson", {"zi": "1 + z + (1 | p | g)"}),
+    ("count_ ~ x + (1 | g)", "zero_inflated_negative_binomial", {}),
+    ("count_ | cens(c, count_ + 3) ~ x", "zero_inflated_negative_binomial", {"zi": "1 + z", "shape": "1 + x"}),
+    ("count_ ~ x + (1 | g)", "hurdle_poisson", {}),
+    ("count_ | cens(c, count_ + 3) ~ x", "hurdle_poisson", {"hu": "1 + z + (1 | g)"}),
+    ("count_ ~ x + (1 | g)", "hurdle_negative_binomial", {}),
+    ("count_ | weights(w) + cens(c, count_ + 3) ~ x", "hurdle_negative_binomial", {"hu": "1 + z", "shape": "1 + x"}),
 ]
 
 
@@ -285,19 +388,124 @@ def test_the_joint_density_of_several_predictors_and_response_terms_is_the_one_s
         )
 
 
-@pytest.mark.parametrize("link", ["logit", "probit", "cloglog"])
-def test_every_link_of_the_binomial_is_the_one_of_its_name(link: str) -> None:
+RESPONSES = {
+    "gaussian": "y", "student_t": "y", "beta": "share", "zero_one_inflated_beta": "edged", "bernoulli": "yes",
+    "binomial": "successes | trials(n)", "beta_binomial": "successes | trials(n)",
+    "zero_inflated_binomial": "successes | trials(n)",
+    **dict.fromkeys(["lognormal", "gamma", "inverse_gaussian", "weibull", "exponential"], "waiting"),
+}  # fmt: skip
+"""A response of `DATA` for each family; counts for the others."""
+
+
+@pytest.mark.parametrize(("family", "link"), PAIRS)
+def test_every_link_is_the_one_of_its_name(family: str, link: str) -> None:
     from multilevel import design as designs
     from multilevel import model
 
-    spec = {"formula": "successes | trials(n) ~ 1 + x", "family": "binomial", "link": link}
+    spec = {"formula": f"{RESPONSES.get(family, 'count_')} ~ 1 + x", "family": family, "link": link}
     design = designs.build(spec, DATA)
-    priors = default_priors.resolve(design, {"Intercept": "normal(0, 0.5)", "b": "normal(0, 0.1)"})
+    priors = default_priors.resolve(design, {"Intercept": "normal(0.5, 0.1)", "b": "normal(0, 0.01)"})
     built = model.build(design, priors, centred=False)
     point = Point(built, 1)
     assert float(log_density_of(built)(point.sampled)) == pytest.approx(
         expected(design, priors, point, centred=False), rel=1e-12, abs=TOLERANCE
     )
+
+
+@pytest.mark.parametrize("text", ["beta(2, 3)", "uniform(0.1, 0.8)", "uniform(0, 1)"])
+def test_every_prior_of_a_probability_is_the_distribution_of_its_name(text: str) -> None:
+    from multilevel import model
+
+    design = design_of("count_ ~ x", DATA, "zero_inflated_poisson")
+    priors = default_priors.resolve(design, {"zi": text})
+    built = model.build(design, priors, centred=False)
+    point = Point(built, 5)
+    assert float(log_density_of(built)(point.sampled)) == pytest.approx(
+        expected(design, priors, point, centred=False), rel=0, abs=TOLERANCE
+    )
+
+
+ORDINAL = ["cumulative", "sequential", "continuation", "adjacent"]
+OF_CATEGORIES = [
+    *(("rating ~ x + k + offset(z) + (1 | g)", {"family": family, "link": link}, {})
+      for family in ORDINAL for link in ("logit", "probit", "cloglog", "cauchit")),
+    *(("rating | weights(w) ~ x", {"family": family, "thresholds": "equidistant"}, {}) for family in ORDINAL),
+    *(("severity ~ x + (1 + x | g)", {"family": family, "parameters": {"disc": "1 + z + (1 | h)"}}, {})
+      for family in ORDINAL),
+    *(("rating ~ x + cs(z + k) + (1 | g)", {"family": family}, {}) for family in ORDINAL[1:]),
+    *(("rating ~ cs(z)", {"family": family, "thresholds": "equidistant", "parameters": {"disc": "0 + k"}}, {})
+      for family in ORDINAL[1:]),
+    ("rating ~ 1", {"family": "cumulative"}, {"Intercept": "student_t(3, 1, 2)"}),
+    ("rating ~ x", {"family": "cumulative"}, {"Intercept": "normal(0, 3)", "Intercept[2]": "cauchy(0, 1)"}),
+    ("rating ~ x", {"family": "sequential"}, {"Intercept[1]": "uniform(-4, 4)", "Intercept[3]": "student_t(3, 0, 1)"}),
+    ("rating ~ cs(z + x)", {"family": "adjacent"}, {"b(z[2])": "cauchy(0, 1)", "b(x)": "student_t(4, 0, 1)"}),
+    ("rating ~ x", {"family": "cumulative", "thresholds": "equidistant"}, {"delta": "gamma(2, 1)"}),
+    ("severity ~ (1 | p | g) + x", {"family": "cumulative", "parameters": {"disc": "0 + z + (1 | p | g)"}}, {}),
+    ("travel ~ x + offset(z)", {"family": "categorical"}, {"Intercept": "normal(1, 1)", "b": "normal(0, 3)"}),
+    ("travel ~ 1 + (1 | g)", {"family": "categorical"}, {"sd(g: mu_car_Intercept)": "half_normal(2)"}),
+    ("travel | weights(w) ~ x + (1 + x | g)", {"family": "categorical"}, {"cor(g: mu_on_foot)": "lkj(3)"}),
+    ("travel ~ x + (1 | p | g)", {"family": "categorical"}, {}),
+    ("travel ~ x", {"family": "categorical", "parameters": {"mu_on_foot": "0 + k + (1 | g)"}}, {"b(mu_car_x)": "cauchy(0, 1)"}),
+    ("rating ~ 0 + x", {"family": "categorical"}, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize(("text", "spec", "given"), OF_CATEGORIES)
+def test_the_joint_density_of_categories_is_the_one_stated(
+    text: str, spec: dict[str, Any], given: dict[str, str], centred: bool
+) -> None:
+    from multilevel import design as designs
+    from multilevel import formula, model
+
+    design = designs.build({"formula": str(formula.parse(text)), **spec}, DATA)
+    priors = default_priors.resolve(design, given)
+    assert {p.source for p in priors} - {"default"} == {f"study: {name}" for name in given}
+    built = model.build(design, priors, centred)
+    density = log_density_of(built)
+    for seed in range(3):
+        point = Point(built, seed)
+        assert float(density(point.sampled)) == pytest.approx(
+            expected(design, priors, point, centred), rel=1e-12, abs=TOLERANCE
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("rating ~ x + k + (1 | g)", {"family": "cumulative"}),
+        ("severity ~ x + cs(z + k)", {"family": "sequential", "parameters": {"disc": "0 + z"}}),
+        ("rating ~ x + cs(z)", {"family": "adjacent", "thresholds": "equidistant"}),
+        ("travel ~ x + (1 + x | g)", {"family": "categorical"}),
+    ],
+)
+def test_what_is_stored_of_categories_is_on_the_original_scale(text: str, spec: dict[str, Any]) -> None:
+    """Thresholds at predictor values of 0, and every coefficient where its name says."""
+    from multilevel import design as designs
+    from multilevel import formula, model, sampling
+
+    design = designs.build({"formula": str(formula.parse(text)), **spec}, DATA)
+    priors = default_priors.resolve(design, {})
+    by_name = {p.parameter: p.prior for p in priors}
+    points = [Point(model.build(design, priors, centred=False), seed) for seed in range(4)]
+    stored, encoding = sampling.posterior(as_trace(points), design, centred=False)
+    posterior = stored["posterior"].to_dataset()
+    assert encoding["/posterior"].keys() == set(posterior.data_vars)
+    assert tuple(posterior["coefficient"].to_numpy()) == design.all_coefficients
+    for number, point in enumerate(points):
+        draw = posterior.isel(chain=number // 2, draw=number % 2)
+        b = np.zeros(len(design.all_coefficients))
+        for part in design.predictors:
+            own = b[design.columns_of(part.parameter)]
+            behind = f"_{part.parameter}" if part.prefix else ""
+            own[part.slopes] = point.values[f"slopes{behind}"]
+            if part.has_intercept:
+                own[0] = point.values[f"intercept{behind}"] - part.x[:, 1:].mean(axis=0) @ own[1:]
+        if design.thresholds:
+            thresholds_of(design, by_name, point, b)
+        np.testing.assert_allclose(draw["b"], b, rtol=1e-13)
+        if spec.get("thresholds"):
+            np.testing.assert_allclose(np.diff(draw["b"].to_numpy()[:3]), float(draw["delta"]), rtol=1e-10)
 
 
 REAL = ["normal(1, 2)", "student_t(3, 1, 2)", "cauchy(1, 2)", "uniform(-3, 5)"]
@@ -310,12 +518,12 @@ POSITIVE = [
 @pytest.mark.parametrize(
     "given",
     [{target: text} for target in ("Intercept", "b(x)") for text in REAL]
-    + [{target: text} for target in ("sigma", "sd(g: Intercept)") for text in POSITIVE],
+    + [{target: text} for target in ("sigma", "sd(g: Intercept)", "nu") for text in POSITIVE],
 )
 def test_every_prior_is_the_distribution_of_its_name(given: dict[str, str]) -> None:
     from multilevel import model
 
-    design = design_of("y ~ x + (1 | g)", DATA)
+    design = design_of("y ~ x + (1 | g)", DATA, "student_t" if "nu" in given else "gaussian")
     priors = default_priors.resolve(design, given)
     built = model.build(design, priors, centred=False)
     point = Point(built, 5)
@@ -379,3 +587,23 @@ def as_trace(points: list[Point]) -> xr.DataTree:
     return xr.DataTree.from_dict(
         {"posterior": xr.Dataset(variables, coords=coords), "sample_stats": xr.Dataset(statistics, coords=coords)}
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "family", "link"),
+    [
+        ("y | cens(c, u) ~ x", "gaussian", "identity"),
+        ("successes | trials(n) ~ x", "binomial", "probit"),
+        ("successes | trials(n) ~ x", "binomial", "cloglog"),
+    ],
+)
+def test_gradients_are_numbers_also_where_a_branch_is_not_taken(text: str, family: str, link: str) -> None:
+    from multilevel import design as designs
+    from multilevel import formula, model
+
+    design = designs.build({"formula": str(formula.parse(text)), "family": family, "link": link}, DATA)
+    built = model.build(design, default_priors.resolve(design, {}), centred=False)
+    point = {name: np.asarray(value) * 0.0 for name, value in built.initial_point().items()}
+    for far in (-60.0, 60.0, -800.0):  # predictors far from the data: every row lies deep in a tail
+        gradient = built.compile_dlogp()({**point, "intercept": np.asarray(far)})
+        assert np.isfinite(gradient).all()

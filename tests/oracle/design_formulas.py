@@ -89,6 +89,34 @@ def response_columns() -> dict[str, list[Any]]:
     }
 
 
+def category_columns() -> dict[str, list[Any]]:
+    """Return data with categories: a rating of four steps, a means of travel of three, weights and predictors."""
+    source = random.Random(SEED + 2)
+    x = [round(source.gauss(0.0, 1.0), 3) for _ in range(240)]
+    z = [round(source.uniform(-1.0, 1.0), 3) for _ in x]
+    k = [source.choice("pqr") for _ in x]
+    noise = [math.log(u / (1.0 - u)) for u in (source.random() for _ in x)]
+    latent = [0.9 * a - 0.7 * b + (0.5 if c == "r" else 0.0) + e for a, b, c, e in zip(x, z, k, noise, strict=True)]
+    return {
+        "rating": [1 + sum(value > threshold for threshold in (-1.0, 0.4, 1.8)) for value in latent],
+        "travel": [
+            max(utility, key=utility.__getitem__)
+            for a in x
+            for utility in [
+                {"bus": _gumbel(source), "car": 0.6 * a + _gumbel(source), "on foot": _gumbel(source) - 0.4}
+            ]
+        ],
+        "x": x,
+        "z": z,
+        "k": k,
+        "w": [source.randint(1, 3) for _ in x],
+    }
+
+
+def _gumbel(source: random.Random) -> float:
+    return -math.log(-math.log(source.random()))
+
+
 def write(path: Path, data: dict[str, list[Any]] | None = None) -> str:
     """Write data, those of `columns` if left out, as CSV; return its sha256."""
     data = columns() if data is None else data

@@ -6,10 +6,12 @@
     python tests/oracle/make_reference.py loo                  tests/oracle/reference/psis_loo_r.json   (seconds)
     python tests/oracle/make_reference.py designs              tests/oracle/reference/designs_r.json    (seconds)
     python tests/oracle/make_reference.py responses            tests/oracle/reference/response_terms.json (seconds)
+    python tests/oracle/make_reference.py categories           tests/oracle/reference/categories_r.json (seconds)
     python tests/oracle/make_reference.py patsy                tests/oracle/reference/designs_patsy.json (needs patsy)
     python tests/oracle/make_reference.py ml                   tests/oracle/reference/gaussian_ml_lme4.json   (seconds)
 
-Needs Rscript and the Debian packages r-cran-lme4, r-cran-jsonlite; for loo r-cran-loo; for JAGS also jags, r-cran-rjags,
+Needs Rscript and the Debian packages r-cran-lme4, r-cran-jsonlite; for loo r-cran-loo; for categories r-cran-mass,
+r-cran-nnet, r-cran-vgam; for JAGS also jags, r-cran-rjags,
 r-cran-loo, r-cran-posterior. What R reads is made with the standard library alone, from data/radon/ or from a seed, so that
 nothing under test has a hand in it.
 """
@@ -131,26 +133,31 @@ def write_simulation(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+def _printed_by(script: str, *arguments: str | Path) -> dict[str, object]:
+    """Run an R script on one thread; return the JSON that it printed."""
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+    done = subprocess.run(
+        ["Rscript", "--vanilla", str(HERE / script), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        check=True,
+        text=True,
+        env=os.environ | one_thread,
+    )
+    return dict(json.loads(done.stdout))
+
+
 def run_ml() -> dict[str, object]:
     """Run gaussian_ml.R on simulated data: what it printed, headed by the command and the CSV's sha256."""
-    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "simulated.csv"
         digest = write_simulation(path)
-        done = subprocess.run(
-            ["Rscript", "--vanilla", str(HERE / "gaussian_ml.R"), str(path)],
-            stdout=subprocess.PIPE,
-            check=True,
-            text=True,
-            env=os.environ | one_thread,
-        )
-    head = {
+        printed = _printed_by("gaussian_ml.R", path)
+    return {
         "command": "python tests/oracle/make_reference.py ml",
         "runs": "Rscript --vanilla tests/oracle/gaussian_ml.R simulated.csv",
         "data_sha256": digest,
         "simulation": SIMULATION,
-    }
-    return head | dict(json.loads(done.stdout))
+    } | printed
 
 
 def run_loo() -> dict[str, object]:
@@ -158,18 +165,10 @@ def run_loo() -> dict[str, object]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "log_likelihoods.csv"
         digest = write_log_likelihoods(path)
-        done = subprocess.run(
-            ["Rscript", "--vanilla", str(HERE / "psis_loo.R"), str(path), str(PSIS["chains"])],
-            stdout=subprocess.PIPE,
-            check=True,
-            text=True,
-        )
-    printed: dict[str, object] = json.loads(done.stdout)
-    command = "python tests/oracle/make_reference.py loo"
-    inner = f"Rscript --vanilla tests/oracle/psis_loo.R log_likelihoods.csv {PSIS['chains']}"
+        printed = _printed_by("psis_loo.R", path, str(PSIS["chains"]))
     return {
-        "command": command,
-        "runs": inner,
+        "command": "python tests/oracle/make_reference.py loo",
+        "runs": f"Rscript --vanilla tests/oracle/psis_loo.R log_likelihoods.csv {PSIS['chains']}",
         "data_sha256": digest,
         "seed": PSIS["seed"],
         "chains": PSIS["chains"],
@@ -182,29 +181,27 @@ def run_designs() -> dict[str, object]:
         data, formulas = Path(folder) / "designs.csv", Path(folder) / "formulas.txt"
         digest = design_formulas.write(data)
         formulas.write_text("\n".join(design_formulas.IN_R.values()) + "\n", encoding="utf-8")
-        done = subprocess.run(
-            ["Rscript", "--vanilla", str(HERE / "design_matrices.R"), str(data), str(formulas)],
-            stdout=subprocess.PIPE,
-            check=True,
-            text=True,
-        )
-    printed: dict[str, object] = json.loads(done.stdout)
+        printed = _printed_by("design_matrices.R", data, formulas)
     return {"command": "python tests/oracle/make_reference.py designs", "data_sha256": digest} | printed
 
 
 def run_responses() -> dict[str, object]:
-    """Run response_terms.R on `design_formulas.response_columns`: what it printed, headed by the command."""
+    """Run response_terms.R on `design_formulas.response_columns`."""
+    return _run_on("responses", "response_terms.R", design_formulas.response_columns())
+
+
+def run_categories() -> dict[str, object]:
+    """Run categories.R on `design_formulas.category_columns`."""
+    return _run_on("categories", "categories.R", design_formulas.category_columns())
+
+
+def _run_on(what: str, script: str, columns: dict[str, list[Any]]) -> dict[str, object]:
+    """Run an R script on a table: what it printed, headed by the command and the CSV's sha256."""
     with tempfile.TemporaryDirectory() as folder:
-        data = Path(folder) / "responses.csv"
-        digest = design_formulas.write(data, design_formulas.response_columns())
-        done = subprocess.run(
-            ["Rscript", "--vanilla", str(HERE / "response_terms.R"), str(data)],
-            stdout=subprocess.PIPE,
-            check=True,
-            text=True,
-        )
-    printed: dict[str, object] = json.loads(done.stdout)
-    return {"command": "python tests/oracle/make_reference.py responses", "data_sha256": digest} | printed
+        path = Path(folder) / f"{what}.csv"
+        digest = design_formulas.write(path, columns)
+        printed = _printed_by(script, path)
+    return {"command": f"python tests/oracle/make_reference.py {what}", "data_sha256": digest} | printed
 
 
 def run_patsy() -> dict[str, object]:
@@ -228,24 +225,18 @@ def run_patsy() -> dict[str, object]:
 
 def run_script(program: str) -> dict[str, object]:
     """Run radon_<program>.R on freshly prepared data: what it printed, headed by the command and the data's sha256."""
-    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with tempfile.TemporaryDirectory() as folder:
-        prepared = Path(folder) / "radon_prepared.csv"
-        digest = prepare(prepared)
-        done = subprocess.run(
-            ["Rscript", "--vanilla", str(HERE / f"radon_{program}.R"), str(prepared)],
-            stdout=subprocess.PIPE,
-            check=True,
-            text=True,
-            env=os.environ | one_thread,
-        )
-    printed: dict[str, object] = json.loads(done.stdout)
+        path = Path(folder) / "radon_prepared.csv"
+        digest = prepare(path)
+        printed = _printed_by(f"radon_{program}.R", path)
     return {"command": f"python tests/oracle/make_reference.py {program}", "data_sha256": digest} | printed
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["prepare", "lme4", "jags", "loo", "designs", "patsy", "responses", "ml"])
+    parser.add_argument(
+        "what", choices=["prepare", "lme4", "jags", "loo", "designs", "patsy", "responses", "categories", "ml"]
+    )
     parser.add_argument("--into", type=Path, default=HERE / "reference", help="folder to write to")
     arguments = parser.parse_args()
     arguments.into.mkdir(parents=True, exist_ok=True)
@@ -257,6 +248,7 @@ def main() -> None:
         "designs": ("designs_r", run_designs),
         "patsy": ("designs_patsy", run_patsy),
         "responses": ("response_terms", run_responses),
+        "categories": ("categories_r", run_categories),
         "ml": ("gaussian_ml_lme4", run_ml),
     }
     if arguments.what in own:

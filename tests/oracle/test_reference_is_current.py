@@ -108,3 +108,16 @@ def test_r_gives_the_stored_fits_of_response_terms(tmp_path: Path) -> None:
     for name in ("predicted_sigma", "censored", "repeated_rows"):
         assert now[name]["log_likelihood"] == pytest.approx(before[name]["log_likelihood"], rel=0, abs=1e-6), name
         assert now[name]["b"] == pytest.approx(before[name]["b"], rel=0, abs=1e-4), name
+
+
+def test_r_gives_the_stored_fits_of_categories(tmp_path: Path) -> None:
+    need_r("MASS", "nnet", "VGAM", "jsonlite")
+    make_reference("categories", tmp_path)
+    now = json.loads((tmp_path / "categories_r.json").read_text(encoding="utf-8"))
+    before = json.loads((HERE / "reference" / "categories_r.json").read_text(encoding="utf-8"))
+    assert now["data_sha256"] == before["data_sha256"]
+    fits = [(now["polr"][link], before["polr"][link]) for link in before["polr"]]
+    fits += [(now["vglm"][name][kind], fit) for name, kinds in before["vglm"].items() for kind, fit in kinds.items()]
+    for new, old in [*fits, (now["multinom"], before["multinom"])]:
+        assert new["log_likelihood"] == pytest.approx(old["log_likelihood"], rel=0, abs=1e-6)
+        assert new.get("thresholds", []) == pytest.approx(old.get("thresholds", []), rel=0, abs=1e-4)

@@ -212,3 +212,10 @@ def test_a_warning_stands_in_the_quality_record_of_the_report(tmp_path: Path) ->
     quality = text[text.index("Quality record") : text.index("In plain language")]
     assert FAR in quality.replace("’", "'").replace("‘", "'")
     assert json.dumps(planned["warnings"]) == "[]"
+
+
+def test_levels_of_one_row_are_told_apart_by_known_standard_errors() -> None:
+    data = dataset_of(y=noise(8), s=np.full(8, 0.5), g=list("abcdefgh"))
+    model = {"family": "gaussian"}
+    assert cautions.find(design_of("y | se(s) ~ 1 + (1 | g)", data), model) == []
+    assert "have one row" in cautions.find(design_of("y | se(s, sigma=true) ~ 1 + (1 | g)", data), model)[0]

@@ -10,15 +10,25 @@ import pytest
 from fixtures.small_data import dataset_of, design_of
 
 from multilevel import checks, predictor
+from multilevel.design import Design
 from multilevel.predictor import Draws
 
 Y = np.array([1.0, 2.0, 3.0, 6.0])
 GROUPS = np.array([0, 0, 1, 1])
 
 
+def table_of(y: np.ndarray, replicates: np.ndarray, index: np.ndarray) -> pd.DataFrame:
+    """Return the statistics of all rows, from replicates in one block."""
+    groups = {"g": checks.Grouping(index, tuple(f"level {i}" for i in range(index.max() + 1)))}
+    return checks.check(y, [replicates], groups, count=len(replicates), discrete=False).statistics
+
+
 def statistics(replicates: np.ndarray) -> dict[str, dict[str, float]]:
-    table = checks.statistics(Y, replicates, {"g": GROUPS})
-    return {row.pop("statistic"): row for row in table.to_dict("records")}
+    return {row.pop("statistic"): row for row in table_of(Y, replicates, GROUPS).to_dict("records")}
+
+
+def replicate(design: Design, draws: Draws, seed: int) -> np.ndarray:
+    return np.concatenate(list(checks.replicate_blocks(design, draws, seed)))
 
 
 def test_observed_statistics_are_those_of_the_data() -> None:
@@ -64,7 +74,7 @@ def draws_of(count: int, sigma: float = 1.0) -> Draws:
 
 
 def test_replicates_are_of_the_same_rows_in_the_same_groups() -> None:
-    found = checks.replicate(DESIGN, draws_of(4000), seed=1)
+    found = replicate(DESIGN, draws_of(4000), seed=1)
     assert found.shape == (checks.MAX_REPLICATES, 4)
     # Means 11, 13, -9, -7; a mean of 1000 replicates has an error of 0.03.
     np.testing.assert_allclose(found.mean(axis=0), [11, 13, -9, -7], atol=0.13)
@@ -76,20 +86,20 @@ def test_replicates_come_from_draws_spread_over_all_chains() -> None:
     numbered = replace(
         numbered, b=np.column_stack([np.arange(4000.0), np.zeros(4000)]), effects={"g": numbered.effects["g"] * 0}
     )
-    first = checks.replicate(DESIGN, numbered, seed=1)[:, 0]
+    first = replicate(DESIGN, numbered, seed=1)[:, 0]
     assert (first.min(), first.max()) == (pytest.approx(0, abs=1e-6), pytest.approx(3999, abs=1e-6))
     assert np.all(np.abs(np.diff(first) - 4) < 1.1)
 
 
 def test_the_seed_decides_the_replicates() -> None:
-    one, same, other = (checks.replicate(DESIGN, draws_of(400), seed) for seed in (1, 1, 2))
+    one, same, other = (replicate(DESIGN, draws_of(400), seed) for seed in (1, 1, 2))
     assert one.shape == (400, 4)  # as many as there are draws
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)
 
 
 def test_densities_share_one_grid_that_holds_the_data() -> None:
-    replicates = checks.replicate(DESIGN, draws_of(400), seed=1)
+    replicates = replicate(DESIGN, draws_of(400), seed=1)
     table = checks.densities(Y, replicates[:30], {})
     assert set(table["replicate"]) == set(range(31))
     assert list(table.loc[table["replicate"] == 0, "source"].unique()) == ["observed"]
@@ -152,11 +162,11 @@ def test_checks_in_blocks_are_those_of_all_replicates_at_once(step: int) -> None
     once, blocks = whole(y, group, replicates, 200), whole(y, group, replicates, step)
     for part in ("statistics", "by_group", "quantiles", "densities"):
         pd.testing.assert_frame_equal(getattr(blocks, part), getattr(once, part), rtol=1e-12)
-    pd.testing.assert_frame_equal(blocks.statistics, checks.statistics(y, replicates, {"g": group.index}), rtol=1e-12)
+    pd.testing.assert_frame_equal(blocks.statistics, table_of(y, replicates, group.index), rtol=1e-12)
 
 
 def test_replicates_do_not_depend_on_the_size_of_their_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    at_once = checks.replicate(DESIGN, draws_of(400), seed=1)
+    at_once = replicate(DESIGN, draws_of(400), seed=1)
     monkeypatch.setattr(predictor, "BLOCK_VALUES", 12)  # three replicates of four rows
     blocks = list(checks.replicate_blocks(DESIGN, draws_of(400), seed=1))
     assert {len(block) for block in blocks} == {3, 1}
@@ -183,6 +193,15 @@ def test_quantiles_are_compared_over_the_whole_range() -> None:
     assert (half["observed"], half["predicted"]) == (50.0, pytest.approx(50.0))
     assert (half["lower"], half["upper"]) == (pytest.approx(49.05), pytest.approx(50.95))
     np.testing.assert_allclose(table["observed"], 100 * table["probability"], rtol=1e-12)
+
+
+def test_quantiles_of_whole_numbers_do_not_jump() -> None:
+    # A quarter are 0, half are 1, a quarter is 3: spread over [-0.5, 0.5], [0.5, 1.5] and [2.5, 3.5].
+    found = dict(
+        zip(checks.PROBABILITIES, checks.quantiles_of(np.array([[0.0, 1.0, 1.0, 3.0]]), True)[:, 0], strict=True)
+    )
+    assert [found[p] for p in (0.125, 0.5, 0.625)] == pytest.approx([0.0, 1.0, 1.25])
+    assert found[0.875] == pytest.approx(3.0)
 
 
 def test_without_groups_the_table_by_group_has_columns_and_no_rows() -> None:

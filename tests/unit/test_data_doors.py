@@ -536,3 +536,8 @@ def test_keys_that_are_left_out_leave_no_trace_in_the_plan() -> None:
     made = plan.make(Path("config/studies/radon.yaml"), plan.read_config(ROOT / "config" / "config.yaml"), ROOT)
     assert set(made["data"]) == {"table", "join", "derive"}
     assert set(made["data"]["join"][0]) == {"table", "by", "cardinality", "unmatched"}
+
+
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StudyError, match=r"data.table: 'x{80}\.\.\.' cannot be opened \(File name too long\)"):
+        preparation.prepare({"table": "x" * 500 + ".csv"}, [], tmp_path)

@@ -374,6 +374,11 @@ def test_censoring_is_read_by_name_and_by_code() -> None:
         ("y | weights(k) ~ x", "weights(k) is text where numbers are needed"),
         ("y | cens(k) ~ x", "cens(k): 'low' is no kind of censoring; choose from none (0), left (-1), right (1), interval (2)"),
         ("y | cens(n) ~ x", "cens(n): '10' is no kind of censoring; choose from none (0), left (-1), right (1), interval (2)"),
+        (
+            "y | trunc(lb=2, ub=x) ~ 1",
+            "trunc(lb=2, ub=x): the bounds of row 1 leave nothing between 2 and 1; lb must be below ub",
+        ),
+        ("y | trunc(ub=k) ~ x", "trunc(ub=k) is text where numbers are needed"),
         ("y ~ within(k, g)", "'within(k, g)' computes with the column 'k', which is text"),
     ],
 )  # fmt: skip
@@ -389,3 +394,18 @@ def test_an_interval_needs_an_upper_end_above_its_start() -> None:
         design_of("y | cens(k) ~ 1", data)
     with pytest.raises(StudyError, match=r"the interval of row 4 ends at 7, not above its start 7"):
         design_of("y | cens(k, u) ~ 1", data)
+
+
+def test_bounds_are_one_for_each_row_and_every_response_lies_between_them() -> None:
+    data = dataset_of(y=[2.0, 3.0, 9.0], u=[5.0, 6.0, 9.0])
+    terms = design_of("y | trunc(lb=1, ub=u + 1) ~ 1", data).terms
+    np.testing.assert_array_equal(terms["lb"], [1.0] * 3)
+    np.testing.assert_array_equal(terms["ub"], [6.0, 7.0, 10.0])
+    for text, sentence in (
+        ("y | trunc(lb=2.5) ~ 1", "in 1 rows (2 in row 1, below lb = 2.5); truncated values are never observed"),
+        ("y | trunc(ub=u - 3) ~ 1", "in 1 rows (9 in row 3, above ub = 6); truncated values are never observed"),
+    ):
+        with pytest.raises(StudyError) as caught:
+            design_of(text, data)
+        assert "the response 'y' lies outside the bounds of trunc" in str(caught.value)
+        assert sentence in str(caught.value)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
 import pytest
+from fixtures.family_cases import PAIRS
 from fixtures.radon import MODELS, radon_design
 from fixtures.small_data import dataset_of, design_of, with_reference
 
@@ -200,3 +202,65 @@ def test_the_sentence_names_the_parameter_that_an_effect_is_on() -> None:
     assert (
         "its own level and level of sigma and effect of z on sigma, correlated" in equations.describe(design)["plain"]
     )
+
+
+COUNT = 12
+RNG = np.random.default_rng(1)
+MANY = dataset_of(
+    y=RNG.normal(0.0, 1.0, COUNT), x=RNG.normal(0.0, 1.0, COUNT), waiting=RNG.gamma(2.0, 1.0, COUNT),
+    count_=RNG.poisson(2.0, COUNT).astype(float), share=RNG.beta(2.0, 2.0, COUNT), yes=(RNG.random(COUNT) < 0.5).astype(float),
+    n=np.full(COUNT, 9.0), s=np.full(COUNT, 0.5), top=20.0 + np.arange(COUNT), g=list("abcd") * 3,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "family", "parameters", "lines"),
+    [
+        (
+            "count_ ~ x", "negative_binomial", {},
+            [r"\text{count\_}_i \sim \operatorname{NegBinomial}(\mu_i,\ \text{shape})", r"\log \mu_i = \eta_i = \gamma_{0} + "],
+        ),
+        (
+            "count_ ~ 1", "zero_inflated_poisson", {"zi": "1 + x"},
+            [
+                r"\operatorname{ZeroInflatedPoisson}(\mu_i,\ \text{zi}_i)",
+                r"\operatorname{logit}(\text{zi}_i) = \delta_{0} + ",
+            ],
+        ),
+        ("yes ~ x", "bernoulli", {}, [r"\operatorname{Bernoulli}(p_i)", r"\operatorname{logit}(p_i) = \eta_i = \gamma_{0}"]),
+        ("yes | trials(n) ~ x", "beta_binomial", {}, [r"\operatorname{BetaBinomial}(n_i,\ p_i,\ \phi)"]),
+        ("share ~ x", "beta", {"phi": "1 + x"}, [r"\operatorname{Beta}(p_i,\ \phi_i)", r"\log \phi_i = \delta_{0}"]),
+        ("y ~ x", "student_t", {"nu": "1 + x"}, [r"(\mu_i,\ \sigma,\ \nu_i)", r"\log(\nu_i - 1) = \delta_{0}"]),
+        ("y | se(s) ~ x", "student_t", {}, [r"\operatorname{StudentT}(\mu_i,\ s_i,\ \nu)"]),
+        ("y | se(s, sigma=true) ~ x", "student_t", {}, [r"\operatorname{StudentT}(\mu_i,\ \sqrt{\sigma^2 + s_i^2},\ \nu)"]),
+        (
+            "count_ | trunc(lb=0, ub=top) ~ x", "poisson", {},
+            [r"\operatorname{Poisson}(\mu_i),\quad 0 \le \text{count\_}_i \le b_i"],
+        ),
+        ("y | trunc(ub=9) ~ x", "gaussian", {}, [r"\sigma^2),\quad \text{y}_i \le 9"]),
+        ("waiting ~ x", "weibull", {}, [r"\operatorname{Weibull}(\mu_i,\ \text{shape})", r"\log \mu_i = \eta_i"]),
+    ],
+)  # fmt: skip
+def test_every_family_is_written_with_its_parameters_and_links(
+    text: str, family: str, parameters: dict[str, str], lines: list[str]
+) -> None:
+    rows = equations.describe(design_of(text, MANY, family, **parameters))["levels"][0]["latex"]
+    for line in lines:
+        assert any(line in row for row in rows), (line, rows)
+
+
+@pytest.mark.parametrize(("family", "link"), PAIRS)
+def test_every_family_has_equations_under_every_link(family: str, link: str) -> None:
+    from multilevel import design, families
+
+    text = {
+        "bernoulli": "yes",
+        "beta": "share",
+        "zero_one_inflated_beta": "share",
+        "gaussian": "y",
+        "student_t": "y",
+    }.get(family, "count_" if families.get(family).KIND == "discrete" else "waiting")
+    built = design.build({"formula": f"{text} ~ 1 + x + (1 | g)", "family": family, "link": link}, MANY)
+    latex = " ".join(equations.describe(built)["levels"][0]["latex"])
+    assert families.get(family).SYMBOL in latex
+    assert latex.count("{") == latex.count("}")

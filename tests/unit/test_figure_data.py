@@ -313,21 +313,29 @@ def test_contrasts_of_a_factor_with_many_levels_are_left_to_the_tables_and_count
     kinds = ["population"] * 17 + ["residual", "population", "group", "sd"]
     summary = pd.DataFrame({"parameter": names, "kind": kinds, "mean": 0.0, "lower": -1.0, "upper": 1.0})
     summary = summary.assign(inner_lower=-0.5, inner_upper=0.5)
-    table, note = figure_data.forest({"m": summary}, {"m": "Model"}, {"m": "ok"})
+    table, note = figure_data.forest({"m": summary}, {"m": "Model"}, {"m": "ok"}, {"m": "y"})
     assert table["parameter"].tolist() == [
         "b(x)", "b(k[0])", "b(k[1])", "b(k[2])", "Intercept", "sd(g: Intercept)", "sigma",
     ]  # fmt: skip
     assert set(table["model"]) == {"Model"}
     assert note == "Not drawn, but in the tables: 13 of b(county[…])."
-    assert figure_data.forest({}, {}, {})[0].empty
+    assert figure_data.forest({}, {}, {}, {})[0].empty
 
 
 def test_a_forest_has_sixty_trees() -> None:
     summary = pd.DataFrame({"parameter": [f"b(x{i})" for i in range(70)], "kind": "population", "mean": 0.0})
     summary = summary.assign(lower=-1.0, upper=1.0, inner_lower=-0.5, inner_upper=0.5)
-    table, note = figure_data.forest({"m": summary}, {"m": "Model"}, {"m": "ok"})
+    table, note = figure_data.forest({"m": summary}, {"m": "Model"}, {"m": "ok"}, {"m": "y"})
     assert len(table) == 60
     assert note == "Not drawn, but in the tables: 10 more parameters."
+
+
+def test_parameters_of_different_responses_have_facets_of_their_own() -> None:
+    summary = pd.DataFrame({"parameter": ["Intercept"], "kind": "population", "mean": 0.0, "lower": -1.0, "upper": 1.0})
+    summaries = dict.fromkeys("abc", summary.assign(inner_lower=-0.5, inner_upper=0.5))
+    words = {"labels": dict.fromkeys("abc", "Model"), "status": dict.fromkeys("abc", "ok")}
+    table, _ = figure_data.forest(summaries, **words, quantities={"a": "y", "b": "y", "c": "z (cm)"})
+    assert table["parameter"].tolist() == ["Intercept, y", "Intercept, y", "Intercept, z (cm)"]
 
 
 def test_differences_are_drawn_in_rank_order_with_the_group_of_each_row() -> None:
@@ -377,6 +385,14 @@ def test_panels_of_groups_say_which_grouping_where_there_are_several() -> None:
     assert words["y"] == "Share of rows"
     assert "school and of school:class" in words["note"]
     assert figure_data.by_group(checks.densities(y, np.stack([y, y]), {}))[1]["note"] == ""
+
+
+def test_a_failed_fit_is_marked_in_its_label(tmp_path: Path) -> None:
+    for name, passed in (("a", True), ("b", False)):
+        storage.write_json(tmp_path / name / "diagnostics.json", {"passed": passed})
+    status = figure_data.statuses({name: tmp_path / name for name in "ab"})
+    assert status == {"a": "ok", "b": "failed checks"}
+    assert figure_data.marked({"a": "A", "b": "B"}, status) == {"a": "A", "b": "B (failed checks)"}
 
 
 def test_labels_say_the_response_where_there_are_several() -> None:

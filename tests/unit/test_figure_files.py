@@ -10,13 +10,14 @@ from multilevel.report.record import MODEL_FIGURES, STUDY_FIGURES
 
 PLAN = {
     "models": {
-        "pooled": {"groups": [], "planes": [], "columns": ["y", "x"]},
+        "pooled": {"groups": [], "planes": [], "suited": [], "columns": ["y", "x"]},
         "nested": {
             "groups": ["school", "school:class"],
             "planes": ["school:class"],
+            "suited": ["rootogram", "calibration"],
             "columns": ["y", "class", "school"],
         },
-        "other": {"groups": ["school"], "planes": [], "columns": ["z", "school"]},
+        "other": {"groups": ["school"], "planes": [], "suited": [], "columns": ["z", "school"]},
     },
     "comparisons": {"main": {}, "second": {}},
     "labels": {"y": "score"},
@@ -37,7 +38,7 @@ def test_a_fit_has_effects_of_its_groupings_and_planes_of_those_that_are_correla
     assert set(rules.model_figures(PLAN, "pooled")) == {f"models/pooled/figures/{name}" for name in always}
     nested = always | {
         "caterpillar.school", "shrinkage.school", "caterpillar.school.class", "shrinkage.school.class",
-        "shrinkage_plane.school.class",
+        "shrinkage_plane.school.class", "rootogram", "calibration",
     }  # fmt: skip
     assert set(rules.model_figures(PLAN, "nested")) == {f"models/nested/figures/{name}" for name in nested}
 

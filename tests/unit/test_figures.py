@@ -25,6 +25,7 @@ from fixtures.figure_tables import (
     assert_readable,
     by_chain,
     by_row,
+    calibration,
     caterpillar,
     counties,
     draw,
@@ -40,6 +41,7 @@ from fixtures.figure_tables import (
     predictive_quantiles,
     predictive_statistics,
     ranks,
+    rootogram,
     shrinkage,
     shrinkage_plane,
     written,
@@ -87,6 +89,8 @@ CASES = {
     "predictive_by_group": Case(
         predictive_by_group, ["all rows", *counties(8)], [], {"quantity": "log radon", "y": "Density", "note": "Largest"}, 12,
     ),
+    "rootogram": Case(rootogram, counties(8), ["lower", "upper", "predicted"], {"quantity": "seizures in two weeks"}, 50),
+    "calibration": Case(calibration, counties(8), ["lower", "upper"], {"quantity": "use of contraception"}, 10),
     "predictive_quantiles": Case(predictive_quantiles, MODELS, ["lower", "upper"], {"quantity": "log radon"}),
     "forest": Case(
         forest, MODELS, ["lower", "upper", "inner_lower", "inner_upper"], {"note": "Not drawn: 85 of b(county[…])."},

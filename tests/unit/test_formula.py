@@ -119,7 +119,13 @@ def test_an_intercept_is_there_unless_taken_out(text: str, keeps: bool) -> None:
         ("y ~ (1 | p-q | g)", "must be (effects | group), (effects || group) or (effects | id | group)"),
         ("y ~ (1 | g/h) + (1 | g)", "holds the same group term twice"),
         ("y | wights(w) ~ x", "'wights(w)' cannot stand beside the response; did you mean 'weights'?"),
-        ("y | w ~ x", "'w' cannot stand beside the response; choose from trials(...), weights(...), se(...), cens(...)"),
+        ("y | w ~ x", "beside the response; choose from trials(...), weights(...), se(...), cens(...), trunc(...)"),
+        ("y | trunc(0) ~ x", "'trunc(0)' holds '0'; write trunc(lb=...), trunc(ub=...) or both, separated by a comma"),
+        ("y | trunc() ~ x", "'trunc()' holds ''; write trunc(lb=...)"),
+        ("y | trunc(lb=0, lb=1) ~ x", "'trunc(lb=0, lb=1)' names lb twice; write trunc(lb=...)"),
+        ("y | trunc(lb==0) ~ x", "holds 'lb==0'; write trunc(lb=...)"),
+        ("y | trunc(low=0) ~ x", "holds 'low=0'; write trunc(lb=...)"),
+        ("y | trunc(ub=open('f')) ~ x", "the function 'open' is not allowed"),
         ("y | se() ~ x", "'se()' lacks a column; write se(s)"),
         ("y | se(s) - weights(w) ~ x", "'-weights(w)': nothing can be subtracted beside the response"),
         ("y | se(s) | weights(w) ~ x", "holds more than one bar; write 'y | trials(n) + weights(w) ~ ...'"),
@@ -260,7 +266,16 @@ def formulas() -> st.SearchStrategy[str]:
         for g in ("g", "h:g", "k/l", "m : n / o")
     ]
     responses = st.sampled_from(
-        ["y", "cbind(s, f)", "y | trials(n)", "y|weights(2*w)+se(s, sigma=TRUE)", "y | cens(k, y2) + weights(w)", ""]
+        [
+            "y",
+            "cbind(s, f)",
+            "y | trials(n)",
+            "y|weights(2*w)+se(s, sigma=TRUE)",
+            "y | cens(k, y2) + weights(w)",
+            "",
+            "y | trunc(ub = 2 * u,lb=-1) + weights(w)",
+            "y|trunc(lb=1e3)",
+        ]
     )
     return st.tuples(responses, terms, *groups).map(
         lambda made: f"{made[0]} ~ " + " + ".join([*made[1], *filter(None, made[2:])])

@@ -127,7 +127,10 @@ PIECES = [
     "y", "x", "z", "g", "k", "0", "1", "~", "+", "-", "*", "/", ":", "^2", "**2", "(", ")", "|", "||", ",", " ", "offset(x)",
     "offset(log(z))", "(1 | g)", "(1 + x | g)", "(0 + x || g)", "(1 | g) + (0 + x | g)", "C(k)", "C(k, contr.sum)",
     "C(k, contr.treatment('v'))", "poly(x, 2)", "bs(x, df=4)", "cr(z, df=4)", "scale(x)", "center(z)", "log(z)", "I(x ** 2)",
-    "exp(x)", "(x + z)", "(x + z + k)^2",
+    "exp(x)", "(x + z)", "(x + z + k)^2", "sqrt(z)", "within(x, g)", "between(z, g)", "group_mean(x, k)", "(1 | g/k)",
+    "(x | g:k)", "(1 | p | g)", "(0 + z | p | g)", "| weights(z)", "| se(z, sigma=true)", "| cens(k)",
+    "| trials(z) + weights(2 * z)",
+    "cbind(x, z)",
 ]  # fmt: skip
 SOUND = [
     "y ~ x",
@@ -138,6 +141,10 @@ SOUND = [
     "y ~ (x + z)^2 - x:z + (0 + x || g)",
     "y ~ scale(x) + center(z) + (1 | g) + (1 | k)",
     "y ~ x / k + log(z) + I(x * z)",
+    "y ~ within(x, g) + between(x, g) + (1 | g/k)",
+    "y | weights(z) ~ x + (1 | p | g) + (0 + x | p | g)",
+    "y | se(z, sigma=true) ~ sqrt(z) + (1 | k)",
+    "y | se(z) ~ 1 + (x || g:k)",
 ]
 
 

@@ -167,7 +167,45 @@ def test_problems_of_the_shape_come_with_their_lines(tmp_path: Path) -> None:
         (
             "a: {formula: count_ | trials(id + 1) ~ x}",
             "",
-            "models.a.formula: the family gaussian takes no trials(); families that take it: binomial",
+            ("models.a.formula: the family gaussian takes no trials(); families that take it: beta_binomial, binomial, "
+            "zero_inflated_binomial"),
+        ),
+        (
+            "a: {formula: count_ | trunc(lb=0) ~ x, family: zero_inflated_poisson}",
+            "",
+            "models.a.formula: the family zero_inflated_poisson takes no trunc(); families that take it: beta, beta_binomial, ",
+        ),
+        (
+            "a: {formula: count_ | trunc(lb=1) ~ x, family: poisson}",
+            "",
+            "models.a.formula: the response 'count_' lies outside the bounds of trunc(lb=1) in 1 rows (0 in row 1, below lb = 1)",
+        ),
+        (
+            "a: {formula: y ~ x, family: poisson}",
+            "",
+            ("models.a.formula: the response 'y' has values that are no whole numbers, and poisson describes counts "
+            "(0.5 in row 1, 12 rows in all); gamma and lognormal take numbers above 0, beta shares between 0 and 1"),
+        ),
+        (
+            "a: {formula: count_ ~ x, family: negative_binomial, link: inverse}",
+            "",
+            "models.a.link: the family negative_binomial has no link 'inverse'",
+        ),
+        (
+            "a: {formula: count_ ~ x, family: poisson, parameters: {shape: 1 + x}}",
+            "",
+            ("models.a.parameters.shape: the family poisson has no parameter 'shape' to predict; "
+            "poisson has no other parameter than the formula's"),
+        ),
+        (
+            "a: {formula: count_ ~ x, family: zero_inflated_poisson, priors: {zi: exponential(1)}}",
+            "",
+            "models.a.priors.zi: exponential cannot be the prior of a probability (zi); choose from beta, uniform",
+        ),
+        (
+            "a: {formula: count_ ~ x, family: hurdle_poisson, priors: {zi: 'beta(1, 1)'}}",
+            "",
+            "models.a.priors.zi: the model has no parameter 'zi'; choose from Intercept, b, b(x), hu",
         ),
         (
             "a: {formula: y ~ x, link: logit}",

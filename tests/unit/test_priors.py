@@ -49,6 +49,7 @@ def test_a_prior_is_a_distribution_with_numbers(text: str, prior: Prior) -> None
         ("normal(0, 0)", "sigma must be above 0"),
         ("exponential(0)", "rate must be above 0"),
         ("lkj(0)", "eta must be above 0"),
+        ("beta(0, 1)", "alpha must be above 0 in beta(alpha, beta)"),
         ("uniform(1, 1)", "lower must be below upper in uniform(lower, upper)"),
         ("normal(0, 1e999)", "is no finite number"),
         ("normal(0, x)", "'x' is no finite number"),
@@ -76,6 +77,14 @@ def test_what_is_no_prior_is_refused_and_told_why(text: str, sentence: str) -> N
         ("normal(0, 1)", "cor(county)", "normal cannot be the prior of a correlation matrix (cor(county)); choose from lkj"),
         ("lkj(1)", "sd", "lkj cannot be the prior of a standard deviation (sd)"),
         ("uniform(-1, 1)", "sigma", "uniform(-1, 1) reaches below 0, where sigma has no values"),
+        ("normal(0, 1)", "nu", "normal cannot be the prior of degrees of freedom (nu); choose from half_normal"),
+        ("normal(0, 1)", "shape", "normal cannot be the prior of a shape (shape); choose from half_normal"),
+        ("beta(1, 1)", "phi", "beta cannot be the prior of a precision (phi); choose from half_normal"),
+        ("gamma(1, 1)", "zi", "gamma cannot be the prior of a probability (zi); choose from beta, uniform"),
+        ("beta(1, 1)", "b(x)", "beta cannot be the prior of a coefficient (b(x))"),
+        ("uniform(0, 2)", "hu", "uniform(0, 2) reaches above 1, where hu has no values"),
+        ("uniform(-1, 1)", "coi", "uniform(-1, 1) reaches below 0, where coi has no values"),
+        ("uniform(0, 1)", "nu", "uniform(0, 1) ends at 1, and nu has values above 1 only"),
     ],
 )  # fmt: skip
 def test_a_prior_of_the_wrong_support_is_refused(text: str, target: str, sentence: str) -> None:
@@ -92,6 +101,11 @@ def test_a_prior_of_the_wrong_support_is_refused(text: str, target: str, sentenc
         ("cauchy(0, 1)", "b"),
         ("uniform(-1, 1)", "Intercept"),
         ("lkj(1)", "cor"),
+        ("beta(2, 5)", "zi"),
+        ("uniform(0.2, 1)", "zoi"),
+        ("uniform(0, 5)", "nu"),
+        ("normal(0, 1)", "zi_Intercept"),
+        ("lognormal(0, 1)", "shape"),
     ],
 )
 def test_a_prior_of_the_right_support_is_taken(text: str, target: str) -> None:

@@ -274,6 +274,18 @@ def test_dic_and_loo_share_no_table(tree: dict[str, Any]) -> None:
     assert "elpd" not in words(found["Conditional deviance information criterion"])
 
 
+def test_deviances_of_different_responses_share_no_table(good: dict[str, Any]) -> None:
+    record = copy.deepcopy(good)
+    other = record["models"][2]
+    other["formula"] = "log_radon_plus ~ 1"
+    other["scores"]["dic.conditional"]["fingerprint"] = {"rows": "r", "response": "of another coding"}
+    found = tables(parse(build_qmd(record)))
+    label = "Conditional deviance information criterion of"
+    assert other["label"] in words(found[f"{label} log_radon_plus"])
+    assert other["label"] not in words(found[f"{label} log_radon"])
+    assert record["models"][0]["label"] in words(found[f"{label} log_radon"])
+
+
 def test_penalties_that_disagree_are_flagged(good: dict[str, Any]) -> None:
     record = copy.deepcopy(good)
     assert "The two penalties disagree" not in build_qmd(record)

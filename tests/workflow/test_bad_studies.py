@@ -61,7 +61,8 @@ BAD = {
     "ragged": Bad(
         "table: data/radon/houses.csv",
         "table: data/ragged/houses.csv",
-        "data.table: 'data/ragged/houses.csv' has 3 fields in line 921, where its header has 8",
+        "data.table: 'data/ragged/houses.csv' cannot be read as CSV: row 920 has 3 fields and the header 8; a field that holds "
+        "the separator stands in quotation marks",
     ),
     "yaml": Bad(
         f"  {POOLED}\n",

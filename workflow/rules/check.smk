@@ -16,6 +16,7 @@ rule check_predictions:
         statistics="results/{study}/models/{model}/checks.csv",
         by_group="results/{study}/models/{model}/checks_by_group.csv",
         quantiles="results/{study}/models/{model}/checks_quantiles.csv",
+        coverage="results/{study}/models/{model}/checks_coverage.csv",
         densities="results/{study}/models/{model}/densities.parquet",
     log:
         "results/{study}/logs/check_predictions.{model}.log",
@@ -104,6 +105,42 @@ rule draw_fit:
         stack=rules.pins(LOCKED, "matplotlib", "pillow"),
     script:
         "../scripts/draw_fit.py"
+
+
+rule draw_suited:
+    """
+    Draw the predictive check that suits the family of {wildcards.model} of {wildcards.study}: its {wildcards.suited}.
+    """
+    input:
+        data=data_of,
+        posterior="results/{study}/models/{model}/posterior.nc",
+    output:
+        multiext(
+            "results/{study}/models/{model}/figures/{suited}",
+            figure=".svg",
+            figure_png=".png",
+            figure_data=".csv",
+        ),
+    log:
+        "results/{study}/logs/draw_suited.{model}.{suited}.log",
+    benchmark:
+        "results/{study}/benchmarks/draw_suited.{model}.{suited}.tsv"
+    wildcard_constraints:
+        suited="rootogram|calibration",
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    params:
+        model=model_params,
+        seed=lambda wildcards: model_of(wildcards)["seed"],
+        quantity=quantity_of,
+        code=code_of("draw_suited.py", "families"),
+        stack=rules.pins(LOCKED, "matplotlib", "numpy", "pillow", "scipy"),
+    script:
+        "../scripts/draw_suited.py"
 
 
 rule draw_effects:

@@ -74,6 +74,13 @@ def data_of(wildcards):
     return f"results/{wildcards.study}/data/{model_of(wildcards)['fingerprint']}.nc"
 
 
+def scored_data_of(wildcards):
+    """Return the file that a model is scored on: its own, or all columns where scores are not of its response."""
+    if "scored_as" in model_of(wildcards):
+        return f"results/{wildcards.study}/data.nc"
+    return data_of(wildcards)
+
+
 def model_params(wildcards):
     """Return what decides a model's design and likelihood, as JSON."""
     return rules.as_json(rules.model_spec(model_of(wildcards)))
@@ -197,6 +204,7 @@ def small_files_of(wildcards):
         "diagnostics.json",
         "summary.csv",
         "checks.csv",
+        "checks_coverage.csv",
     ]
     found = [
         f"{here}/data_summary.json",

@@ -186,6 +186,7 @@ rule draw_groups:
     Draw how well the models of {wildcards.study} predict every level of {wildcards.group}.
     """
     input:
+        diagnostics=of_fitted("results/{study}/models/{model}/diagnostics.json"),
         by_group=of_fitted("results/{study}/models/{model}/checks_by_group.csv"),
     output:
         multiext(

@@ -10,7 +10,7 @@ rule score_loo:
     Score {wildcards.model} of {wildcards.study} by leaving out one observation at a time.
     """
     input:
-        data=data_of,
+        data=scored_data_of,
         posterior="results/{study}/models/{model}/posterior.nc",
     output:
         record="results/{study}/models/{model}/scores/loo.observation.json",
@@ -28,6 +28,7 @@ rule score_loo:
     params:
         criterion="loo",
         model=model_params,
+        scored_as=lambda wildcards: rules.as_json(model_of(wildcards).get("scored_as")),
         code=lambda wildcards: code.digest(
             "score_model.py",
             [
@@ -45,7 +46,7 @@ rule score_groups:
     Score {wildcards.model} of {wildcards.study} by leaving out one {wildcards.unit} at a time, all its rows jointly.
     """
     input:
-        data=data_of,
+        data=scored_data_of,
         groups=groups_data_of,
         posterior="results/{study}/models/{model}/posterior.nc",
     output:
@@ -64,6 +65,7 @@ rule score_groups:
     params:
         model=model_params,
         group=left_out_of,
+        scored_as=lambda wildcards: rules.as_json(model_of(wildcards).get("scored_as")),
         code=code_of("score_groups.py", "families"),
         stack=rules.pins(LOCKED, "arviz-stats", "numpy", "scipy"),
     script:
@@ -75,7 +77,7 @@ rule score_dic:
     Score {wildcards.model} of {wildcards.study} by the deviance information criterion (given the group effects).
     """
     input:
-        data=data_of,
+        data=scored_data_of,
         posterior="results/{study}/models/{model}/posterior.nc",
     output:
         record="results/{study}/models/{model}/scores/dic.conditional.json",
@@ -92,6 +94,7 @@ rule score_dic:
     params:
         criterion="dic",
         model=model_params,
+        scored_as=lambda wildcards: rules.as_json(model_of(wildcards).get("scored_as")),
         code=lambda wildcards: code.digest(
             "score_model.py",
             [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from multilevel import dataset, design, figure_data, joblog
+from multilevel import categories, dataset, design, figure_data, joblog
 from multilevel.figures.data_response_by_group import draw_data_response_by_group
 from multilevel.figures.group_sizes import draw_group_sizes
 from multilevel.figures.theme import save
@@ -22,7 +22,7 @@ def draw_data(responses: dict[str, str], group: str, path_to_data: str, paths_ou
     frame = dataset.read(Path(path_to_data)).frame
     levels = design.grouping(frame, group)
     parts = [
-        pd.DataFrame({"response": quantity, "group": levels, "value": design.numeric(frame, column)})
+        pd.DataFrame({"response": quantity, "group": levels, "value": categories.numbers(frame[column])})
         for column, quantity in responses.items()
     ]
     drawn = pd.concat(parts, ignore_index=True)

@@ -27,7 +27,7 @@ def draw_fit(
     """Draw every figure named in `paths_out`."""
     data = dataset.read(Path(paths_in["data"]))
     posterior, stats, _ = convergence.read(Path(paths_in["posterior"]))
-    found = convergence.quantities(posterior, design.build(model, data))
+    found = convergence.quantities(posterior, design.build(model, data), effects=False)
     summary = storage.read_csv(Path(paths_in["summary"]), convergence.TEXT)
     chosen = figure_data.worst(found, summary)
     drawn = figure_data.trace(chosen)

@@ -19,7 +19,7 @@ def draw_groups(
 ) -> None:
     """Draw statistics by level across the fitted models; `models` gives the label of each, `quantities` its response."""
     here = {name: Path(folder) / name for name in models}
-    labels, words = figure_data.with_responses(models, quantities)
+    labels, words = figure_data.with_responses(figure_data.marked(models, figure_data.statuses(here)), quantities)
     drawn, note = figure_data.group_statistics(here, labels, group)
     save(draw_group_statistics(drawn, group=group, note=note, **words), path_to_figure, drawn, digits=6)
 

@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 def draw_models(models: dict[str, str], quantities: dict[str, str], folder: str, paths_out: dict[str, str]) -> None:
     """Draw estimates and checks across the fitted models; `models` gives the label of each, `quantities` its response."""
     here = {name: Path(folder) / name for name in models}
-    passed = {name: storage.read_json(path / "diagnostics.json")["passed"] for name, path in here.items()}
-    status = {name: "ok" if ok else "failed checks" for name, ok in passed.items()}
+    status = figure_data.statuses(here)
     summaries = {name: storage.read_csv(path / "summary.csv", convergence.TEXT) for name, path in here.items()}
-    drawn, note = figure_data.forest(summaries, models, status)
+    drawn, note = figure_data.forest(summaries, models, status, quantities)
     save(draw_forest(drawn, note=note), paths_out["forest"], drawn)
-    labels, words = figure_data.with_responses(models, quantities)
+    labels, words = figure_data.with_responses(figure_data.marked(models, status), quantities)
     drawn, scale = figure_data.of_all_rows(here, labels)
     save(draw_predictive_density(drawn, y=scale, **words), paths_out["predictive_density"], drawn, digits=4)
     drawn = figure_data.of_models(here, "checks.csv", labels)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from multilevel import families, formula, priors, schema
@@ -21,11 +22,11 @@ def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, d
     """
     resolved: dict[str, dict[str, Any]] = {}
     problems = prior_problems("defaults.priors", study.defaults.priors)
-    if study.defaults.family not in families.names():
+    if families.canonical(study.defaults.family) not in families.names():
         problems.append(_unknown_family("defaults.family", study.defaults.family))
     for name, cell in cells.items():
         model, where = cell.written, f"models.{cell.model}"
-        family = model.family or study.defaults.family
+        family = families.canonical(model.family or study.defaults.family)
         known = family in families.names()
         if model.family and not known:
             problems.append(_unknown_family(cell.place("family"), model.family))
@@ -37,7 +38,7 @@ def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, d
         if parsed is None:
             continue
         if known:
-            problems += _fits_family(cell, parsed, family)
+            problems += _fits_family(cell, parsed, family) + _thresholds(cell, parsed, family)
         given: dict[str, str] = {}
         for texts in (study.defaults.priors, *(texts for _, texts in cell.priors)):
             given |= _normal(texts)
@@ -51,7 +52,10 @@ def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, d
             "label": cell.label(model.label or cell.model),
             "description": model.description or "",
             "written": model.formula,
+            **({"scored_as": {"column": model.scored_as}} if model.scored_as else {}),
         }
+        if model.thresholds == "equidistant":  # a key that other models have not, so that nothing changes for them
+            resolved[name]["thresholds"] = model.thresholds
     return resolved, problems
 
 
@@ -68,7 +72,7 @@ def _formula(where: str, text: str, default: str | None) -> tuple[Formula | None
     if not (response := parsed.response or default):
         problems.append(Problem(where, "names no response", "write 'y ~ ...' or set defaults.response"))
         return None, problems
-    if response in Formula(None, parsed.fixed, parsed.offsets, parsed.group_terms).variables():
+    if response in replace(parsed, response=None, response_terms=()).variables():
         message = f"the response '{response}' cannot explain itself"
         problems.append(Problem(where, message, "take it out on the right"))
         return None, problems
@@ -82,10 +86,11 @@ def _parameters(
     found: dict[str, Formula] = {}
     problems = []
     known = formula.known_parameters(parsed) if parsed else frozenset()
+    by_category = family in families.names() and families.get(family).KIND == "nominal"  # named by the data
     choices = families.parameters(family)[1:] if family in families.names() else ()
     for parameter, text in model.parameters.items():
         place = f"{where}.parameters.{parameter}"
-        if family in families.names() and parameter not in choices:
+        if family in families.names() and parameter not in choices and not by_category:
             if parameter == families.parameters(family)[0]:
                 hint = "its linear predictor is the formula's"
             else:
@@ -103,6 +108,11 @@ def _parameters(
             continue
         if parsed and parsed.response in found[parameter].variables():
             problems.append(Problem(place, f"the response '{parsed.response}' cannot explain itself"))
+        if family in families.names() and parameter in families.fixed(family) and _is_empty(found[parameter]):
+            message = f"the formula of '{parameter}' predicts it by nothing"
+            problems.append(
+                Problem(place, message, f"its level is {families.fixed(family)[parameter]:g}; add predictors")
+            )
     return found, problems
 
 
@@ -123,17 +133,62 @@ def _fits_family(cell: Cell, parsed: Formula, family: str) -> list[Problem]:
     return problems
 
 
+def _is_empty(parsed: Formula) -> bool:
+    """Tell a formula that has an intercept at most."""
+    return not (parsed.group_terms or parsed.offsets or formula.column_names(parsed.fixed))
+
+
+def _thresholds(cell: Cell, parsed: Formula, family: str) -> list[Problem]:
+    """Check what only some families have: thresholds, and effects that differ between categories."""
+    where, problems = f"models.{cell.model}.formula", []
+    has_thresholds = bool(families.threshold_kind(family))
+    if cell.written.thresholds and not has_thresholds:
+        able = [name for name in families.names() if families.threshold_kind(name)]
+        hint = f"families that have them: {', '.join(able)}"
+        problems.append(Problem(cell.place("thresholds"), f"the family {family} has no thresholds", hint))
+    if parsed.specific and (reason := _no_specific_effects(family)):
+        able = [name for name in families.names() if not _no_specific_effects(name)]
+        message = f"the family {family} takes no category-specific effects, cs(): {reason}"
+        problems.append(Problem(where, message, f"families that take them: {', '.join(able)}"))
+    if has_thresholds and not formula.has_intercept(parsed.fixed):
+        message = f"the thresholds of a {family} model are its intercepts, so '0 +' has nothing to take out"
+        problems.append(Problem(where, message, "leave '0 +' out"))
+    return problems
+
+
+def _no_specific_effects(family: str) -> str:
+    """Return why a family takes no category-specific effects; nothing where it does."""
+    default = "" if families.threshold_kind(family) else "its responses are no ordered categories"
+    return str(getattr(families.get(family), "NO_SPECIFIC_EFFECTS", default))
+
+
 def _normal(given: Mapping[str, str]) -> dict[str, str]:
     return {priors.normalise(name): text.strip() for name, text in given.items()}
 
 
-OTHER_NAMES = {"normal": "gaussian", "linear": "gaussian", "logistic": "binomial", "logit": "binomial"}
+OTHER_NAMES = {
+    "normal": "gaussian",
+    "linear": "gaussian",
+    "logistic": "bernoulli",
+    "logit": "bernoulli",
+    "probit": "bernoulli",
+    "binary": "bernoulli",
+    "t": "student_t",
+    "neg_binomial": "negative_binomial",
+    "nbinom": "negative_binomial",
+    "negbin": "negative_binomial",
+    "zip": "zero_inflated_poisson",
+    "zinb": "zero_inflated_negative_binomial",
+    "zoib": "zero_one_inflated_beta",
+    "wald": "inverse_gaussian",
+    "log_normal": "lognormal",
+}
 """What families are called elsewhere."""
 
 
 def _unknown_family(where: str, name: str) -> Problem:
     known = OTHER_NAMES.get(name.lower())
-    hint = f"it is called '{known}' here" if known else did_you_mean(name, families.names())
+    hint = f"it is called '{known}' here" if known else did_you_mean(name, [*families.names(), *families.ALIASES])
     return Problem(where, f"unknown family '{name}'", hint)
 
 

@@ -17,6 +17,9 @@ Array = NDArray[np.float64]
 FEW_LEVELS = 5
 """Below so many levels a group says little of how much levels vary (Gelman & Hill 2007, section 12.9)."""
 
+FEW_ROWS = 5
+"""Below so many rows a category of the response says little of what makes it likely."""
+
 WIDE = 1e4
 """Ratio of the largest to the smallest sd of a predictor from which on it is worth a word."""
 
@@ -28,6 +31,10 @@ Their effects then have a correlation of about -FAR / sqrt(1 + FAR^2), beyond -0
 
 BINARY = frozenset({"bernoulli", "binomial"})
 """Families whose 0 and 1 can be separated."""
+
+
+ONE_PARAMETER = frozenset({"poisson", "exponential"})
+"""Families whose variance follows from their mean, so that a level of each row measures what is more than that."""
 
 
 def find(design: Design, model: dict[str, Any]) -> list[str]:
@@ -42,8 +49,8 @@ def find(design: Design, model: dict[str, Any]) -> list[str]:
     """
     found: list[str] = []
     for term in design.group_terms:
-        found += [*_few(term), *_thin(term), *_lopsided(term), *_far(term)]
-    found += _scales(design)
+        found += [*_few(term), *_thin(design, term), *_lopsided(term), *_far(term)]
+    found += [*_rare(design), *_scales(design)]
     if model["family"] in BINARY and np.isin(design.y, (0.0, 1.0)).all():
         found += separated(design.y, design.x, design.coefficients)
     return list(dict.fromkeys(found))
@@ -90,8 +97,10 @@ def _few(term: Term) -> list[str]:
     ]
 
 
-def _thin(term: Term) -> list[str]:
+def _thin(design: Design, term: Term) -> list[str]:
     """Warn where most levels have no more rows than effects: there is nothing left to tell effects from residuals."""
+    if ("se" in design.terms and "sigma" not in design.parameters) or design.family in ONE_PARAMETER:
+        return []  # known standard errors tell them, or a variance that the mean decides
     effects, sizes = len(term.effects), _sizes(term)
     thin = int((sizes <= effects).sum())
     if thin <= len(sizes) / 2:
@@ -132,6 +141,18 @@ def _far(term: Term) -> list[str]:
                 f"intercepts at 0 lie outside the data and follow from the slopes; centre it (data.centre)."
             )
     return found
+
+
+def _rare(design: Design) -> list[str]:
+    """Warn of categories of the response that have few rows."""
+    if not design.categories:
+        return []
+    counts = np.bincount(design.y.astype(np.int64))[1:]
+    rare = [f"'{label}' ({count})" for label, count in zip(design.categories, counts, strict=True) if count < FEW_ROWS]
+    if not rare:
+        return []
+    shown = ", ".join(rare[:5]) + (f" and {len(rare) - 5} more" if len(rare) > 5 else "")
+    return [f"'{design.response}' has fewer than {FEW_ROWS} rows of {shown}; what tells them apart rests on priors."]
 
 
 def _scales(design: Design) -> list[str]:

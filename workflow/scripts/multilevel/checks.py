@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multilevel import density, families, predictor
+from multilevel import density, likelihood, predictor
 from multilevel.design import Design
 from multilevel.predictor import Draws
 
 Array = NDArray[np.float64]
+Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""A statistic over the last axis."""
 
 MAX_REPLICATES = 1000
 """Replicates that the statistics are computed from, evenly spaced over the draws."""
@@ -44,6 +46,9 @@ POINTS = 80
 MOST_SHARES = 60
 """Whole numbers that a curve of shares may cover; a wider range is drawn as a density."""
 
+WIDEST = 1_000_000
+"""Range of whole numbers above which their quantiles are taken as those of continuous values."""
+
 PROBABILITIES = np.concatenate([[0.005, 0.01], np.arange(1, 40) / 40, [0.99, 0.995]])
 """Probabilities of the quantiles that are compared."""
 
@@ -61,7 +66,7 @@ def _skewness(values: Array) -> Array:
         return np.asarray((apart**3).mean(axis=-1) / np.square(apart).mean(axis=-1) ** 1.5)
 
 
-STATISTICS: dict[str, Callable[[Array], Array]] = {
+STATISTICS: dict[str, Function] = {
     "mean": lambda y: y.mean(axis=-1),
     "sd": lambda y: y.std(axis=-1, ddof=1),
     "minimum": lambda y: y.min(axis=-1),
@@ -101,7 +106,8 @@ class Checks:
         One row for each grouping, statistic (``mean``, and ``sd`` of levels with five rows) and level: group, statistic,
         level, n, then as above.
     quantiles
-        One row for each probability: probability, observed, predicted (median of the replicates), lower, upper.
+        One row for each probability: probability, observed, predicted (median of the replicates), lower, upper; of
+        whole numbers as `quantiles_of` spreads them.
     densities
         Curves of all rows (group and level empty) and of the largest levels: group, level, n, source (``observed`` or
         ``replicate``), replicate, x, density, scale (``density``, or ``share`` where the response is whole numbers).
@@ -113,8 +119,8 @@ class Checks:
     densities: pd.DataFrame
 
 
-def replicate(design: Design, draws: Draws, seed: int) -> Array:
-    """Return replicated responses, shape (replicates, rows).
+def replicate_blocks(design: Design, draws: Draws, seed: int) -> Iterator[Array]:
+    """Yield replicated responses some at a time, shape (some, rows), so that memory does not grow with their number.
 
     Parameters
     ----------
@@ -123,22 +129,24 @@ def replicate(design: Design, draws: Draws, seed: int) -> Array:
     seed
         The fit's seed; the replicates have a stream of their own.
     """
-    return np.concatenate(list(replicate_blocks(design, draws, seed)))
-
-
-def replicate_blocks(design: Design, draws: Draws, seed: int) -> Iterator[Array]:
-    """Yield the replicates of `replicate` some at a time, so that memory does not grow with their number."""
     count = min(MAX_REPLICATES, draws.size)
     chosen = np.linspace(0, draws.size - 1, count).round().astype(int)
-    module = families.get(design.family)
     rng = np.random.default_rng([seed, 1])
     rows = len(design.y)
-    for block in predictor.blocks(count, rows):
+    for block in predictor.blocks(count, rows * design.width):
         part = draws.select(chosen[block])
-        yield module.draws(rng, **predictor.arguments(design, part, slice(0, rows)))
+        every = slice(0, rows)
+        yield likelihood.draws_of_rows(design, rng, every, predictor.arguments(design, part, every))
 
 
-def check(y: Array, replicates: Iterable[Array], groups: Mapping[str, Grouping], count: int, discrete: bool) -> Checks:
+def check(
+    y: Array,
+    replicates: Iterable[Array],
+    groups: Mapping[str, Grouping],
+    count: int,
+    discrete: bool,
+    functions: Mapping[str, Function] | None = None,
+) -> Checks:
     """Compare the response with its replicates.
 
     Parameters
@@ -153,8 +161,10 @@ def check(y: Array, replicates: Iterable[Array], groups: Mapping[str, Grouping],
         Number of replicates.
     discrete
         Whether the response is whole numbers.
+    functions
+        The statistics by name; `STATISTICS` and the sd of each grouping's means if left out.
     """
-    functions = {**STATISTICS, **{f"sd of {name} means": _sd_of_means(group.index) for name, group in groups.items()}}
+    functions = functions or {**STATISTICS, **_between(groups)}
     values: dict[str, list[Array]] = {name: [] for name in functions}
     moments = {name: _Moments(y, group, count) for name, group in groups.items()}
     quantiles: list[Array] = []
@@ -164,7 +174,7 @@ def check(y: Array, replicates: Iterable[Array], groups: Mapping[str, Grouping],
     for block in replicates:
         for name, function in functions.items():
             values[name].append(np.atleast_1d(function(block)))
-        quantiles.append(np.quantile(block, PROBABILITIES, axis=-1))
+        quantiles.append(quantiles_of(block, discrete))
         for accumulated in moments.values():
             accumulated.add(block, done)
         shown += [row.copy() for place, row in enumerate(block, done) if place in wanted]
@@ -172,30 +182,34 @@ def check(y: Array, replicates: Iterable[Array], groups: Mapping[str, Grouping],
     return Checks(
         statistics=_statistics(y, functions, {name: np.concatenate(found) for name, found in values.items()}),
         by_group=pd.concat([_no_groups(), *(m.table(name) for name, m in moments.items())], ignore_index=True),
-        quantiles=_quantiles(y, np.concatenate(quantiles, axis=1)),
+        quantiles=_quantiles(quantiles_of(y[None, :], discrete)[:, 0], np.concatenate(quantiles, axis=1)),
         densities=densities(y, np.stack(shown), groups, discrete),
     )
 
 
-def statistics(y: Array, replicates: Array, groups: Mapping[str, NDArray[np.int64]]) -> pd.DataFrame:
-    """Return one row for each statistic: observed, predicted mean, 95 % interval, tail probability.
+def functions_of(design: Design, groups: Mapping[str, Grouping]) -> dict[str, Function]:
+    """Return the statistics that suit the response, by name.
 
-    Parameters
-    ----------
-    y
-        The response, shape (rows,).
-    replicates
-        Shape (replicates, rows).
-    groups
-        Level index of each row by group; each adds the sd of the group means.
+    Of categories, the share of each is checked; of ordered ones also mean and sd of their numbers, and the sd of the
+    means of each grouping.
     """
-    functions = {**STATISTICS, **{f"sd of {name} means": _sd_of_means(index) for name, index in groups.items()}}
-    return _statistics(y, functions, {name: np.asarray(function(replicates)) for name, function in functions.items()})
+    if not design.categories:
+        return {**STATISTICS, **_between(groups)}
+    shares = {f"share of {label}": _share(k) for k, label in enumerate(design.categories, 1)}
+    if design.nominal:
+        return shares
+    return {**shares, "mean category": STATISTICS["mean"], "sd of category": STATISTICS["sd"], **_between(groups)}
 
 
-def _statistics(
-    y: Array, functions: Mapping[str, Callable[[Array], Array]], predicted: Mapping[str, Array]
-) -> pd.DataFrame:
+def _share(category: int) -> Function:
+    return lambda y: np.asarray((y == category).mean(axis=-1))
+
+
+def _between(groups: Mapping[str, Grouping]) -> dict[str, Function]:
+    return {f"sd of {name} means": _sd_of_means(group.index) for name, group in groups.items()}
+
+
+def _statistics(y: Array, functions: Mapping[str, Function], predicted: Mapping[str, Array]) -> pd.DataFrame:
     observed = {name: np.asarray([float(function(y))]) for name, function in functions.items()}
     parts = [
         _compared(observed[name], predicted[name][:, None]).assign(statistic=name)[["statistic", *_COMPARED]]
@@ -214,10 +228,28 @@ def _compared(observed: Array, predicted: Array) -> pd.DataFrame:
     return pd.DataFrame(dict(zip(_COMPARED, (observed, predicted.mean(axis=0), lower, upper, tail), strict=True)))
 
 
-def _quantiles(y: Array, replicated: Array) -> pd.DataFrame:
+def quantiles_of(values: Array, discrete: bool) -> Array:
+    """Return the quantiles of each row of `values`, shape (probabilities, rows).
+
+    Whole numbers are spread evenly over half a unit to either side: their own quantiles jump, and a difference of two would
+    be 0 or 1 by chance.
+    """
+    if not discrete:
+        return np.asarray(np.quantile(values, PROBABILITIES, axis=-1))
+    out = np.empty((len(PROBABILITIES), len(values)))
+    for place, row in enumerate(np.round(values)):
+        low = row.min()
+        if row.max() - low > WIDEST:  # steps of one are then no steps to speak of
+            out[:, place] = np.quantile(row, PROBABILITIES)
+            continue
+        below = np.concatenate([[0.0], np.cumsum(np.bincount((row - low).astype(np.int64))) / len(row)])
+        out[:, place] = np.interp(PROBABILITIES, below, np.arange(len(below)) + low - 0.5)
+    return out
+
+
+def _quantiles(observed: Array, replicated: Array) -> pd.DataFrame:
     """Return observed quantiles beside replicated ones, shape (probabilities, replicates)."""
     lower, median, upper = np.quantile(replicated, (INTERVAL[0], 0.5, INTERVAL[1]), axis=1)
-    observed = np.quantile(y, PROBABILITIES)
     return pd.DataFrame(
         {"probability": PROBABILITIES, "observed": observed, "predicted": median, "lower": lower, "upper": upper}
     )
@@ -337,7 +369,7 @@ def densities(y: Array, replicates: Array, groups: Mapping[str, Grouping], discr
     return pd.concat(frames, ignore_index=True)[["group", "level", "n", "source", "replicate", "x", "density", "scale"]]
 
 
-def _sd_of_means(index: NDArray[np.int64]) -> Callable[[Array], Array]:
+def _sd_of_means(index: NDArray[np.int64]) -> Function:
     counts: Any = np.bincount(index)
 
     def statistic(values: Array) -> Array:

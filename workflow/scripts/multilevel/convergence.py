@@ -49,8 +49,8 @@ class Quantity:
     values: Array
 
 
-def quantities(posterior: xr.Dataset, design: Design) -> list[Quantity]:
-    """Return every scalar of a posterior under the name people write: population, sd, cor, residual, then group effects."""
+def quantities(posterior: xr.Dataset, design: Design, *, effects: bool = True) -> list[Quantity]:
+    """Return every scalar of a posterior under the name people write: population, sd, cor, residual, then group `effects`."""
     out: list[Quantity] = []
 
     def add(parameter: str, kind: str, values: Any, group: str = "", level: str = "", effect: str = "") -> None:
@@ -58,6 +58,8 @@ def quantities(posterior: xr.Dataset, design: Design) -> list[Quantity]:
 
     for position, name in enumerate(design.all_coefficients):
         add(coefficient_name(name), "population", posterior["b"][..., position], effect=name)
+    if design.thresholds and design.thresholds.equidistant:
+        add("delta", "population", posterior["delta"])
     for term in design.group_terms:
         for position, effect in enumerate(term.effects):
             add(sd_name(term, effect), "sd", posterior[f"sd_{term.key}"][..., position], term.label, "", effect)
@@ -66,11 +68,11 @@ def quantities(posterior: xr.Dataset, design: Design) -> list[Quantity]:
                 add(name, "cor", posterior[f"cor_{term.key}"][..., position], term.label)
     for name in design.scalars:
         add(name, "residual", posterior[name])
-    for term in design.group_terms:
-        effects = posterior[f"r_{term.key}"].to_numpy().astype(np.float64)
+    for term in design.group_terms if effects else ():
+        values = posterior[f"r_{term.key}"].to_numpy().astype(np.float64)
         for i, level in enumerate(term.levels):
             for j, effect in enumerate(term.effects):
-                add(f"{term.label}[{level}: {effect}]", "group", effects[:, :, i, j], term.label, level, effect)
+                add(f"{term.label}[{level}: {effect}]", "group", values[:, :, i, j], term.label, level, effect)
     return out
 
 

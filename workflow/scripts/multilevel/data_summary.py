@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from multilevel import categories
 from multilevel.dataset import Dataset
 from multilevel.design import code_grouping, code_levels, numeric
 
@@ -30,7 +31,7 @@ def describe(
         ``units`` and ``labels`` of the study file, by column.
     """
     summary = dataset.summary
-    y = numeric(dataset.frame, response)
+    y = categories.numbers(dataset.frame[response])
     derived = summary["steps"].get("derive", {})
     grouping_columns = {column for group in groups for column in group.split(":")}
     return {
@@ -51,6 +52,7 @@ def describe(
             "min": float(y.min()),
             "max": float(y.max()),
             "transformation": derived.get(response, ""),
+            "categories": categories.counts(dataset.frame[response]),
         },
         "columns": [_column(dataset, name, words, name in grouping_columns) for name in used],
         "groups": [_group(dataset, name) for name in groups],

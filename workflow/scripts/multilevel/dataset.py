@@ -57,7 +57,7 @@ class Dataset:
 def digest(column: pd.Series) -> str:
     """Return the SHA-256 of a column's values in row order; the order of levels counts, because it decides contrasts."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        text = json.dumps([list(column.cat.categories)]) + "\x1e"
+        text = json.dumps([list(column.cat.categories), *(["ordered"] if column.cat.ordered else [])]) + "\x1e"
         return hashlib.sha256(text.encode() + column.cat.codes.to_numpy(dtype="<i4").tobytes()).hexdigest()
     if column.dtype.kind in "fiub":
         return hashlib.sha256(column.to_numpy(dtype="<f8").tobytes()).hexdigest()
@@ -82,7 +82,8 @@ def write(path: Path, dataset: Dataset) -> None:
         column = dataset.frame[name]
         if isinstance(column.dtype, pd.CategoricalDtype):
             codes, levels = column.cat.codes.to_numpy(dtype=np.int32), f"{variable}__levels"
-            variables[variable] = ("row", codes, {"levels": levels})
+            marks = {"levels": levels, **({"ordered": 1} if column.cat.ordered else {})}
+            variables[variable] = ("row", codes, marks)
             variables[levels] = (f"{variable}__level", np.asarray(column.cat.categories, dtype=str))
         elif column.dtype.kind == "b":
             variables[variable] = ("row", column.to_numpy(dtype=np.int8), {"boolean": 1})
@@ -120,9 +121,8 @@ def read(path: Path) -> Dataset:
         variable = content[stored]
         if "levels" in variable.attrs:
             categories = [str(level) for level in content[variable.attrs["levels"]].to_numpy()]
-            columns[name] = pd.Categorical.from_codes(
-                variable.to_numpy().astype(np.int32), categories=pd.Index(categories)
-            )
+            codes, ordered = variable.to_numpy().astype(np.int32), "ordered" in variable.attrs
+            columns[name] = pd.Categorical.from_codes(codes, categories=pd.Index(categories), ordered=ordered)
         elif "boolean" in variable.attrs:
             columns[name] = variable.to_numpy().astype(bool)
         elif "date" in variable.attrs:

@@ -1,7 +1,8 @@
 """Design of one model: response, fixed matrix X of each linear predictor and, for each group term, Z, the level index and labels.
 
 The first parameter of the family has the linear predictor of the formula; others may have one of their own, whose
-coefficients and effects are prefixed as in brms: ``sigma_Intercept``, ``sigma_floor``.
+coefficients and effects are prefixed as in brms: ``sigma_Intercept``, ``sigma_floor``. Ordinal families have thresholds in
+the place of an intercept; families of unordered categories have a linear predictor for each category but the first.
 
 Rebuilt from data.nc by every job that needs it, so it is never stored.
 """
@@ -21,7 +22,7 @@ import pandas as pd
 from formulaic.errors import FormulaicError
 from numpy.typing import NDArray
 
-from multilevel import expressions, families, formula, matrix_errors
+from multilevel import categories, expressions, families, formula, matrix_errors
 from multilevel.dataset import Dataset, level_text
 from multilevel.errors import FormulaError, Problem, StudyError
 from multilevel.formula import GroupTerm
@@ -102,6 +103,10 @@ class Predictor:
         Standard deviation of each column's numeric part, 1 for the intercept and factor contrasts.
     offset
         Sum of the offsets, shape (rows,).
+    centre
+        Means of the columns of X other than the intercept over all rows, where X holds only some of them (`aggregate`).
+    thresholds
+        Whether the thresholds of an ordinal family stand for its intercept.
     """
 
     parameter: str
@@ -111,6 +116,8 @@ class Predictor:
     terms_of: tuple[str, ...]
     scales: Array
     offset: Array
+    centre: Array | None = None
+    thresholds: bool = False
 
     @property
     def intercept(self) -> str:
@@ -123,9 +130,61 @@ class Predictor:
         return self.intercept in self.coefficients
 
     @property
+    def centred(self) -> bool:
+        """Whether its predictors are centred for sampling: where an intercept or thresholds take up their means."""
+        return self.has_intercept or self.thresholds
+
+    @property
     def slopes(self) -> list[int]:
         """Positions of the coefficients other than the intercept."""
         return [i for i, name in enumerate(self.coefficients) if name != self.intercept]
+
+    @property
+    def means(self) -> Array:
+        """Means over rows of the columns of X other than the intercept: where an intercept's prior stands."""
+        return self.x[:, self.slopes].mean(axis=0) if self.centre is None else self.centre
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The K - 1 thresholds of an ordinal family, and what shifts each of them on its own.
+
+    Parameters
+    ----------
+    names
+        Their names: ``Intercept[1]``, ``Intercept[2]``, as in brms.
+    equidistant
+        Whether they are all ``delta`` apart.
+    ordered
+        Whether they must increase.
+    x
+        Matrix of the category-specific effects, shape (rows, predictors), without an intercept.
+    predictors, terms_of, scales
+        Names of its columns, their terms and the standard deviations of their numeric parts.
+    means
+        Means of its columns over all rows, where it holds only some of them (`aggregate`).
+    """
+
+    names: tuple[str, ...]
+    equidistant: bool
+    ordered: bool
+    x: Array
+    predictors: tuple[str, ...] = ()
+    terms_of: tuple[str, ...] = ()
+    scales: Array = field(default_factory=lambda: np.zeros(0))
+    means: Array | None = None
+
+    @property
+    def coefficients(self) -> tuple[str, ...]:
+        """The category-specific effects, predictor by predictor: ``treat[1]``, ``treat[2]``."""
+        return tuple(f"{name}[{k}]" for name in self.predictors for k in range(1, len(self.names) + 1))
+
+    @property
+    def centre(self) -> Array:
+        """What is taken off the columns of `x` for sampling: their means, unless equal distances hold where they are 0."""
+        if self.equidistant:
+            return np.zeros(self.x.shape[1])
+        return self.x.mean(axis=0) if self.means is None else self.means
 
 
 @dataclass(frozen=True)
@@ -137,18 +196,25 @@ class Design:
     response
         Name of the response.
     y
-        Its values, shape (rows,).
+        Its values, shape (rows,); of a response of categories their numbers, from 1.
     family, link
         Distribution of the response and the link of its first parameter.
     parameters
-        The parameters that are estimated, the first one first.
+        The parameters that are estimated, the first one first: for unordered categories the predictor of each but the first.
     predictors
         The linear predictors: that of the first parameter, then those of others that have one.
     group_terms
         The group terms of all predictors.
     terms
         What stands beside the response, shape (rows,) each: ``trials``, ``weights``, ``se``, ``cens`` (-1 left, 0 not,
-        1 right, 2 interval) and ``cens_upper`` (the upper end of an interval).
+        1 right, 2 interval) and ``cens_upper`` (the upper end of an interval), ``lb`` and ``ub`` (the bounds of a
+        truncated response).
+    categories
+        Labels of the categories, in their order; none where the response is a number.
+    thresholds
+        The thresholds of an ordinal family.
+    log_jacobian
+        What log densities are raised by, shape (rows,), where scores are of the column that the response was derived from.
     """
 
     response: str
@@ -159,6 +225,29 @@ class Design:
     predictors: tuple[Predictor, ...]
     group_terms: tuple[Term, ...] = ()
     terms: dict[str, Array] = field(default_factory=dict)
+    categories: tuple[str, ...] = ()
+    thresholds: Thresholds | None = None
+    log_jacobian: Array | None = None
+
+    @property
+    def nominal(self) -> bool:
+        """Whether the response is unordered categories, each but the first with a linear predictor of its own."""
+        return bool(self.categories) and self.thresholds is None
+
+    @property
+    def unprefixed(self) -> str:
+        """The parameter whose coefficients, effects and correlations carry no prefix; none for unordered categories."""
+        return "" if self.nominal else self.parameters[0]
+
+    @property
+    def primary(self) -> tuple[str, ...]:
+        """The parameters that the formula is about, which priors of classes (``b``, ``sd``) are given to."""
+        return self.parameters if self.nominal else self.parameters[:1]
+
+    @property
+    def width(self) -> int:
+        """Values that a likelihood holds for each row and draw: one for each category."""
+        return max(1, len(self.categories))
 
     @property
     def x(self) -> Array:
@@ -192,8 +281,9 @@ class Design:
 
     @property
     def all_coefficients(self) -> tuple[str, ...]:
-        """Coefficients of all predictors, one after another: the order in which they are stored."""
-        return tuple(name for p in self.predictors for name in p.coefficients)
+        """Thresholds, coefficients of all predictors, category-specific effects: the order in which they are stored."""
+        before, after = (self.thresholds.names, self.thresholds.coefficients) if self.thresholds else ((), ())
+        return (*before, *(name for p in self.predictors for name in p.coefficients), *after)
 
     @property
     def scalars(self) -> tuple[str, ...]:
@@ -202,8 +292,8 @@ class Design:
         return tuple(p for p in self.parameters if p not in with_predictor)
 
     def columns_of(self, parameter: str) -> slice:
-        """Return where a parameter's coefficients stand among those of all predictors."""
-        start = 0
+        """Return where a parameter's coefficients stand among all coefficients."""
+        start = len(self.thresholds.names) if self.thresholds else 0
         for predictor in self.predictors:
             end = start + len(predictor.coefficients)
             if predictor.parameter == parameter:
@@ -231,26 +321,84 @@ def build(model: dict[str, Any], dataset: Dataset) -> Design:
     frame = dataset.frame
     assert parsed.response is not None  # the plan fills it in
     family = model["family"]
-    known = formula.known_parameters(parsed)
-    parameters = families.parameters(family, known)
-    parts = {parameters[0]: parsed}
-    parts |= {name: formula.parse_parameter(text) for name, text in model.get("parameters", {}).items()}
-    predictors = tuple(_predictor(name, part, frame, first=name == parameters[0]) for name, part in parts.items())
-    return Design(
+    labels: tuple[str, ...] = ()
+    if families.has_categories(family):
+        y, labels = categories.coded(frame, parsed.response, family)
+    else:
+        y = numeric(frame, parsed.response)
+    thresholds = bool(families.threshold_kind(family))
+    parameters, parts = _parts(parsed, model, labels if not thresholds else ())
+    unprefixed = "" if labels and not thresholds else parameters[0]
+    design = Design(
         response=parsed.response,
-        y=numeric(frame, parsed.response),
+        y=y,
         family=family,
         link=model.get("link") or families.get(family).LINKS[0],
         parameters=parameters,
-        predictors=predictors,
-        group_terms=tuple(_terms(parts, frame)),
+        predictors=tuple(_predictor(name, part, frame, unprefixed, thresholds) for name, part in parts.items()),
+        group_terms=tuple(_terms(parts, frame, unprefixed)),
         terms=_response_terms(parsed, frame),
+        categories=labels,
+        thresholds=_thresholds(parsed, model, frame, len(labels)) if thresholds else None,
+    )
+    names = design.all_coefficients
+    if twice := next((name for i, name in enumerate(names) if name in names[:i]), None):
+        raise StudyError([Problem("", f"two coefficients would be called '{twice}'", "rename a column (data.rename)")])
+    return design
+
+
+def _parts(
+    parsed: formula.Formula, model: dict[str, Any], nominal: tuple[str, ...]
+) -> tuple[tuple[str, ...], dict[str, formula.Formula]]:
+    """Return the parameters that are estimated, and the formula of each linear predictor.
+
+    Parameters
+    ----------
+    parsed
+        The formula of the response.
+    model
+        The model of the plan.
+    nominal
+        Labels of unordered categories: each but the first has the response's formula, or one of its own.
+    """
+    given = {name: formula.parse_parameter(text) for name, text in model.get("parameters", {}).items()}
+    if nominal:
+        parameters = categories.parameters(nominal)
+        if unknown := [name for name in given if name not in parameters]:
+            raise StudyError([categories.unknown_parameter(name, nominal) for name in unknown])
+        return parameters, {name: given.get(name, parsed) for name in parameters}
+    family = model["family"]
+    known = {*formula.known_parameters(parsed), *(name for name in families.fixed(family) if name not in given)}
+    parameters = families.parameters(family, known)
+    return parameters, {parameters[0]: parsed, **given}
+
+
+def _thresholds(parsed: formula.Formula, model: dict[str, Any], frame: pd.DataFrame, size: int) -> Thresholds:
+    """Return the thresholds between categories, and the matrix of the category-specific effects."""
+    x, names, terms_of, scales = _matrix(parsed.specific, frame) if parsed.specific else _no_matrix(frame)
+    kept = [i for i, name in enumerate(names) if name != INTERCEPT]
+    return Thresholds(
+        names=tuple(f"{INTERCEPT}[{k}]" for k in range(1, size)),
+        equidistant=model.get("thresholds") == "equidistant",
+        ordered=families.threshold_kind(model["family"]) == "ordered",
+        x=x[:, kept],
+        predictors=tuple(names[i] for i in kept),
+        terms_of=tuple(terms_of[i] for i in kept),
+        scales=scales[kept],
     )
 
 
-def _predictor(parameter: str, parsed: formula.Formula, frame: pd.DataFrame, first: bool) -> Predictor:
-    prefix = "" if first else f"{parameter}_"
-    x, names, terms_of, scales = _matrix(parsed.fixed, frame)
+def _predictor(
+    parameter: str, parsed: formula.Formula, frame: pd.DataFrame, unprefixed: str, thresholds: bool
+) -> Predictor:
+    """Build the fixed part of one linear predictor; with thresholds, none has an intercept, though factors are coded as if."""
+    prefix = "" if parameter == unprefixed else f"{parameter}_"
+    fixed = f"{parsed.fixed} + 1" if thresholds else parsed.fixed
+    x, names, terms_of, scales = _matrix(fixed, frame)
+    if thresholds:
+        kept = [i for i, name in enumerate(names) if name != INTERCEPT]
+        x, scales = x[:, kept], scales[kept]
+        names, terms_of = tuple(names[i] for i in kept), tuple(terms_of[i] for i in kept)
     offset = np.zeros(len(frame))
     for text in parsed.offsets:
         offset = offset + _row_values(text, frame, f"offset({text})")
@@ -262,12 +410,13 @@ def _predictor(parameter: str, parsed: formula.Formula, frame: pd.DataFrame, fir
         terms_of=tuple(f"{prefix}{name}" for name in terms_of),
         scales=scales,
         offset=offset,
+        thresholds=thresholds and parameter == unprefixed,
     )
 
 
 def planes(design: Design) -> list[str]:
     """Return the groupings with an intercept and slopes that are correlated: each level is a point in a plane of two."""
-    first = design.parameters[0]
+    first = design.unprefixed
     found = [
         term.group
         for term in design.group_terms
@@ -282,6 +431,9 @@ def _response_terms(parsed: formula.Formula, frame: pd.DataFrame) -> dict[str, A
     for term in parsed.response_terms:
         if term.name == "cens":
             found |= _censoring(term, parsed.response or "", frame)
+            continue
+        if term.name == "trunc":
+            found |= _bounds(term, parsed.response or "", frame)
             continue
         values = _row_values(term.arguments[0], frame, str(term))
         if term.name in {"weights", "se"} and (values < 0).any():
@@ -335,8 +487,28 @@ def _censoring(term: formula.ResponseTerm, response: str, frame: pd.DataFrame) -
     return found
 
 
+def _bounds(term: formula.ResponseTerm, response: str, frame: pd.DataFrame) -> dict[str, Array]:
+    """Return the bounds of a truncated response, between which every response lies."""
+    y = numeric(frame, response)
+    found = {name: _row_values(text, frame, str(term)) for name, text in zip(term.names, term.arguments, strict=True)}
+    lower, upper = found.get("lb", np.full(y.shape, -np.inf)), found.get("ub", np.full(y.shape, np.inf))
+    if (empty := lower >= upper).any():
+        row = int(np.argmax(empty))
+        message = f"{term}: the bounds of row {row + 1} leave nothing between {lower[row]:g} and {upper[row]:g}"
+        raise StudyError([Problem("", message, "lb must be below ub")])
+    if (outside := (y < lower) | (y > upper)).any():
+        row = int(np.argmax(outside))
+        side = f"below lb = {lower[row]:g}" if y[row] < lower[row] else f"above ub = {upper[row]:g}"
+        message = (
+            f"the response '{response}' lies outside the bounds of {term} in {int(outside.sum())} rows "
+            f"({y[row]:g} in row {row + 1}, {side})"
+        )
+        raise StudyError([Problem("", message, "truncated values are never observed; filter those rows")])
+    return found
+
+
 def scored(design: Design) -> str:
-    """Return one digest of what decides how a row is scored besides its response: weights, censoring, trials.
+    """Return one digest of what decides how a row is scored besides its response: weights, censoring, bounds, trials.
 
     Models that differ in it cannot be compared: a row of weight 2 counts twice, a censored one by a tail probability.
     """
@@ -373,13 +545,13 @@ def _matrix(text: str, frame: pd.DataFrame) -> tuple[Array, tuple[str, ...], tup
     """Build the matrix of a right-hand side: values, column names, their terms and their scales."""
     columns = formula.column_names(text)
     if not columns and not formula.has_intercept(text):
-        return np.zeros((len(frame), 0)), (), (), np.zeros(0)
+        return _no_matrix(frame)
     part = frame[sorted(columns)] if columns else pd.DataFrame(index=frame.index)
     if found := matrix_errors.text_in_arithmetic(text, part):
         raise StudyError([Problem("", sentence) for sentence in found])
     try:
         with np.errstate(all="ignore"):  # what is not finite is told by name when the design is checked
-            matrix = formulaic.model_matrix(text, part, context=BY_GROUP, na_action="raise")
+            matrix = formulaic.model_matrix(text, part, context=CONTEXT, na_action="raise")
         values = np.asarray(matrix, dtype=np.float64)
     except (FormulaicError, ArithmeticError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         ours = isinstance(error.__cause__, FormulaError)
@@ -399,6 +571,11 @@ def _matrix(text: str, frame: pd.DataFrame) -> tuple[Array, tuple[str, ...], tup
     return values, tuple(names), tuple(terms), np.asarray(scales)
 
 
+def _no_matrix(frame: pd.DataFrame) -> tuple[Array, tuple[str, ...], tuple[str, ...], Array]:
+    """Return what `_matrix` returns of no columns."""
+    return np.zeros((len(frame), 0)), (), (), np.zeros(0)
+
+
 def _factor_scales(spec: Any, frame: pd.DataFrame) -> dict[str, dict[str, float]]:
     """Return, by numeric factor, the sd of each of its columns; factors of levels are absent and count as 1.
 
@@ -410,7 +587,7 @@ def _factor_scales(spec: Any, frame: pd.DataFrame) -> dict[str, dict[str, float]
         if expression.startswith("C(") or _is_categorical(frame, expression):
             continue
         with np.errstate(all="ignore"):
-            values = formulaic.model_matrix(f"0 + {expression}", frame, context=BY_GROUP, na_action="raise")
+            values = formulaic.model_matrix(f"0 + {expression}", frame, context=CONTEXT, na_action="raise")
             spread = {str(c): float(np.std(np.asarray(values[c], dtype=float), ddof=1)) for c in values.columns}
         scales[expression] = spread
     return scales
@@ -459,15 +636,17 @@ BY_GROUP: dict[str, Callable[[pd.Series, pd.Series], pd.Series]] = {
 }
 """Functions of a predictor and a grouping that formulas take (`formula.BY_GROUP`)."""
 
+CONTEXT: dict[str, Any] = {**BY_GROUP, "sqrt": np.sqrt}
+"""What formulas take beyond formulaic's own functions."""
 
-def _terms(parts: dict[str, formula.Formula], frame: pd.DataFrame) -> list[Term]:
+
+def _terms(parts: dict[str, formula.Formula], frame: pd.DataFrame, unprefixed: str) -> list[Term]:
     """Build the group terms of all parameters; those that share an id and a grouping are one term."""
     joined: dict[Any, list[tuple[str, GroupTerm]]] = {}
     for parameter, parsed in parts.items():
         for term in parsed.group_terms:
             name = (term.id, term.group) if term.id else (parameter, term)
             joined.setdefault(name, []).append((parameter, term))
-    first = next(iter(parts))
     groups = {members[0][1].group for members in joined.values()}
     seen: set[tuple[str, str]] = set()
     keys: set[str] = set()
@@ -477,19 +656,19 @@ def _terms(parts: dict[str, formula.Formula], frame: pd.DataFrame) -> list[Term]
         # A number behind a grouping that a parameter has several terms of, but never one that makes it another grouping.
         labels = itertools.chain([group], (n for i in itertools.count(2) if (n := f"{group}_{i}") not in groups))
         label = next(name for name in labels if (owner, name) not in seen)
-        base = label.replace(":", "__") + ("" if owner == first else f"__{owner}")
+        base = label.replace(":", "__") + ("" if owner == unprefixed else f"__{owner}")
         numbered = itertools.chain([base], (f"{base}_{i}" for i in itertools.count(2)))
         key = next(name for name in numbered if name not in keys and name not in groups - {group})
         seen.add((owner, label))
         keys.add(key)
-        terms.append(_term(key, label, members, first, frame))
+        terms.append(_term(key, label, members, unprefixed, frame))
     return terms
 
 
-def _term(key: str, label: str, members: list[tuple[str, GroupTerm]], first: str, frame: pd.DataFrame) -> Term:
+def _term(key: str, label: str, members: list[tuple[str, GroupTerm]], unprefixed: str, frame: pd.DataFrame) -> Term:
     """Build one group term from its members: one, or several that share an id."""
     built = [(parameter, _matrix(term.effects, frame)) for parameter, term in members]
-    prefixes = ["" if parameter == first else f"{parameter}_" for parameter, _ in built]
+    prefixes = ["" if parameter == unprefixed else f"{parameter}_" for parameter, _ in built]
     effects = [f"{prefix}{name}" for prefix, (_, m) in zip(prefixes, built, strict=True) for name in m[1]]
     if repeated := next((e for i, e in enumerate(effects) if e in effects[:i]), None):
         raise StudyError([Problem("", f"terms that share an id both hold the effect '{repeated}' of '{label}'")])

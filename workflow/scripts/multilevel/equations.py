@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from multilevel import structures
+from multilevel import families, links, structures
 from multilevel.design import INTERCEPT, Design, Predictor, Term
 
 
@@ -28,7 +28,7 @@ def describe(design: Design) -> dict[str, Any]:
     single = design.group_terms[0] if len(design.group_terms) == 1 and len(design.predictors) == 1 else None
     upper = _upper_columns(design, single) if single else {}
     moved = {name for names in upper.values() for name, _ in names}
-    rows = [_response(design), _row_equation(design, design.predictors[0], single, moved)]
+    rows = [*_response(design), _row_equation(design, design.predictors[0], single, moved)]
     rows += [_row_equation(design, part, None, set()) for part in design.predictors[1:]]
     levels = [{"level": 1, "title": f"Level 1: rows ({len(design.y)})", "latex": rows}]
     for number, term in enumerate(design.group_terms):
@@ -57,8 +57,56 @@ _LINKS = {
 }
 
 
-def _response(design: Design) -> str:
+_OTHER_LINKS = {
+    "identity": "{}",
+    "log": r"\log {}",
+    "logm1": r"\log({} - 1)",
+    "softplus": r"\log(\exp {} - 1)",
+    "inverse": "1 / {}",
+    "logit": r"\operatorname{{logit}}({})",
+    "probit": r"\Phi^{{-1}}({})",
+    "cloglog": r"\log(-\log(1 - {}))",
+}
+"""Links as functions of a parameter's symbol."""
+
+_OF_CATEGORIES = {
+    "cumulative": (r"{y}_i \le k", 1),
+    "sequential": (r"{y}_i = k \mid {y}_i \ge k", 1),
+    "continuation": (r"{y}_i > k \mid {y}_i \ge k", -1),
+    "adjacent": (r"{y}_i = k + 1 \mid {y}_i \in \{{k, k + 1\}}", -1),
+}
+"""The event whose probability an ordinal family models, and whether thresholds or the predictor make it likelier."""
+
+_LINK_NAMES = {"probit": r"\Phi^{-1}"}
+
+
+def _ordinal(design: Design) -> list[str]:
+    """Return the equations of an ordinal response: ``logit Pr(y_i <= k) = tau_k - eta_i``, and what holds of the thresholds."""
+    thresholds = design.thresholds
+    assert thresholds is not None
+    event, sign = _OF_CATEGORIES[design.family]
+    shifts = [rf"\gamma_{{k,{_symbol(name)}}}\,{_symbol(name)}_i" for name in thresholds.predictors]
+    predictor = [r"\eta_i", *shifts]
+    distance = " - ".join([r"\tau_k", *predictor]) if sign > 0 else " + ".join(predictor) + r" - \tau_k"
+    if "disc" in design.parameters:
+        distance = rf"\text{{disc}}_i\,({distance})"
+    link = _LINK_NAMES.get(design.link, rf"\operatorname{{{design.link}}}")
+    last = len(thresholds.names)
+    lines = [rf"{link}\,\Pr({event.format(y=_symbol(design.response))}) = {distance},\quad k = 1, \dots, {last}"]
+    if thresholds.equidistant:
+        lines.append(r"\tau_k = \tau_1 + (k - 1)\,\delta" + (r",\quad \delta > 0" if thresholds.ordered else ""))
+    elif thresholds.ordered and last > 1:
+        lines.append(r"\tau_1 < \dots < " + rf"\tau_{{{last}}}" if last > 2 else r"\tau_1 < \tau_2")
+    return lines
+
+
+def _response(design: Design) -> list[str]:
     """Return the distribution of the response: ``y_i ~ Normal(eta_i, sigma^2)``."""
+    if design.thresholds:
+        return _ordinal(design)
+    if design.nominal:
+        shares = ", ".join(rf"p_{{i,{_symbol(label)}}}" for label in design.categories)
+        return [rf"{_symbol(design.response)}_i \sim \operatorname{{Categorical}}({shares})"]
     if design.family == "gaussian":
         estimated = "sigma" in design.parameters
         sigma = (r"\sigma_i^2" if "sigma" not in design.scalars else r"\sigma^2") if estimated else ""
@@ -69,19 +117,65 @@ def _response(design: Design) -> str:
         trials = "n_i" if "trials" in design.terms else "1"
         distribution = rf"\operatorname{{Binomial}}({trials},\ p_i)"
     else:
-        distribution = rf"\operatorname{{{design.family}}}(\eta_i)"
-    return rf"{_symbol(design.response)}_i \sim {distribution}"
+        distribution = _distribution(design)
+    return [rf"{_symbol(design.response)}_i \sim {distribution}{_bounds(design)}"]
+
+
+def _distribution(design: Design) -> str:
+    """Return a family's distribution with its parameters: ``NegBinomial(mu_i, shape)``, ``Binomial(n_i, p_i, zi)``."""
+    module = families.get(design.family)
+    arguments = [_first_parameter(design)]
+    if "trials" in module.RESPONSE_TERMS:
+        arguments.insert(0, "n_i" if "trials" in design.terms else "1")
+    for name in module.PARAMETERS[1:]:
+        if name in design.parameters:
+            symbol = _parameter(name) + ("" if name in design.scalars else "_i")
+            known = name == "sigma" and "se" in design.terms
+            arguments.append(rf"\sqrt{{{symbol}^2 + s_i^2}}" if known else symbol)
+        elif name == "sigma":  # known by standard errors
+            arguments.append("s_i")
+    return rf"\operatorname{{{getattr(module, 'SYMBOL', design.family)}}}({r',\ '.join(arguments)})"
+
+
+def _bounds(design: Design) -> str:
+    """Return between what a truncated response lies, behind its distribution; one bound for all rows is given by its value."""
+
+    def end(name: str, symbol: str) -> str:
+        values = design.terms[name]
+        return f"{values[0]:g}" if (values == values[0]).all() else symbol
+
+    lower = rf"{end('lb', 'a_i')} \le " if "lb" in design.terms else ""
+    upper = rf" \le {end('ub', 'b_i')}" if "ub" in design.terms else ""
+    return rf",\quad {lower}{_symbol(design.response)}_i{upper}" if lower or upper else ""
+
+
+def _first_parameter(design: Design) -> str:
+    return "p_i" if design.link in links.PROBABILITY else r"\mu_i"
+
+
+def _parameter(name: str) -> str:
+    """Return a parameter's symbol: a Greek letter where it is named after one."""
+    return rf"\{name}" if name in {"sigma", "phi", "nu"} else rf"\text{{{name}}}"
 
 
 def _left(design: Design, part: Predictor) -> str:
     """Return what a linear predictor is equal to: ``eta_i``, ``logit(p_i) = eta_i``, ``log sigma_i``."""
+    if design.nominal:
+        own, reference = _symbol(_category_of(design, part)), _symbol(design.categories[0])
+        return rf"\log(p_{{i,{own}}} / p_{{i,{reference}}})"
+    if design.thresholds and not part.prefix:
+        return r"\eta_i"
     if part.prefix:
-        return (
-            rf"\log \{part.parameter}_i"
-            if part.parameter in {"sigma", "phi", "nu"}
-            else rf"\log \text{{{part.parameter}}}_i"
-        )
+        symbol = f"{_parameter(part.parameter)}_i"
+        return _OTHER_LINKS[families.get(design.family).OTHER_LINKS[part.parameter]].format(symbol)
+    if design.family not in {"gaussian", "binomial"} and design.link in _OTHER_LINKS:
+        return rf"{_OTHER_LINKS[design.link].format(_first_parameter(design))} = \eta_i"
     return rf"{_LINKS[design.link]} = \eta_i" if design.link in _LINKS and design.link != "log" else r"\eta_i"
+
+
+def _category_of(design: Design, part: Predictor) -> str:
+    """Return the category that a linear predictor is of."""
+    return design.categories[1 + design.parameters.index(part.parameter)]
 
 
 def _row_equation(design: Design, part: Predictor, single: Term | None, moved: set[str]) -> str:
@@ -90,7 +184,8 @@ def _row_equation(design: Design, part: Predictor, single: Term | None, moved: s
     if single:
         for position, effect in enumerate(single.effects):
             parts.append(rf"\beta_{{{position},j[i]}}" + ("" if effect == INTERCEPT else rf"\,{_symbol(effect)}_i"))
-    parts += _row_coefficients(part, moved | (varying if single else set()))
+    of_category = _category_of(design, part) if design.nominal else ""
+    parts += _row_coefficients(part, moved | (varying if single else set()), of_category)
     if not single:
         terms = [(term, number) for number, term in enumerate(design.group_terms) if term.positions(part.parameter)]
         parts += [_deviations(term, number, part) for term, number in terms]
@@ -99,11 +194,13 @@ def _row_equation(design: Design, part: Predictor, single: Term | None, moved: s
     return rf"{_left(design, part)} = " + (" + ".join(parts) if parts else "0")
 
 
-def _row_coefficients(part: Predictor, skip: set[str]) -> list[str]:
+def _row_coefficients(part: Predictor, skip: set[str], of_category: str) -> list[str]:
     """Return the fixed coefficients that stay at the level of rows; many contrasts of one factor become one symbol."""
     parts: list[str] = []
     done: set[str] = set()
     greek = r"\delta" if part.prefix else r"\gamma"
+    if of_category:
+        greek = rf"\gamma^{{({_symbol(of_category)})}}"
     for name, term in zip(part.coefficients, part.terms_of, strict=True):
         if name in skip or term in done:
             continue
@@ -208,12 +305,15 @@ def _covariance(superscript: str, first: int, second: int) -> str:
 
 
 def _plain(design: Design) -> str:
-    predictors = list(dict.fromkeys(t for t in design.terms_of if t != INTERCEPT))
-    first = (
-        f"{design.response} is explained by {', '.join(predictors)}"
-        if predictors
-        else f"{design.response} has {'one common mean' if design.has_intercept else 'mean 0'}"
-    )
+    named = [t.removeprefix(p.prefix) for p in design.predictors if p.parameter in design.primary for t in p.terms_of]
+    specific = list(dict.fromkeys(design.thresholds.terms_of if design.thresholds else ()))
+    predictors = list(dict.fromkeys([t for t in named if t != INTERCEPT] + specific))
+    alone = "one common mean" if design.has_intercept else "mean 0"
+    if design.categories:
+        alone = "the same probability of each category in every row"
+    first = f"{design.response} {f'is explained by {", ".join(predictors)}' if predictors else f'has {alone}'}"
+    if specific:
+        first += f" (the effect of {', '.join(specific)} differs between the categories)"
     if not design.group_terms:
         return f"{first}; rows are independent given these, whatever group they belong to."
     parts = []
@@ -231,7 +331,7 @@ def _plain(design: Design) -> str:
 
 def _effect_in_words(effect: str, owner: str, design: Design) -> str:
     """Return ``level``, ``effect of x``, ``level of sigma`` or ``effect of x on sigma``."""
-    if owner == design.parameters[0]:
+    if owner == design.unprefixed:
         return "level" if effect == INTERCEPT else f"effect of {effect}"
     bare = effect.removeprefix(f"{owner}_")
     return f"level of {owner}" if bare == INTERCEPT else f"effect of {bare} on {owner}"

@@ -88,6 +88,8 @@ class Estimand:
 def catalogue(design: Design) -> dict[str, Estimand]:
     """Return every quantity of a design, by canonical name."""
     found = [Estimand(coefficient_name(name), "value", (coefficient_name(name),)) for name in design.all_coefficients]
+    if design.thresholds and design.thresholds.equidistant:
+        found.append(Estimand("delta", "value", ("delta",)))
     scales = list(design.scalars)
     for name in scales:
         found += [Estimand(name, "value", (name,)), Estimand(f"var({name})", "square", (name,))]

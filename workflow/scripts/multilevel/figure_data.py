@@ -219,7 +219,7 @@ def shrinkage(design: Design, summary: pd.DataFrame, group: str) -> pd.DataFrame
     the first, such as sigma, have no such estimates and no rows; a grouping of none but those gives an empty table.
     """
     partial = caterpillar(design, summary, group)
-    terms = [(term, term.positions(design.parameters[0])) for term in terms_of(design, group)]
+    terms = [(term, term.positions(design.unprefixed)) for term in terms_of(design, group)]
     names = [name for term, positions in terms for name in _effect_names(design, term, positions)]
     levels = list(terms[0][0].levels)
     counts = np.bincount(terms[0][0].index, minlength=len(levels))
@@ -258,7 +258,8 @@ def _own_estimates(design: Design, summary: pd.DataFrame, terms: list[tuple[Term
     """Return estimates of a grouping's effects on the first parameter from each level alone, and their standard errors.
 
     Fisher scoring, every level by itself: with mu = E[y], d = dmu/deta and V = Var[y], each step solves
-    Z' W Z step = Z' W (y - mu) / d with W = d^2 / V, times the weight of the row (McCullagh & Nelder 1989, section 2.5).
+    Z' W Z step = Z' W (y - mu) / d with W = d^2 / V, times the weight of the row (McCullagh & Nelder 1989, section 2.5). Of
+    ordered categories, W is the information sum_k p_k (dlog p_k/deta)^2, and dlog p_y/deta over W stands for (y - mu) / d.
 
     Returns
     -------
@@ -270,7 +271,7 @@ def _own_estimates(design: Design, summary: pd.DataFrame, terms: list[tuple[Term
     if "cens" in design.terms:
         return np.full((levels, z.shape[1]), np.nan), np.full((levels, z.shape[1]), np.nan)
     draw = _at_means(design, summary)
-    module, others = families.get(design.family), predictor.arguments(design, draw, slice(0, len(design.y)))
+    others = predictor.arguments(design, draw, slice(0, len(design.y)))
     start = np.column_stack([draw.effects[term.key][0][:, positions] for term, positions in terms])
     rest = np.asarray(others.pop("eta")[0]) - (start[index] * z).sum(axis=1)
     weights = design.terms.get("weights", np.ones(len(design.y)))
@@ -278,18 +279,28 @@ def _own_estimates(design: Design, summary: pd.DataFrame, terms: list[tuple[Term
     inverse = np.full_like(start, np.nan)
     with np.errstate(all="ignore"):  # what diverges becomes NaN, which is what is said of it
         for _ in range(STEPS):
-            eta = (rest + (found[index] * z).sum(axis=1))[None, :]  # one draw, as the family's functions expect
-            small = 1e-5 * np.maximum(1.0, np.abs(eta))
-            slope = (module.mean(eta + small, **others) - module.mean(eta - small, **others)) / (2 * small)
-            work = weights * slope**2 / module.variance(eta, **others)
-            working = (design.y - module.mean(eta, **others)) / slope
-            step, inverse = _solved(*_normal_equations(z, index, levels, work[0], working[0]))
+            work, working = _information(design, rest + (found[index] * z).sum(axis=1), others)
+            step, inverse = _solved(*_normal_equations(z, index, levels, weights * work, working))
             found = found + np.where(np.isnan(step), 0.0, step)
             if np.nanmax(np.abs(step), initial=0.0) < 1e-8:
                 break
         settled = np.nanmax(np.abs(step), axis=1, initial=0.0) < 1e-6 * (1 + np.abs(found).max(axis=1))
     unknown = np.where(settled[:, None] & np.isfinite(step), 0.0, np.nan)
     return found + unknown, np.sqrt(np.maximum(inverse, 0.0)) + unknown
+
+
+def _information(design: Design, eta: Array, others: dict[str, Any]) -> tuple[Array, Array]:
+    """Return the information of each row about its predictor, and the derivative of its log density over that."""
+    module, eta = families.get(design.family), eta[None, :]  # one draw, as the family's functions expect
+    small = 1e-5 * np.maximum(1.0, np.abs(eta))
+    if design.categories:
+        higher, lower = (module.log_probabilities(at, **others) for at in (eta + small, eta - small))
+        slopes = ((higher - lower) / (2 * small[..., None]))[0]
+        work = (module.probabilities(eta, **others)[0] * slopes**2).sum(axis=1)
+        return work, slopes[np.arange(len(slopes)), design.y.astype(np.int64) - 1] / work
+    slope = (module.mean(eta + small, **others) - module.mean(eta - small, **others)) / (2 * small)
+    work = slope**2 / module.variance(eta, **others)
+    return work[0], ((design.y - module.mean(eta, **others)) / slope)[0]
 
 
 def _normal_equations(
@@ -339,7 +350,7 @@ def shrinkage_plane(design: Design, summary: pd.DataFrame, group: str) -> pd.Dat
     means = dict(zip(summary["parameter"], summary["mean"].astype(float), strict=True))
     parts = []
     for term in terms_of(design, group):
-        positions = term.positions(design.parameters[0])
+        positions = term.positions(design.unprefixed)
         shown = _effect_names(design, term, positions)
         effects = dict(zip([term.effects[i] for i in positions], shown, strict=True))
         if not term.correlated or INTERCEPT not in effects:
@@ -371,13 +382,18 @@ def shrinkage_plane(design: Design, summary: pd.DataFrame, group: str) -> pd.Dat
 
 
 def forest(
-    summaries: Mapping[str, pd.DataFrame], labels: Mapping[str, str], status: Mapping[str, str]
+    summaries: Mapping[str, pd.DataFrame],
+    labels: Mapping[str, str],
+    status: Mapping[str, str],
+    quantities: Mapping[str, str],
 ) -> tuple[pd.DataFrame, str]:
     """Return parameter, model, mean, lower, upper, inner_lower, inner_upper, status of every hyperparameter, and a note.
 
     Parameters stand by kind: population, standard deviations, correlations, residual. Contrasts of a factor with many
-    levels, and what a figure has no room for, are left out and counted in the note.
+    levels, and what a figure has no room for, are left out and counted in the note. `quantities` names each model's
+    response: parameters of models of different responses are different parameters, though they have one name.
     """
+    several = len(set(quantities.values())) > 1
     columns = ["parameter", "kind", "mean", "lower", "upper", "inner_lower", "inner_upper"]
     parts = []
     crowded: dict[str, int] = {}
@@ -387,6 +403,8 @@ def forest(
         many = {str(f): int(n) for f, n in factor.value_counts().items() if n > MOST_CONTRASTS}
         crowded |= {f: max(n, crowded.get(f, 0)) for f, n in many.items()}
         kept = top[~factor.isin(set(many))].copy()
+        if several:
+            kept["parameter"] += f", {quantities[name]}"
         kept.insert(1, "model", labels[name])
         kept["status"] = status[name]
         parts.append(kept)
@@ -472,6 +490,17 @@ def by_group(densities: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, str]]:
         f"All rows, then the largest levels of {' and of '.join(shown)}; in brackets, how many rows." if shown else ""
     )
     return table.assign(level=named), {"y": SCALES[scale], "note": note}
+
+
+def marked(labels: Mapping[str, str], status: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels of models, with a word where a fit failed its checks: a figure is also looked at on its own."""
+    return {name: label if status[name] == "ok" else f"{label} ({status[name]})" for name, label in labels.items()}
+
+
+def statuses(folders: Mapping[str, Path]) -> dict[str, str]:
+    """Return ``ok`` or ``failed checks`` of every fit."""
+    passed = {name: storage.read_json(path / "diagnostics.json")["passed"] for name, path in folders.items()}
+    return {name: "ok" if ok else "failed checks" for name, ok in passed.items()}
 
 
 def with_responses(labels: Mapping[str, str], quantities: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Any]]:

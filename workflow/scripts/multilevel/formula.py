@@ -39,7 +39,6 @@ TRANSFORMS = (
     "bs",
     "cr",
     "cc",
-    "cs",
     "poly",
     "scale",
     "center",
@@ -52,12 +51,15 @@ TRANSFORMS = (
 )
 """Functions that may stand in the fixed part and in the effects of a group term."""
 
-RESPONSE_TERMS = ("trials", "weights", "se", "cens")
+RESPONSE_TERMS = ("trials", "weights", "se", "cens", "trunc")
 """What may stand beside the response, after a bar: `y | trials(n) + weights(w) ~ ...`."""
 
 COLUMN = r"[A-Za-z_][A-Za-z0-9_]*"
 
-BASES = ("bs", "cr", "cc", "cs", "poly")
+SPECIFIC = "cs"
+"""Marks category-specific effects of an ordinal family, as in brms: a term of the fixed part, not a function of a column."""
+
+BASES = ("bs", "cr", "cc", "poly")
 """Functions that make several columns of one."""
 
 MAX_COLUMNS = 200
@@ -113,7 +115,7 @@ class GroupTerm:
 
 @dataclass(frozen=True)
 class ResponseTerm:
-    """What stands beside the response: ``trials(n)``, ``weights(w)``, ``se(s)``, ``cens(c)``.
+    """What stands beside the response: ``trials(n)``, ``weights(w)``, ``se(s)``, ``cens(c)``, ``trunc(lb=0)``.
 
     Parameters
     ----------
@@ -121,18 +123,24 @@ class ResponseTerm:
         One of `RESPONSE_TERMS`.
     arguments
         Expressions of columns (`expressions`): the number of trials, the weight, the standard error; for ``cens`` the
-        column of kinds and, for intervals, the upper end.
+        column of kinds and, for intervals, the upper end; for ``trunc`` the bounds.
     sigma
         For ``se``: whether a residual standard deviation is estimated on top (``se(s, sigma=true)``).
+    names
+        For ``trunc``: what each argument is, ``lb`` or ``ub``; nothing for others.
     """
 
     name: str
     arguments: tuple[str, ...]
     sigma: bool = False
+    names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return the term as it is written in a formula."""
-        return f"{self.name}({', '.join([*self.arguments, *(['sigma=true'] if self.sigma else [])])})"
+        arguments = self.arguments
+        if self.names:
+            arguments = tuple(f"{name}={value}" for name, value in zip(self.names, arguments, strict=True))
+        return f"{self.name}({', '.join([*arguments, *(['sigma=true'] if self.sigma else [])])})"
 
 
 @dataclass(frozen=True)
@@ -151,6 +159,9 @@ class Formula:
         The group terms in the order written, nested ones written out.
     response_terms
         What stands beside the response, in the order of `RESPONSE_TERMS`.
+    specific
+        The part whose effects differ between the categories of an ordinal response, ``cs(...)``, as a right-hand side;
+        empty where there is none.
     """
 
     response: str | None
@@ -158,6 +169,7 @@ class Formula:
     offsets: tuple[str, ...]
     group_terms: tuple[GroupTerm, ...]
     response_terms: tuple[ResponseTerm, ...] = ()
+    specific: str = ""
 
     def __str__(self) -> str:
         """Return the formula in its canonical form; parsing it again gives an equal formula."""
@@ -166,13 +178,19 @@ class Formula:
 
     def right_hand_side(self) -> str:
         """Return what stands on the right of the tilde, in its canonical form."""
-        parts = [self.fixed, *(f"offset({o})" for o in self.offsets), *(str(t) for t in self.group_terms)]
-        return " + ".join(parts)
+        specific = [f"{SPECIFIC}({self.specific.removeprefix('1 + ')})"] if self.specific else []
+        offsets = [f"offset({o})" for o in self.offsets]
+        return " + ".join([self.fixed, *specific, *offsets, *map(str, self.group_terms)])
+
+    @property
+    def population(self) -> tuple[str, ...]:
+        """The right-hand sides whose effects are those of the population: the fixed part, and what stands in ``cs()``."""
+        return (self.fixed, self.specific) if self.specific else (self.fixed,)
 
     def variables(self) -> set[str]:
         """Return every column that the formula reads, the response included."""
         found = {self.response} if self.response else set()
-        for text in (self.fixed, *(t.effects for t in self.group_terms)):
+        for text in (*self.population, *(t.effects for t in self.group_terms)):
             found |= column_names(text)
         for text in (*self.offsets, *(a for t in self.response_terms for a in t.arguments)):
             found |= expressions.names(expressions.parse(text))
@@ -208,6 +226,7 @@ def parse(text: str) -> Formula:
     fixed: list[tuple[str, str]] = []
     offsets: list[str] = []
     terms: list[GroupTerm] = []
+    specific: list[tuple[str, str]] = []
     for sign, term in signed_terms(sides[1]):
         inner = _inside_parentheses(term)
         if inner is not None and _has_bar(inner):
@@ -218,13 +237,16 @@ def parse(text: str) -> Formula:
             if sign == "-":
                 raise FormulaError(f"'-{term}': an offset cannot be subtracted; write offset(-(...))")
             offsets.append(_offset(match.group(1)))
+        elif (inside := _inside_call(SPECIFIC, term)) is not None:
+            specific += _specific(sign, term, inside)
         elif "|" in term:
             raise FormulaError(f"'{term}': a group term stands in parentheses of its own, as in (1 + x | group)")
         else:
             fixed.append((sign, term))
     if len(terms) != len({(t.group, t.effects) for t in terms}):
         raise FormulaError(f"'{text}' holds the same group term twice")
-    return Formula(response or None, _right_hand_side(fixed), tuple(offsets), tuple(terms), beside)
+    own = _right_hand_side(specific) if specific else ""
+    return Formula(response or None, _right_hand_side(fixed), tuple(offsets), tuple(terms), beside, own)
 
 
 def parse_parameter(text: str) -> Formula:
@@ -238,6 +260,10 @@ def parse_parameter(text: str) -> Formula:
     found = parse(text if "~" in text else f"~ {text}")
     if found.response or found.response_terms:
         raise FormulaError(f"'{text}' names a response; the formula of a parameter has only a right-hand side")
+    if found.specific:
+        raise FormulaError(
+            f"'{text}': category-specific effects, {SPECIFIC}(...), stand in the formula of the response"
+        )
     return found
 
 
@@ -292,6 +318,8 @@ def _response_term(text: str) -> ResponseTerm:
         near = difflib.get_close_matches(name, RESPONSE_TERMS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else "choose from " + ", ".join(f"{n}(...)" for n in RESPONSE_TERMS)
         raise FormulaError(f"'{text.strip()}' cannot stand beside the response; {hint}")
+    if name == "trunc":
+        return _truncation(text, match.group(2))
     arguments, sigma = [], False
     for piece in split_top(match.group(2), ","):
         if option := re.fullmatch(r"\s*sigma\s*=\s*(true|false)\s*", piece, re.IGNORECASE):
@@ -309,6 +337,19 @@ def _response_term(text: str) -> ResponseTerm:
         usage = "cens(kind) or cens(kind, upper)" if name == "cens" else f"{name} takes one column or number"
         raise FormulaError(f"'{text}' has {len(arguments)} arguments; {usage}")
     return ResponseTerm(name, tuple(arguments), sigma)
+
+
+def _truncation(text: str, inside: str) -> ResponseTerm:
+    """Parse ``trunc(lb=0, ub=10)``: one bound or two, by name."""
+    found: dict[str, str] = {}
+    for piece in split_top(inside, ","):
+        bound = re.fullmatch(r"\s*(lb|ub)\s*=(?!=)(.+)", piece)
+        if bound is None or bound.group(1) in found:
+            what = f"names {bound.group(1)} twice" if bound else f"holds '{piece.strip()}'"
+            raise FormulaError(f"'{text}' {what}; write trunc(lb=...), trunc(ub=...) or both, separated by a comma")
+        found[bound.group(1)] = _expression(bound.group(2), text)
+    names = tuple(name for name in ("lb", "ub") if name in found)
+    return ResponseTerm("trunc", tuple(found[name] for name in names), names=names)
 
 
 def _check_characters(text: str) -> None:
@@ -438,6 +479,11 @@ def _inside_parentheses(term: str) -> str | None:
     return term[1:-1]
 
 
+def _inside_call(name: str, term: str) -> str | None:
+    """Return what stands between the parentheses of a term that is one call of a function, or None."""
+    return _inside_parentheses(term[len(name) :].strip()) if re.match(rf"{name}\s*\(", term) else None
+
+
 def _has_bar(inner: str) -> bool:
     return any(char == "|" and depth == 0 for _, char, depth in _outside_quotes(inner))
 
@@ -472,6 +518,20 @@ def _groups(text: str, inner: str) -> list[str]:
         found.append(outer)
     if len(set(outer.split(":"))) < len(outer.split(":")):
         raise FormulaError(f"'({inner})': the group '{text}' names a column twice")
+    return found
+
+
+def _specific(sign: str, term: str, inner: str) -> list[tuple[str, str]]:
+    """Return the signed terms of ``cs(...)``."""
+    if not inner.strip():
+        raise FormulaError(f"'{term}' names no predictor; write cs(x)")
+    if sign == "-":
+        raise FormulaError(f"'-{term}': category-specific effects cannot be subtracted; leave them out")
+    if len(split_top(inner, ",")) > 1:
+        raise FormulaError(f"'{term}' takes predictors, as in cs(x + z); a natural cubic spline is cr(x, df=4)")
+    found = signed_terms(inner)
+    if any(name in {"0", "1"} for _, name in found) or found[0][0] == "-":
+        raise FormulaError(f"'{term}' takes predictors, as in cs(x + z): the thresholds are its intercepts")
     return found
 
 
@@ -596,6 +656,11 @@ def _check_call(node: ast.Call, text: str, depth: int) -> None:
     if not isinstance(node.func, ast.Name):
         raise FormulaError(f"'{text}' is not allowed in a formula (a call of {ast.unparse(node.func)})")
     name = node.func.id
+    if name == SPECIFIC:
+        raise FormulaError(
+            f"'{text}': {SPECIFIC}(...), category-specific effects, is a term of its own in the fixed part, not part of another "
+            "term or of a group term; a natural cubic spline is cr(x, df=4)"
+        )
     if name not in TRANSFORMS:
         near = difflib.get_close_matches(name, TRANSFORMS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else "functions are " + ", ".join(TRANSFORMS)
@@ -628,6 +693,10 @@ def _check_argument(node: ast.AST, text: str, depth: int) -> None:
             raise FormulaError(f"'{text}': the text {words!r} holds a bracket, a quote or %, which no formula can")
         case ast.Name() | ast.Constant(value=bool() | int() | float() | str() | None):
             return
+        case ast.BinOp(left=ast.Constant(value=str())) | ast.BinOp(right=ast.Constant(value=str())):
+            raise FormulaError(f"'{text}' computes with text")
+        case ast.UnaryOp(operand=ast.Constant(value=str())):
+            raise FormulaError(f"'{text}' computes with text")
         case ast.BinOp(op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div(), left=left, right=right):
             children: list[ast.AST] = [left, right]
         case ast.BinOp(op=ast.Pow(), left=left, right=right) if _is_small_power(left, right):

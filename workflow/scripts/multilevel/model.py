@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt_untyped
+from scipy.special import gammaln
 
-from multilevel import default_priors, families, responses
-from multilevel.design import Design, Predictor, Term
-from multilevel.priors import Prior
+from multilevel import default_priors, distributions, families, responses
+from multilevel.design import Design, Predictor, Term, Thresholds
+from multilevel.priors import LOWEST, Prior
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
 
@@ -40,14 +41,16 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
     -------
     pymc.Model
         Free variables: ``intercept`` (at the mean of the predictors) and ``slopes``, with the parameter's name behind for
-        parameters other than the first (``slopes_sigma``); the family's other parameters; and, for a term with key k,
-        ``sd_k``, ``partial_k``, and ``offsets_k`` or ``effects_k``.
+        parameters other than the first (``slopes_sigma``); ``thresholds`` (at the mean of the predictors), or
+        ``first_threshold`` and ``delta``, and ``specific``, category-specific effects; the family's other parameters; and,
+        for a term with key k, ``sd_k``, ``partial_k``, and ``offsets_k`` or ``effects_k``.
     """
     by_name = {p.parameter: p.prior for p in priors}
-    first = design.parameters[0]
-    coords: dict[str, Any] = {"row": np.arange(len(design.y))}
+    coords: dict[str, Any] = {}
     for part in design.predictors:
         coords[variable_name("slope", part)] = [part.coefficients[i] for i in part.slopes]
+    if design.thresholds:
+        coords |= {"threshold": list(design.thresholds.names), "specific_effect": list(design.thresholds.coefficients)}
     for term in design.group_terms:
         coords[f"{term.key}_level"] = list(term.levels)
         coords[f"{term.key}_effect"] = list(term.effects)
@@ -55,17 +58,19 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
         # check_bounds=False drops only PyMC's own argument checks; every scale is positive by its transform.
         etas = {part.parameter: _fixed_part(part, by_name) for part in design.predictors}
         for term in design.group_terms:
-            effects = _group_effects(term, by_name, centred, first)
+            effects = _group_effects(term, by_name, centred, design.unprefixed)
             for position, (effect, owner) in enumerate(zip(effects, term.parameters, strict=True)):
                 etas[owner] = etas[owner] + _times(term.z[:, position], effect[term.index])
         for part in design.predictors:
             if part.offset.any():
                 etas[part.parameter] = etas[part.parameter] + part.offset
-        eta = etas.pop(first)
+        eta = [etas.pop(name) for name in design.primary]
         inverse = families.get(design.family).OTHER_LINKS
         others = {name: responses.INVERSE_LINKS[inverse[name]](value) for name, value in etas.items()}
-        others |= {name: _variable(name, [by_name[name]], None) for name in design.scalars}
-        responses.get(design.family).add(design, eta, others)
+        if design.thresholds:
+            others["thresholds"] = _thresholds(design.thresholds, by_name)
+        others |= {name: _scalar(name, by_name[name]) for name in design.scalars}
+        responses.get(design.family).add(design, eta if design.nominal else eta[0], others)
     return model
 
 
@@ -75,12 +80,13 @@ def variable_name(name: str, part: Predictor) -> str:
 
 
 def _fixed_part(part: Predictor, priors: Mapping[str, Prior]) -> Any:
-    """Return X b with the columns of X centred where there is an intercept."""
+    """Return X b with the columns of X centred where there is an intercept, or thresholds for it."""
     names = [part.coefficients[i] for i in part.slopes]
     columns = part.x[:, part.slopes]
     eta: Any = np.zeros(len(part.x))
+    if part.centred:
+        columns = columns - part.means
     if part.has_intercept:
-        columns = columns - columns.mean(axis=0)
         eta = _variable(variable_name("intercept", part), [priors[part.intercept]], None)
     if names:
         own = [priors[default_priors.coefficient_name(n)] for n in names]
@@ -93,14 +99,50 @@ def _fixed_part(part: Predictor, priors: Mapping[str, Prior]) -> Any:
     return eta
 
 
-def _group_effects(term: Term, priors: Mapping[str, Prior], centred: bool, first: str) -> list[Any]:
+def _thresholds(thresholds: Thresholds, priors: Mapping[str, Prior]) -> Any:
+    """Return the thresholds less the category-specific effects: shape (K - 1,), or (rows, K - 1) where there are any."""
+    names, size = thresholds.names, len(thresholds.names)
+    if thresholds.equidistant:
+        first = _variable("first_threshold", [priors[names[0]]], None)
+        found = first + _variable("delta", [priors["delta"]], None) * np.arange(float(size))
+    elif thresholds.ordered:
+        found = _increasing([priors[name] for name in names])
+    else:
+        found = _variable("thresholds", [priors[name] for name in names], "threshold")
+    if not thresholds.predictors:
+        return found
+    own = [priors[default_priors.coefficient_name(name)] for name in thresholds.coefficients]
+    effects = _variable("specific", own, "specific_effect")
+    columns = thresholds.x - thresholds.centre
+    shifts = [columns[:, [i]] * effects[i * size : (i + 1) * size] for i in range(len(thresholds.predictors))]
+    return found - _sum(shifts)
+
+
+def _increasing(priors: Sequence[Prior]) -> Any:
+    """Return thresholds that increase: the density of their priors, restricted to that order.
+
+    Where all priors are one, the order is one of (K - 1)! equally likely ones, and the density is multiplied by that
+    number; otherwise it is known up to a constant.
+    """
+    start = np.linspace(-2.0, 2.0, len(priors)) if len(priors) > 1 else np.zeros(1)
+    found = pm.Flat("thresholds", dims="threshold", transform=pm.distributions.transforms.ordered, initval=start)
+    total: Any = np.asarray(gammaln(len(priors) + 1.0) if len(set(priors)) == 1 else 0.0)
+    for kind in sorted({p.name for p in priors}):
+        where = [i for i, p in enumerate(priors) if p.name == kind]
+        columns = [np.asarray(column) for column in zip(*(priors[i].arguments for i in where), strict=True)]
+        total = total + pm.logp(_FREE[kind](columns), found[np.asarray(where)]).sum()
+    pm.Potential("thresholds_prior", total)
+    return found
+
+
+def _group_effects(term: Term, priors: Mapping[str, Prior], centred: bool, unprefixed: str) -> list[Any]:
     """Return the effects of a term, one vector over its levels for each effect."""
     size = len(term.effects)
     sd = _variable(
         f"sd_{term.key}", [priors[default_priors.sd_name(term, e)] for e in term.effects], f"{term.key}_effect"
     )
     factor = (
-        _correlation_factor(term, priors[default_priors.cor_name(term, first)].arguments[0])
+        _correlation_factor(term, priors[default_priors.cor_name(term, unprefixed)].arguments[0])
         if term.correlated
         else np.eye(size).tolist()
     )
@@ -156,6 +198,16 @@ def _times(column: np.ndarray, effect: Any) -> Any:
     return effect if (column == 1.0).all() else column * effect
 
 
+def _scalar(name: str, prior: Prior) -> Any:
+    """Return a parameter with one value for all rows; its prior is cut off where its values start (`priors.LOWEST`)."""
+    if (lowest := LOWEST.get(name)) is None:
+        return _variable(name, [prior], None)
+    ends = (max(lowest, prior.arguments[0]), prior.arguments[1]) if prior.name == "uniform" else (lowest, None)
+    columns = [np.asarray(value) for value in prior.arguments]
+    pm.Potential(f"{name}_above", pt.as_tensor(np.asarray(-distributions.log_survival(prior, lowest))))
+    return _DISTRIBUTIONS[prior.name](name, columns, {"default_transform": pm.distributions.transforms.Interval(*ends)})
+
+
 def _variable(name: str, priors: Sequence[Prior], dims: str | None) -> Any:
     """Return a scalar (dims None) or a vector of parameters; one vector variable for each distribution among the priors."""
     kinds = sorted({p.name for p in priors})
@@ -182,6 +234,13 @@ def _distribution(
     return _DISTRIBUTIONS[kind](name, columns, shape)
 
 
+_FREE: dict[str, Any] = {
+    "normal": lambda a: pm.Normal.dist(a[0], a[1]),
+    "student_t": lambda a: pm.StudentT.dist(nu=a[0], mu=a[1], sigma=a[2]),
+    "cauchy": lambda a: pm.Cauchy.dist(a[0], a[1]),
+}
+"""Distributions on the whole line, which are named as variables are not."""
+
 _DISTRIBUTIONS: dict[str, Any] = {
     "normal": lambda n, a, s: pm.Normal(n, a[0], a[1], **s),
     "student_t": lambda n, a, s: pm.StudentT(n, nu=a[0], mu=a[1], sigma=a[2], **s),
@@ -193,5 +252,6 @@ _DISTRIBUTIONS: dict[str, Any] = {
     "gamma": lambda n, a, s: pm.Gamma(n, alpha=a[0], beta=a[1], **s),
     "inverse_gamma": lambda n, a, s: pm.InverseGamma(n, alpha=a[0], beta=a[1], **s),
     "lognormal": lambda n, a, s: pm.LogNormal(n, a[0], a[1], **s),
+    "beta": lambda n, a, s: pm.Beta(n, alpha=a[0], beta=a[1], **s),
     "uniform": lambda n, a, s: pm.Uniform(n, a[0], a[1], **s),
 }

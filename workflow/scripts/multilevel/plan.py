@@ -16,6 +16,7 @@ from multilevel import (
     families,
     formula,
     grid,
+    jacobian,
     left_out,
     preflight,
     preparation,
@@ -26,8 +27,8 @@ from multilevel import (
     strict_yaml,
 )
 from multilevel.dataset import Dataset
-from multilevel.default_priors import resolve, targets
-from multilevel.design import planes
+from multilevel.default_priors import Resolved, resolve, targets
+from multilevel.design import Design, planes
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
 from multilevel.expressions import parse as parse_expression
 from multilevel.names import NAME_PATTERN, RESERVED
@@ -99,7 +100,10 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         raise StudyError(_shared(error.problems), source) from None
     warnings = list(dataset.summary["warnings"])
     designs: dict[str, Any] = {}
-    checked = {name: _against_data(cells[name], model, used[name], dataset, designs) for name, model in models.items()}
+    derived = data.get("derive", {})
+    checked = {
+        name: _against_data(cells[name], model, used[name], dataset, designs, derived) for name, model in models.items()
+    }
     problems, notes = _of_cells(cells, checked)
     problems = problems or _unused_priors(study, cells, models, checked)
     aliases = {} if problems else grid.aliases(cells, {name: c.identity for name, c in checked.items()})
@@ -113,7 +117,9 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     if problems:
         raise StudyError(_shared(problems), source)
     warnings += notes + _same_models(cells, aliases)
-    printed, problems = published.resolve(study.published, models, dataset)
+    printed, problems = published.resolve(
+        study.published, models, {n: c.design for n, c in checked.items() if c.design}
+    )
     if problems:
         raise StudyError(problems, source)
     printed = [{**row, "model": aliases.get(row["model"], row["model"])} for row in printed]
@@ -123,6 +129,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         first = parsed[name][0]
         model["columns"] = [*dict.fromkeys([first.response, *sorted(used[name])])]
         model["groups"] = list(dict.fromkeys(t.group for part in parsed[name] for t in part.group_terms))
+        model["suited"] = list(getattr(families.get(model["family"]), "PICTURES", ()))
         model["fingerprint"] = dataset.fingerprint(used[name])
         model["response_fingerprint"] = dataset.digests[first.response or ""]
         model["seed"] = seed(study.seed, path.stem, name)
@@ -233,8 +240,9 @@ def _unequal_responses(comparisons: dict[str, dict[str, Any]], models: dict[str,
     for name, comparison in comparisons.items():
         parsed = {m: formula.parse(models[m]["formula"]) for m in comparison["models"] if m in models}
         first = next(iter(parsed), "")
+        scored = {m: models[m].get("scored_as", {}).get("column", found.response) for m, found in parsed.items()}
         for model, found in parsed.items():
-            if found.response != parsed[first].response:
+            if scored[model] != scored[first]:
                 message = (
                     f"'{model}' models '{found.response}' and '{first}' models '{parsed[first].response}': "
                     "scores of different responses cannot be compared"
@@ -258,7 +266,21 @@ def _unequal_responses(comparisons: dict[str, dict[str, Any]], models: dict[str,
                 hint = "give all models of a comparison the same weights, trials and censoring"
                 problems.append(Problem(f"comparisons.{name}.models", message, hint))
                 break
+            if _has_density(models[model]) != _has_density(models[first]):
+                densities, other_one = (model, first) if _has_density(models[model]) else (first, model)
+                message = (
+                    f"'{densities}' ({models[densities]['family']}) is scored by a density and '{other_one}' "
+                    f"({models[other_one]['family']}) by probabilities: such scores cannot be compared"
+                )
+                hint = "compare models whose families are all continuous or all discrete"
+                problems.append(Problem(f"comparisons.{name}.models", message, hint))
+                break
     return problems
+
+
+def _has_density(model: dict[str, Any]) -> bool:
+    """Tell a family of continuous responses from one of counts or categories."""
+    return bool(families.get(model["family"]).KIND == "continuous")
 
 
 def _scored(parsed: formula.Formula) -> str:
@@ -292,16 +314,24 @@ class _Checked:
         Every name that its priors may be given to.
     identity
         What decides its posterior.
+    design
+        Its design; None where it has a problem.
     """
 
     problems: list[Problem]
     notes: list[str]
     targets: tuple[str, ...] = ()
     identity: str = ""
+    design: Design | None = None
 
 
 def _against_data(
-    cell: grid.Cell, model: dict[str, Any], used: set[str], dataset: Dataset, designs: dict[str, Any]
+    cell: grid.Cell,
+    model: dict[str, Any],
+    used: set[str],
+    dataset: Dataset,
+    designs: dict[str, Any],
+    derived: dict[str, str],
 ) -> _Checked:
     """Check one model against the data: columns, design, the targets of its priors.
 
@@ -315,8 +345,8 @@ def _against_data(
             Problem(f"{where}.formula", f"unknown column '{column}'", did_you_mean(column, available))
             for column in unknown[:MOST_UNKNOWN]
         ]
-        if more := len(unknown) - MOST_UNKNOWN:
-            problems += [Problem(f"{where}.formula", f"{more} more unknown columns")] if more > 0 else []
+        if (more := len(unknown) - MOST_UNKNOWN) > 0:
+            problems.append(Problem(f"{where}.formula", f"{more} more unknown columns"))
         return _Checked(problems, [])
     if taken := sorted(c for c in used if c in RESERVED or c.endswith("_Intercept")):
         problems = [
@@ -334,12 +364,14 @@ def _against_data(
             Problem(f"{where}.formula", f"the column '{c}' holds dates, which no model takes", hint) for c in dated
         ]
         return _Checked(problems, [])
-    spec = {key: model[key] for key in rules.SPEC if key != "priors"}
+    spec = {key: value for key, value in rules.model_spec(model).items() if key != "priors"}
     key = repr({name: value for name, value in spec.items() if name != "centred"})
     if key not in designs:
         designs[key] = preflight.check(cell.model, model, dataset)
     design, problems, notes = designs[key]
     if design is None or problems:
+        return _Checked(problems, notes)
+    if problems := _scored_as(f"{where}.scored_as", model, design.response, dataset, derived):
         return _Checked(problems, notes)
     addressable = tuple(targets(design))
     known = {priors.normalise(t) for t in addressable}
@@ -352,7 +384,10 @@ def _against_data(
     # A default prior of the study, or one of the grid, may name a parameter that only some models have; one that none has
     # is refused later.
     model["priors"] = {k: v for k, v in model["priors"].items() if k in known}
-    resolved = resolve(design, model["priors"])
+    try:
+        resolved = resolve(design, model["priors"])
+    except FormulaError as error:
+        return _Checked([*problems, Problem(f"{where}.priors", str(error))], notes)
     spec["centred"] = model["centred"] and any(priors.class_of(r.parameter) == "sd" for r in resolved)
     model["size"] = {
         "rows": len(design.y),
@@ -360,7 +395,35 @@ def _against_data(
         "effects": int(sum(len(t.levels) * len(t.effects) for t in design.group_terms)),
     }
     model["planes"] = planes(design)
-    return _Checked(problems, notes, addressable, repr((spec, [(r.parameter, r.prior) for r in resolved])))
+    return _Checked(problems, notes, addressable, _identity(model, spec, resolved), design)
+
+
+def _identity(model: dict[str, Any], spec: dict[str, Any], resolved: list[Resolved]) -> str:
+    """Return what decides a model's posterior and the scale of its scores."""
+    own = [spec, [(r.parameter, r.prior) for r in resolved]]
+    return repr((*own, *([model["scored_as"]] if "scored_as" in model else [])))
+
+
+def _scored_as(
+    where: str, model: dict[str, Any], response: str, dataset: Dataset, derived: dict[str, str]
+) -> list[Problem]:
+    """Check that the response tells the value of the column that its scores are to be of, and add its expression."""
+    if "scored_as" not in model:
+        return []
+    column = model["scored_as"]["column"]
+    available = [str(c) for c in dataset.frame.columns]
+    if column not in available:
+        return [Problem(where, f"unknown column '{column}'", did_you_mean(column, available))]
+    if response not in derived:
+        message = f"the response '{response}' is not derived from '{column}'"
+        return [Problem(where, message, f"leave it out, or derive '{response}' under data.derive")]
+    try:
+        jacobian.log_derivative(derived[response], column, dataset.frame)
+    except FormulaError as error:
+        message = f"the response '{response}' does not tell the value of '{column}': {error}"
+        return [Problem(where, message, "scores can be of a column that the response strictly rises or falls with")]
+    model["scored_as"]["expression"] = derived[response]
+    return []
 
 
 def _of_cells(cells: dict[str, grid.Cell], checked: dict[str, _Checked]) -> tuple[list[Problem], list[str]]:

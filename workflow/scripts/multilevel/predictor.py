@@ -40,6 +40,8 @@ class Draws:
         Standard deviations of the group effects by term key, shape (S, effects).
     cor
         Their correlations by key of a correlated term, shape (S, pairs): row by row of the lower triangle.
+
+    Thresholds of an ordinal family and category-specific effects are among the coefficients.
     """
 
     chains: int
@@ -54,6 +56,12 @@ class Draws:
     def size(self) -> int:
         """Number of draws of all chains."""
         return self.chains * self.draws
+
+    def at_mean(self, others: dict[str, float]) -> Draws:
+        """Return one draw: the posterior means of coefficients and effects, beside given values of the scalar parameters."""
+        effects: dict[str, Any] = {key: v.mean(axis=0, dtype=np.float64)[None] for key, v in self.effects.items()}
+        means = {name: np.array([value]) for name, value in others.items()}
+        return Draws(1, 1, self.b.mean(axis=0)[None], effects, means)
 
     def select(self, index: Any) -> Draws:
         """Return some of the draws, as one chain."""
@@ -125,6 +133,24 @@ def linear_predictor(
     return np.asarray(eta)
 
 
+def thresholds(design: Design, draws: Draws, rows: Rows) -> Array:
+    """Return the thresholds of an ordinal family, less the category-specific effects of some rows.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (S, rows, K - 1); (S, 1, K - 1) where nothing shifts them.
+    """
+    assert design.thresholds is not None
+    count = len(design.thresholds.names)
+    found = draws.b[:, None, :count]
+    if not design.thresholds.predictors:
+        return found
+    size = len(design.thresholds.coefficients)
+    effects = draws.b[:, draws.b.shape[1] - size :].reshape(len(draws.b), -1, count)
+    return np.asarray(found - np.einsum("rp,spk->srk", design.thresholds.x[rows], effects, optimize=True))
+
+
 def arguments(
     design: Design, draws: Draws, rows: Rows, without: Mapping[str, NDArray[np.bool_]] | None = None
 ) -> dict[str, Any]:
@@ -138,13 +164,19 @@ def arguments(
     Returns
     -------
     dict
-        ``eta``, shape (S, rows); ``link``; every other parameter, shape (S, 1), or (S, rows) where it has a linear
-        predictor; ``trials`` and ``se``, shape (rows,), where the formula has them.
+        ``eta``, shape (S, rows), or (S, rows, K - 1) for unordered categories; ``link``; ``thresholds`` of an ordinal
+        family; every other parameter, shape (S, 1), or (S, rows) where it has a linear predictor; ``trials`` and ``se``,
+        shape (rows,), where the formula has them.
     """
+    if design.nominal:
+        eta = np.stack([linear_predictor(design, draws, rows, name) for name in design.parameters], axis=-1)
+        return {"eta": eta, "link": design.link}
     others: dict[str, Any] = {name: draws.others[name][:, None] for name in design.scalars}
     for part in design.predictors[1:]:
         link = families.get(design.family).OTHER_LINKS[part.parameter]
         others[part.parameter] = links.inverse(link, linear_predictor(design, draws, rows, part.parameter, without))
+    if design.thresholds:
+        others["thresholds"] = thresholds(design, draws, rows)
     eta = linear_predictor(design, draws, rows, without=without)
     return {"eta": eta, "link": design.link, **others, **terms(design, rows)}
 

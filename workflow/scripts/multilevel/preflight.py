@@ -46,8 +46,8 @@ def check(name: str, model: dict[str, Any], dataset: Dataset) -> tuple[Design | 
         message = f"only {len(design.y)} rows are left for the response '{design.response}'"
         return design, [Problem(where, message, f"at least {FEWEST_ROWS} are needed")], []
     found = _response(design) + _one_level(model, dataset)
-    found += [problem for part in design.predictors for problem in _fixed(part)] + _groups(design)
-    problems = [Problem(where, message, hint) for message, hint in found]
+    found += [problem for part in design.predictors for problem in _fixed(design, part)] + _groups(design)
+    problems = [Problem(where, message, hint) for message, hint in dict.fromkeys(found)]
     notes = [] if problems else cautions.find(design, model)
     return design, problems, [f"Model {name}: {sentence}" for sentence in notes]
 
@@ -67,7 +67,7 @@ def _response(design: Design) -> list[tuple[str, str]]:
         return [
             (f"the response '{design.response}' equals its offset up to a constant, so there is nothing to model", "")
         ]
-    matrices = [y, *(p.x for p in design.predictors)]
+    matrices = [y, *(p.x for p in design.predictors), *([design.thresholds.x] if design.thresholds else [])]
     largest = max(np.abs(part[np.isfinite(part)]).max(initial=0.0) for part in matrices)
     if largest > LARGEST:
         return [(f"values beyond {LARGEST:g} are too large to compute with", "change the units")]
@@ -79,7 +79,9 @@ def _response(design: Design) -> list[tuple[str, str]]:
 
 def _one_level(model: dict[str, Any], dataset: Dataset) -> list[tuple[str, str]]:
     """Name text predictors with one level: they make no column, so the matrix does not show them."""
-    names = sorted({name for part in formula.of_model(model) for name in formula.predictor_names(part.fixed)})
+    names = sorted(
+        {name for part in formula.of_model(model) for text in part.population for name in formula.predictor_names(text)}
+    )
     columns = {name: dataset.frame[name] for name in names}
     return [
         (f"the predictor '{name}' is constant ('{column.iloc[0]}' in every row)", "leave it out")
@@ -88,30 +90,39 @@ def _one_level(model: dict[str, Any], dataset: Dataset) -> list[tuple[str, str]]
     ]
 
 
-def _fixed(part: Predictor) -> list[tuple[str, str]]:
+def _fixed(design: Design, part: Predictor) -> list[tuple[str, str]]:
+    """Look at the columns of a linear predictor; those of category-specific effects stand beside the first one's."""
+    names, columns, before = part.coefficients, part.x, np.zeros((len(part.x), 0))
+    if design.thresholds and part is design.predictors[0]:
+        names, columns = (*names, *design.thresholds.predictors), np.column_stack([columns, design.thresholds.x])
+    if design.thresholds:
+        before = np.ones((len(columns), 1))  # the thresholds, or the level that a parameter of fixed level has
+    first = 1 if part.has_intercept else 0
+    if design.nominal:  # the predictors of all categories mostly have the same columns, which are reported once
+        names = tuple(name.removeprefix(part.prefix) for name in names)
     found: list[tuple[str, str]] = []
-    for position, name in enumerate(part.coefficients):
-        column = part.x[:, position]
+    for position, (name, column) in enumerate(zip(names, columns.T, strict=True)):
         if not np.isfinite(column).all():
             found.append((f"the predictor '{name}' is not finite in {int((~np.isfinite(column)).sum())} rows", ""))
-        elif name != part.intercept and np.ptp(column) == 0:
+        elif position >= first and np.ptp(column) == 0:
             found.append((f"the predictor '{name}' is constant ({column[0]:g} in every row)", "leave it out"))
-    if found:
-        return found
-    return _collinear(part)
+    return found or _collinear(before, names, columns)
 
 
-def _collinear(part: Predictor) -> list[tuple[str, str]]:
-    """Name columns of X that are a combination of earlier ones (scaled, by QR)."""
-    rows, columns = part.x.shape
-    if not columns:
+def _collinear(
+    before: NDArray[np.float64], names: tuple[str, ...], columns: NDArray[np.float64]
+) -> list[tuple[str, str]]:
+    """Name columns of X that are a combination of earlier ones (scaled, by QR), or of those that stand before X."""
+    rows, count = columns.shape
+    if not count:
         return []
-    if columns > rows:
-        return [(f"the fixed part has {columns} coefficients for {rows} rows", "leave some out")]
-    names = _dependent(part.x, part.coefficients)
-    if not names:
+    if count > rows:
+        return [(f"the fixed part has {count} coefficients for {rows} rows", "leave some out")]
+    whole = np.column_stack([before, columns])
+    found = [name for name in _dependent(whole, ("",) * before.shape[1] + names) if name]
+    if not found:
         return []
-    shown = ", ".join(f"'{n}'" for n in names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    shown = ", ".join(f"'{n}'" for n in found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
     return [(f"collinear columns: {shown} can be computed from the columns before", "leave one out")]
 
 
@@ -129,7 +140,11 @@ def _groups(design: Design) -> list[tuple[str, str]]:
             found.append(
                 (f"the group '{term.group}' has one level ('{term.levels[0]}'), so nothing varies between levels", "")
             )
-        if len(term.levels) == len(design.y) and "sigma" in design.scalars and design.family == "gaussian":
+        if (
+            len(term.levels) == len(design.y)
+            and "sigma" in design.scalars
+            and design.family in {"gaussian", "lognormal"}
+        ):
             found.append(
                 (
                     (
@@ -148,12 +163,11 @@ def _groups(design: Design) -> list[tuple[str, str]]:
 def _effects(term: Term) -> list[tuple[str, str]]:
     """Name what varies without varying: columns of Z that are not finite, constant, or a combination of earlier ones."""
     found: list[tuple[str, str]] = []
-    for position, name in enumerate(term.effects):
-        column = term.z[:, position]
+    for name, owner, column in zip(term.effects, term.parameters, term.z.T, strict=True):
         if not np.isfinite(column).all():
             rows = int((~np.isfinite(column)).sum())
             found.append((f"the varying slope of '{name}' by '{term.group}' is not finite in {rows} rows", ""))
-        elif not name.endswith(INTERCEPT) and np.ptp(column) == 0:
+        elif name not in {INTERCEPT, f"{owner}_{INTERCEPT}"} and np.ptp(column) == 0:
             message = (
                 f"the slope of '{name}' cannot vary by '{term.group}': it is constant ({column[0]:g} in every row)"
             )

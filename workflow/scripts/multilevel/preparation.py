@@ -276,7 +276,10 @@ def _categorise(frame: pd.DataFrame, data: dict[str, Any]) -> pd.DataFrame:
             levels = [level_text(level) for level in sorted(column.dropna().unique())]
         else:
             levels = sorted(found)
-        frame[name] = pd.Categorical(texts, categories=_first(levels, name, references))
+        # Levels whose order was said, unless another reference now stands first.
+        said = name in ordered or (isinstance(column.dtype, pd.CategoricalDtype) and bool(column.cat.ordered))
+        moved = _first(levels, name, references)
+        frame[name] = pd.Categorical(texts, categories=moved, ordered=said and moved == levels)
     return frame
 
 

@@ -25,6 +25,7 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
     "gamma": ("shape", "rate"),
     "inverse_gamma": ("shape", "scale"),
     "lognormal": ("mu", "sigma"),
+    "beta": ("alpha", "beta"),
     "uniform": ("lower", "upper"),
     "lkj": ("eta",),
 }
@@ -41,6 +42,7 @@ POSITIVE = (
     "uniform",
 )
 REAL = ("normal", "student_t", "cauchy", "uniform")
+SHARE = ("beta", "uniform")
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "Intercept": REAL,
@@ -48,13 +50,38 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "sd": POSITIVE,
     "cor": ("lkj",),
     "sigma": POSITIVE,
+    "nu": POSITIVE,
+    "shape": POSITIVE,
+    "phi": POSITIVE,
+    "zi": SHARE,
+    "hu": SHARE,
+    "zoi": SHARE,
+    "coi": SHARE,
+    "delta": tuple(dict.fromkeys([*REAL, *POSITIVE])),
 }
 """Which distributions each class of parameters takes."""
+
+NOUNS = {
+    "sd": "a standard deviation",
+    "cor": "a correlation matrix",
+    "sigma": "a standard deviation",
+    "nu": "degrees of freedom",
+    "shape": "a shape",
+    "phi": "a precision",
+    "zi": "a probability",
+    "hu": "a probability",
+    "zoi": "a probability",
+    "coi": "a probability",
+}
+"""What the parameters of a class are; coefficients where nothing is said."""
+
+LOWEST = {"nu": 1.0}
+"""Where the values of a positive parameter start, if not at 0; its prior is cut off there and divided by what is left."""
 
 SMALLEST = 1e-100
 """Smallest size of an argument other than 0; the largest is its inverse."""
 
-_NEEDS_POSITIVE = {"sigma", "rate", "shape", "scale", "nu", "eta"}
+_NEEDS_POSITIVE = {"sigma", "rate", "shape", "scale", "nu", "eta", "alpha", "beta"}
 
 
 @dataclass(frozen=True)
@@ -150,19 +177,25 @@ def check_support(prior: Prior, target: str) -> None:
     """
     kind = class_of(target)
     if prior.name not in ALLOWED[kind]:
-        noun = {"sd": "a standard deviation", "sigma": "a standard deviation", "cor": "a correlation matrix"}
         raise FormulaError(
-            f"{prior.name} cannot be the prior of {noun.get(kind, 'a coefficient')} ({target}); "
+            f"{prior.name} cannot be the prior of {NOUNS.get(kind, 'a coefficient')} ({target}); "
             f"choose from {', '.join(ALLOWED[kind])}"
         )
-    if kind in {"sd", "sigma"} and prior.name == "uniform" and prior.arguments[0] < 0:
+    if prior.name != "uniform" or ALLOWED[kind] == REAL:
+        return
+    lower, upper = prior.arguments
+    if lower < 0:
         raise FormulaError(f"{prior} reaches below 0, where {target} has no values")
+    if ALLOWED[kind] == SHARE and upper > 1:
+        raise FormulaError(f"{prior} reaches above 1, where {target} has no values")
+    if upper <= LOWEST.get(kind, 0.0):
+        raise FormulaError(f"{prior} ends at {upper:g}, and {target} has values above {LOWEST[kind]:g} only")
 
 
 def class_of(target: str) -> str:
     """Return the class of a parameter name: ``sd`` of ``sd(county: floor)``, ``Intercept`` of ``sigma_Intercept``."""
     name = re.split(r"[(\[]", target, maxsplit=1)[0].strip()
-    return "Intercept" if re.fullmatch(r"[a-z]+_Intercept", name) else name
+    return "Intercept" if re.fullmatch(r"\w+_Intercept", name) else name
 
 
 def choose(candidates: list[str], study_priors: Mapping[str, str]) -> tuple[str, str] | None:

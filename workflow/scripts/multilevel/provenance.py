@@ -33,9 +33,24 @@ def versions(names: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def of_fit(identity: dict[str, Any], priors: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return the record stored beside a posterior: everything that decides its draws, and the versions that ran."""
-    return {"digest": identity_digest(identity), **identity, "priors": priors, "versions": versions(STACK)}
+def of_fit(identity: dict[str, Any], priors: list[dict[str, Any]], rows: int, distinct: int) -> dict[str, Any]:
+    """Return the record stored beside a posterior: everything that decides its draws, and the versions that ran.
+
+    Parameters
+    ----------
+    identity, priors
+        What decides the draws, and the prior of every parameter.
+    rows, distinct
+        Rows of the data, and those that the sampler saw: fewer where identical rows were taken together (`aggregate`).
+    """
+    return {
+        "digest": identity_digest(identity),
+        **identity,
+        "priors": priors,
+        "rows": rows,
+        "rows_sampled": distinct,
+        "versions": versions(STACK),
+    }
 
 
 def attributes(record: dict[str, Any]) -> dict[str, str | int]:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from multilevel import design, estimands, schema
-from multilevel.dataset import Dataset
+from multilevel import estimands, schema
+from multilevel.design import Design
 from multilevel.errors import Problem, did_you_mean
 
 POSTERIOR_STATISTICS = ("mean", "median", "sd", "lower", "upper")
@@ -104,7 +104,7 @@ def _negative(written: str | None) -> bool:
 
 
 def resolve(
-    published: list[schema.Published], models: Mapping[str, dict[str, Any]], dataset: Dataset
+    published: list[schema.Published], models: Mapping[str, dict[str, Any]], designs: Mapping[str, Design]
 ) -> tuple[list[dict[str, Any]], list[Problem]]:
     """Return one row for each printed number, under the canonical name of its quantity.
 
@@ -114,8 +114,8 @@ def resolve(
         The study's entries, already checked by `names_problems`.
     models
         The models of the plan.
-    dataset
-        The prepared dataset.
+    designs
+        Their designs.
 
     Returns
     -------
@@ -129,7 +129,7 @@ def resolve(
     for i, item in enumerate(map(_unwrapped, published)):
         model = models[item.model]
         if item.model not in known:
-            known[item.model] = estimands.catalogue(design.build(model, dataset))
+            known[item.model] = estimands.catalogue(designs[item.model])
         choices = known[item.model]
         found = estimands.find(item.quantity, choices)
         where = f"published[{i}].quantity"

@@ -89,15 +89,38 @@ def page() -> str:
             "| `y \\| se(s)` | the standard error of `y` is known, as in a meta-analysis; `se(s, sigma=true)` estimates "
             "a residual standard deviation on top |\n"
             "| `y \\| cens(c)` | `c` says whether `y` is observed (`none` or 0), an upper bound (`left` or -1), a lower bound "
-            "(`right` or 1) or the start of an interval (`interval` or 2) that ends at `u` in `cens(c, u)` |\n\n"
-            "Several are added: `y | weights(w) + cens(c)`. Models whose rows are weighted, censored or counted out of other "
-            "trials are not compared."
+            "(`right` or 1) or the start of an interval (`interval` or 2) that ends at `u` in `cens(c, u)` |\n"
+            "| `y \\| trunc(lb=a, ub=b)` | only values from `a` to `b` could be observed, one bound or both: the density is "
+            "divided by the probability of what could be, and predictions stay within it; of counts the bounds themselves can "
+            "be observed, so that `trunc(lb=1)` is for counts without zeros |\n\n"
+            "Several are added: `y | weights(w) + cens(c)`. Models whose rows are weighted, censored, truncated or counted out "
+            "of other trials are not compared. A count that is censored on the right is above the value given, one that is "
+            "censored on the left at most that."
         ),
         (
             "Other parameters of the family take linear predictors of their own under `parameters:`, on the scale of their link: "
             "`parameters: {sigma: 1 + x + (1 | g)}`. Their coefficients are named as in brms: `sigma_Intercept`, `b(sigma_x)`, "
             "`sd(g: sigma_Intercept)`. An id shared with the response's formula makes their effects correlated: "
             "`cor(g: Intercept, sigma_Intercept)`."
+        ),
+        (
+            "The response of an ordinal family is whole numbers from 1, or a column whose levels are "
+            "listed under `data.ordered`. "
+            "Its formula has no intercept but thresholds `Intercept[1]`, `Intercept[2]` and so on, one "
+            "fewer than categories; a "
+            "larger linear predictor means higher categories. `thresholds: equidistant` makes them "
+            "`delta` apart. `cs(x)` gives "
+            "`x` an effect on each threshold, `b(x[1])`, `b(x[2])`; in a cumulative model thresholds "
+            "could then cross, so that it "
+            "takes none. `parameters: {disc: x}` predicts the discrimination, which is 1 where the predictors are 0."
+        ),
+        (
+            "The response of the family `categorical` is levels, or whole numbers from 1; the first, "
+            "or that of `data.reference`, "
+            "is the reference. Every other category has the formula's linear predictor with "
+            "coefficients and group effects of its "
+            "own, `b(mu_bus_x)`, `sd(g: mu_bus_Intercept)`, or another one under `parameters: {mu_bus: 1 + x}`. With an id, "
+            "`(1 | id | g)`, the effects of all categories are correlated."
         ),
         "## Expressions (`derive`, `filter`, `offset`)",
         "Columns, numbers, text, `+ - * / // % **`, comparisons, `and`, `or`, `not`, `in [...]`, and the functions "
@@ -115,7 +138,15 @@ def page() -> str:
         "| quantity | what it is |\n|---|---|\n"
         + "\n".join(f"| {', '.join(f'`{n}`' for n in names)} | {text} |" for names, text in estimands.LISTED),
         "## Families",
+        (
+            "Names and meanings of parameters are those of brms. The first parameter has the formula's linear predictor and "
+            "takes any of the links listed, the first one by default; each other parameter has the link in parentheses where it "
+            "has a predictor of its own."
+        ),
         _listing(families.names(), families.get),
+        "Also known as: " + ", ".join(f"`{alias}` for `{name}`" for alias, name in families.ALIASES.items()) + ".",
+        "| family | parameters | links of the first | beside the response |\n|---|---|---|---|\n"
+        + "\n".join(_family_row(name) for name in families.names()),
         "## Structures over the levels of a group",
         _listing(structures.names(), structures.get),
         "## Priors",
@@ -191,6 +222,19 @@ def _default(info: FieldInfo) -> str:
 def _takers(prior: str) -> str:
     """Return the classes of parameters that take a prior."""
     return ", ".join(f"`{kind}`" for kind, names in priors.ALLOWED.items() if prior in names)
+
+
+def _family_row(name: str) -> str:
+    """Return a family's parameters, links and response terms as a row of a table."""
+    module = families.get(name)
+    others = [f"`{p}` ({module.OTHER_LINKS[p]})" for p in module.PARAMETERS[1:]]
+    cells = (
+        f"`{name}`",
+        ", ".join([f"`{module.PARAMETERS[0]}`", *others]),
+        ", ".join(module.LINKS),
+        ", ".join(f"`{term}`" for term in module.RESPONSE_TERMS),
+    )
+    return f"| {' | '.join(cells)} |"
 
 
 def _listing(names: list[str], get: Any) -> str:

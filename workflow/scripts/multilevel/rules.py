@@ -20,8 +20,8 @@ from multilevel.provenance import STACK, identity_digest
 PREVIOUS = "posterior.previous.nc"
 """The draws of a fit that a run is about to make anew, kept until the run went well."""
 
-SPEC = ("formula", "family", "link", "parameters", "priors", "centred")
-"""Keys of a model that decide its posterior, given the data."""
+SPEC = ("formula", "family", "link", "thresholds", "parameters", "priors", "centred")
+"""Keys of a model that decide its posterior, given the data; `thresholds` stands only where they are not the usual ones."""
 
 
 SCORE_FILES = ("loo.observation.json", "loo.observation.parquet", "dic.conditional.json")
@@ -40,7 +40,7 @@ def locked(path: Path) -> dict[str, str]:
 
 def model_spec(model: dict[str, Any]) -> dict[str, Any]:
     """Return what decides a model's design, priors and likelihood."""
-    return {key: model[key] for key in SPEC}
+    return {key: model[key] for key in SPEC if key in model}
 
 
 def identity(plan: dict[str, Any], model: str, versions: dict[str, str]) -> dict[str, Any]:
@@ -244,7 +244,7 @@ def study_figures(plan: dict[str, Any], fitted: list[str]) -> list[str]:
 def model_figures(plan: dict[str, Any], model: str) -> list[str]:
     """Return the figures of a fit, without suffix, relative to the study's folder."""
     entry = plan["models"][model]
-    names = ["trace", "ranks", "pairs", "energy", "pareto_k", "predictive_by_group"]
+    names = ["trace", "ranks", "pairs", "energy", "pareto_k", "predictive_by_group", *entry["suited"]]
     for group in entry["groups"]:
         names += [f"caterpillar.{in_path(group)}", f"shrinkage.{in_path(group)}"]
     names += [f"shrinkage_plane.{in_path(group)}" for group in entry["planes"]]
@@ -265,10 +265,8 @@ def report_plan(plan: dict[str, Any]) -> str:
         "comparisons",
         "warnings",
     )
-    models = {
-        name: {key: model[key] for key in ("formula", "family", "link", "parameters", "priors", "label", "description")}
-        for name, model in plan["models"].items()
-    }
+    told = ("formula", "family", "link", "thresholds", "parameters", "priors", "label", "description")
+    models = {name: {key: model[key] for key in told if key in model} for name, model in plan["models"].items()}
     further = {"aliases": plan["aliases"]} if plan.get("aliases") else {}
     further |= {"published": len(plan["published"])} if plan["published"] else {}
     return json.dumps({**{key: plan[key] for key in kept}, **further, "models": models})

@@ -12,7 +12,7 @@ import pymc as pm
 import xarray as xr
 
 from multilevel.default_priors import cor_names
-from multilevel.design import Design, Predictor, Term
+from multilevel.design import Design, Predictor, Term, Thresholds
 from multilevel.errors import FitError
 from multilevel.model import variable_name
 
@@ -166,7 +166,7 @@ def posterior(trace: xr.DataTree, design: Design, centred: bool) -> tuple[xr.Dat
         A DataTree with the groups posterior, sample_stats, observed_data and constant_data, and the encoding that
         stores it compressed. In the posterior, with S chains x draws:
 
-        ``b`` (chain, draw, coefficient), intercepts at predictor values of 0; ``sigma``; and for a term with key k
+        ``b`` (chain, draw, coefficient), intercepts and thresholds at predictor values of 0; ``sigma``; and for a term with key k
         ``sd_k`` (effect), ``cor_k`` (pair), ``r_k`` (level, effect) in float32: group effects need no more digits than
         their Monte Carlo error, and they are most of the file.
     """
@@ -175,6 +175,10 @@ def posterior(trace: xr.DataTree, design: Design, centred: bool) -> tuple[xr.Dat
     coords: dict[str, Any] = {"chain": raw["chain"].to_numpy(), "draw": raw["draw"].to_numpy()}
     if design.all_coefficients:
         parts = [_coefficients(raw, part) for part in design.predictors]
+        if design.thresholds:
+            parts = _with_thresholds(raw, design.thresholds, design.predictors[0], parts)
+            if design.thresholds.equidistant:
+                variables["delta"] = xr.DataArray(raw["delta"].to_numpy(), dims=("chain", "draw"))
         variables["b"] = xr.DataArray(np.concatenate(parts, axis=-1), dims=("chain", "draw", "coefficient"))
         coords["coefficient"] = list(design.all_coefficients)
     for term in design.group_terms:
@@ -220,11 +224,29 @@ def _coefficients(raw: Any, part: Predictor) -> np.ndarray:
     if part.slopes:
         out[..., part.slopes] = raw[variable_name("slopes", part)].to_numpy()
     if part.has_intercept:
-        means = part.x[:, part.slopes].mean(axis=0)
         position = part.coefficients.index(part.intercept)
-        shift = out[..., part.slopes] @ means if part.slopes else 0.0
+        shift = out[..., part.slopes] @ part.means if part.slopes else 0.0
         out[..., position] = raw[variable_name("intercept", part)].to_numpy() - shift
     return out
+
+
+def _with_thresholds(raw: Any, thresholds: Thresholds, part: Predictor, parts: list[np.ndarray]) -> list[np.ndarray]:
+    """Put the thresholds before the coefficients and the category-specific effects behind them.
+
+    A predictor's mean times its effect moves a threshold up as it moves an intercept down.
+    """
+    size = len(thresholds.names)
+    if thresholds.equidistant:
+        first, delta = (raw[name].to_numpy()[..., None] for name in ("first_threshold", "delta"))
+        found = first + delta * np.arange(size)
+    else:
+        found = raw["thresholds"].to_numpy()
+    found = found + (parts[0] @ part.x.mean(axis=0))[..., None]
+    if not thresholds.predictors:
+        return [found, *parts]
+    effects = raw["specific"].to_numpy()
+    shifts = np.einsum("cdpk,p->cdk", effects.reshape(*effects.shape[:2], -1, size), thresholds.centre)
+    return [found + shifts, *parts, effects]
 
 
 def _factors(raw: Any, term: Term) -> np.ndarray:

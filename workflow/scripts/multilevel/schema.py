@@ -226,9 +226,19 @@ class Model(Closed):
         default_factory=dict,
         description="Linear predictors of other parameters, such as `sigma: 1 + x + (1 | group)` (on the log scale).",
     )
+    thresholds: Literal["flexible", "equidistant"] | None = Field(
+        None,
+        description="Thresholds of an ordinal family: each free (`flexible`, if left out) or all `delta` apart (`equidistant`).",
+    )
     priors: dict[str, PriorText] = Field(
         default_factory=dict,
         description="Priors of this model, by parameter (`sd(county: floor)`), term (`b(county)`) or class (`b`, `sd`).",
+    )
+    scored_as: Column | None = Field(
+        None,
+        description="Column that the response is derived from (`data.derive`), such as `y` of `log_y: log(y)`: scores are "
+        "then log densities of that column, so that models of both can be compared. The derived response rises or falls "
+        "strictly with that column and is made of it alone. A family of `y` itself, such as lognormal, needs none of this.",
     )
     label: Text | None = Field(None, description="What the model is called in tables and figures.")
     description: Text | None = Field(None, description="A sentence on what the model says about the world.")

@@ -109,12 +109,10 @@ def load(data: dict[str, Any], root: Path) -> Joined:
     declared = {*data.get("dates", {}), *data.get("categorical", []), *data.get("ordered", {})}
     doubts = {name: doubt for name, doubt in doubts.items() if name not in declared}
     problems, failed = _derive(frame, data, fields, doubts)
-    keep, unknown = pd.Series(True, index=frame.index), 0
-    if not expressions.names(expressions.parse(data.get("filter") or "True")) & failed:
-        try:
-            keep, unknown = _kept(frame, data, doubts)
-        except StudyError as error:
-            problems += error.problems
+    try:
+        keep, unknown = _kept(frame, data, doubts, failed)
+    except StudyError as error:
+        problems += error.problems
     if problems:
         raise StudyError(problems)
     tables = [base.record, *(other.record for other in others)]
@@ -154,8 +152,13 @@ def _read(root: Path, source: dict[str, Any], place: str) -> Table:
     """Read one table, check it against the data package in its folder and rename its columns."""
     name, where = source["table"], f"{place}.table"
     path = root / name
-    if not path.is_file():
-        if path.is_dir():
+    try:
+        is_file, is_folder = path.is_file(), path.is_dir()
+    except OSError as error:  # such as a name that no file can have
+        shown = name if len(name) <= 80 else f"{name[:80]}..."
+        raise StudyError([Problem(where, f"'{shown}' cannot be opened ({error.strerror})")]) from None
+    if not is_file:
+        if is_folder:
             raise StudyError([Problem(where, f"'{name}' is a folder", "name a file in it")])
         beside = path.parent.iterdir() if path.parent.is_dir() else iter(())
         near = [str(Path(name).parent / p.name) for p in beside if readers.is_known(p.name)]
@@ -329,10 +332,12 @@ def _derive(
     return problems, failed
 
 
-def _kept(frame: pd.DataFrame, data: dict[str, Any], doubts: Mapping[str, Problem]) -> tuple[pd.Series, int]:
-    """Return which rows the filter keeps, and in how many it cannot be decided."""
+def _kept(
+    frame: pd.DataFrame, data: dict[str, Any], doubts: Mapping[str, Problem], failed: set[str]
+) -> tuple[pd.Series, int]:
+    """Return which rows the filter keeps, and in how many it cannot be decided; all where it needs a column that failed."""
     text = data.get("filter")
-    if not text:
+    if not text or expressions.names(expressions.parse(text)) & failed:
         return pd.Series(True, index=frame.index), 0
     value, unknown = _evaluate(text, frame, data, doubts, "data.filter"), 0
     if _is_partly_missing(value):

@@ -45,6 +45,10 @@ SIGNATURES: dict[str, Signature] = {
     "log2": Signature(),
     "log10": Signature(),
     "exp": Signature(),
+    "sqrt": Signature(),
+    "within": Signature(("x", "group")),
+    "between": Signature(("x", "group")),
+    "group_mean": Signature(("x", "group")),
 }
 """By name of the function."""
 

@@ -6,17 +6,20 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import gammaln, log_expit, log_ndtr
 
 from multilevel import links
+from multilevel.families import _scales, _support
+from multilevel.families._special import log_betainc, log_choose
 
 Array = NDArray[np.float64]
 
 PARAMETERS = ("mu",)
 LINKS = ("logit", "probit", "cloglog")
 OTHER_LINKS: dict[str, str] = {}
-RESPONSE_TERMS = ("trials", "weights")
+RESPONSE_TERMS = ("trials", "weights", "cens", "trunc")
 KIND = "discrete"
+PICTURES = ("rootogram", "calibration")
+SYMBOL = "Binomial"
 
 SPREAD = 1.0
 """Scale of default priors on the linear predictor: a coefficient's is 2.5 wide for a predictor of sd 1 (rstanarm's)."""
@@ -40,52 +43,44 @@ def location_of(name: str, scale: float) -> tuple[float, float]:  # noqa: ARG001
     KeyError
         Always.
     """
-    raise KeyError(name)
+    return _scales.none(name)
 
 
 def support_problem(y: Array, terms: Mapping[str, Array]) -> str | None:
     """Say what values cannot be successes out of that many trials."""
-    trials = np.broadcast_to(terms["trials"], y.shape) if "trials" in terms else np.ones_like(y)
-    for bad, words in (
-        (trials != np.floor(trials), "has trials that are no whole numbers"),
-        (trials < 0, "has a negative number of trials"),
-        (y < 0, "has negative counts"),
-        (y != np.floor(y), "has counts that are no whole numbers"),
-        (y > trials, "has more successes than trials"),
-    ):
-        if bad.any():
-            row = int(np.argmax(bad))
-            note = "" if "trials" in terms else "; write 'y | trials(n)' for counts out of n"
-            return f"{words} ({y[row]:g} of {trials[row]:g} in row {row + 1}, {int(bad.sum())} rows in all){note}"
-    return None
-
-
-def _log_probabilities(eta: Array, link: str) -> tuple[Array, Array]:
-    """Return log p and log(1 - p), without loss of digits in either tail."""
-    match link:
-        case "logit":
-            return log_expit(eta), log_expit(-eta)
-        case "probit":
-            return log_ndtr(eta), log_ndtr(-eta)
-        case "cloglog":
-            with np.errstate(over="ignore"):  # beyond the largest number the rate is infinite, and log(1 - p) with it
-                rate = np.exp(eta)
-            # log(1 - exp(-rate)), by expm1 where rate is small and by log1p where it is large.
-            small = rate < np.log(2.0)
-            log_p = np.where(
-                small, np.log(-np.expm1(-np.where(small, rate, 1.0))), np.log1p(-np.exp(-np.where(small, 1.0, rate)))
-            )
-            return np.where(eta < -36.0, eta, log_p), -rate
-    raise KeyError(link)
+    given = "trials" in terms
+    return _support.of_trials(y, np.broadcast_to(terms["trials"], y.shape) if given else np.ones_like(y), given)
 
 
 def log_density(y: Array, eta: Array, trials: Array | float = 1.0, link: str = "logit") -> Array:
     """Return log Binomial(y | trials, p), the number of arrangements included."""
-    log_p, log_q = _log_probabilities(np.asarray(eta, dtype=np.float64), link)
+    log_p, log_q = links.log_tails(link, eta)
     failures = trials - y
-    # A probability of 0 to the power of 0 is 1.
-    ones = np.where(y > 0, y * log_p, 0.0) + np.where(failures > 0, failures * log_q, 0.0)
-    return np.asarray(gammaln(trials + 1.0) - gammaln(y + 1.0) - gammaln(failures + 1.0) + ones)
+    with np.errstate(invalid="ignore"):  # a probability of 0 to the power of 0 is 1
+        ones = np.where(y > 0, y * log_p, 0.0) + np.where(failures > 0, failures * log_q, 0.0)
+    return np.asarray(log_choose(failures + 1.0, y) + ones)
+
+
+def _tails(y: Array, eta: Array, trials: Array | float, link: str) -> tuple[Array, Array]:
+    """Return log P(Y <= y) and log P(Y > y), from the incomplete beta function of y + 1 and trials - y."""
+    log_p, log_q = links.log_tails(link, eta)
+    inside = (y >= 0) & (y < trials)
+    k, rest = np.where(inside, y + 1.0, 1.0), np.where(inside, trials - y, 1.0)
+    above, below = log_betainc(k, rest, np.exp(log_p), log_p, np.exp(log_q), log_q)
+    return (
+        np.where(inside, below, np.where(y < 0, -np.inf, 0.0)),
+        np.where(inside, above, np.where(y < 0, 0.0, -np.inf)),
+    )
+
+
+def log_cdf(y: Array, eta: Array, trials: Array | float = 1.0, link: str = "logit") -> Array:
+    """Return log P(Y <= y)."""
+    return _tails(y, eta, trials, link)[0]
+
+
+def log_survival(y: Array, eta: Array, trials: Array | float = 1.0, link: str = "logit") -> Array:
+    """Return log P(Y > y)."""
+    return _tails(y, eta, trials, link)[1]
 
 
 def draws(rng: np.random.Generator, eta: Array, trials: Array | float = 1.0, link: str = "logit") -> Array:
@@ -103,5 +98,5 @@ def mean(eta: Array, trials: Array | float = 1.0, link: str = "logit") -> Array:
 
 def variance(eta: Array, trials: Array | float = 1.0, link: str = "logit") -> Array:
     """Return Var[y]."""
-    p = links.inverse(link, eta)
-    return np.asarray(trials * p * (1.0 - p))
+    log_p, log_q = links.log_tails(link, eta)
+    return np.asarray(trials * np.exp(log_p + log_q))

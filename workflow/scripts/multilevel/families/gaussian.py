@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 from multilevel import links
+from multilevel.families._special import LARGEST
 
 Array = NDArray[np.float64]
 
 PARAMETERS = ("mu", "sigma")
 LINKS = ("identity", "log")
 OTHER_LINKS = {"sigma": "log"}
-RESPONSE_TERMS = ("weights", "se", "cens")
+RESPONSE_TERMS = ("weights", "se", "cens", "trunc")
 KIND = "continuous"
+SYMBOL = "Normal"
 
 _LOG_SQRT_2PI = 0.5 * math.log(2.0 * math.pi)
 
@@ -30,6 +32,11 @@ def location_and_scale(y: Array, terms: Mapping[str, Array], link: str) -> tuple
     if link == "log":
         return float(np.log(max(float(np.mean(y)), np.finfo(float).tiny))), 1.0
     return float(np.mean(y)), float(np.std(y, ddof=1))
+
+
+def unit_of(y: Array) -> float:
+    """Return what the prior of sigma is scaled by: the sd of the response (ddof 1)."""
+    return float(np.std(y, ddof=1))
 
 
 def default_priors(scale: float) -> dict[str, tuple[str, tuple[float, ...]]]:
@@ -57,20 +64,23 @@ def log_density(
 ) -> Array:
     """Return log N(y | mu, sigma^2 + se^2), constants included."""
     scale = scale_of(sigma, se)
-    z = (y - links.inverse(link, eta)) / scale
-    return np.asarray(-0.5 * z * z - np.log(scale) - _LOG_SQRT_2PI)
+    with np.errstate(over="ignore"):  # far from the mean the density is 0
+        z = (y - links.inverse(link, eta)) / scale
+        return np.asarray(-0.5 * z * z - np.log(scale) - _LOG_SQRT_2PI)
 
 
 def log_cdf(y: Array, eta: Array, sigma: Array | float = 0.0, se: Array | float = 0.0, link: str = "identity") -> Array:
     """Return log P(Y <= y)."""
-    return np.asarray(log_ndtr((y - links.inverse(link, eta)) / scale_of(sigma, se)))
+    with np.errstate(over="ignore"):
+        return np.asarray(log_ndtr((y - links.inverse(link, eta)) / scale_of(sigma, se)))
 
 
 def log_survival(
     y: Array, eta: Array, sigma: Array | float = 0.0, se: Array | float = 0.0, link: str = "identity"
 ) -> Array:
     """Return log P(Y > y)."""
-    return np.asarray(log_ndtr((links.inverse(link, eta) - y) / scale_of(sigma, se)))
+    with np.errstate(over="ignore"):
+        return np.asarray(log_ndtr((links.inverse(link, eta) - y) / scale_of(sigma, se)))
 
 
 def draws(
@@ -82,7 +92,7 @@ def draws(
 ) -> Array:
     """Return draws of y given the parameters."""
     mu, scale = links.inverse(link, eta), scale_of(sigma, se)
-    return np.asarray(mu + scale * rng.standard_normal(np.broadcast(mu, scale).shape))
+    return np.clip(mu + scale * rng.standard_normal(np.broadcast(mu, scale).shape), -LARGEST, LARGEST)
 
 
 def mean(eta: Array, sigma: Array | float = 0.0, se: Array | float = 0.0, link: str = "identity") -> Array:

@@ -346,6 +346,11 @@ def integral(design: Design, draws: Draws, of: Units, priors: Mapping[str, Prior
     NotIntegrableError
         When it cannot be.
     """
+    if design.nominal:
+        raise NotIntegrableError(
+            f"effects on the categories of the family {design.family} are not integrated out, "
+            f"so scores that leave out one {of.name} at a time are not computed"
+        )
     found = local.structure(design, of, 10**6, priors)
     odd = sorted({t.structure for g in found.groupings if g.local for t in g.terms} - {"independent"})
     if odd:

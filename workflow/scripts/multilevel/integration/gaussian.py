@@ -35,7 +35,7 @@ def applies(design: Design, parameters: tuple[str, ...]) -> bool:
     return (
         design.family == "gaussian"
         and design.link == "identity"
-        and "cens" not in design.terms
+        and not {"cens", "lb", "ub"} & set(design.terms)
         and set(parameters) <= {design.parameters[0]}
     )
 
@@ -76,7 +76,8 @@ def log_likelihood(batch: Batch, draws: Draws, with_rows: bool) -> tuple[Array, 
     system = Arrow(batch, inner, outer, {(mean, mean): precision})
     at_inner, at_outer, explained = system.solve(whitened(batch, inner, outer, {mean: precision * residual}))
     quadratic = np.add.reduceat(precision * np.square(residual), batch.unit_starts, axis=1) - explained
-    unweighted = -0.5 * weight * (_LOG_2PI + np.log(variance))
+    jacobian = 0.0 if design.log_jacobian is None else design.log_jacobian[batch.rows]
+    unweighted = weight * (jacobian - 0.5 * (_LOG_2PI + np.log(variance)))
     constant = np.add.reduceat(np.broadcast_to(unweighted, residual.shape), batch.unit_starts, axis=1)
     units = constant - 0.5 * (quadratic + system.log_determinant)
     if not with_rows:

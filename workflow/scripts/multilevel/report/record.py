@@ -37,6 +37,8 @@ MODEL_FIGURES = (
     "shrinkage",
     "shrinkage_plane",
     "predictive_by_group",
+    "rootogram",
+    "calibration",
     "pareto_k",
     "pairs",
     "trace",
@@ -173,6 +175,7 @@ def _read_model(
         "checks": _read_csv(study_dir / folder / "checks.csv"),
         "by_group": _read_csv(study_dir / folder / "checks_by_group.csv"),
         "quantiles": _read_csv(study_dir / folder / "checks_quantiles.csv"),
+        "coverage": _read_csv(study_dir / folder / "checks_coverage.csv"),
         "scores": {path.stem: _read_json(path) for path in sorted((study_dir / folder / "scores").glob("*.json"))},
         "figures": _find_figures(study_dir, f"{folder.as_posix()}/figures", MODEL_FIGURES, known),
     }
@@ -185,13 +188,15 @@ def _formula(model: Mapping[str, Any]) -> str:
 
 
 def _family(model: Mapping[str, Any]) -> str:
-    """Return the family, with its link where that is not the identity."""
+    """Return the family, with its link where that is not the identity, and its thresholds where they are not free."""
     family, link = model.get("family") or "", model.get("link") or "identity"
-    return str(family) if link == "identity" else f"{family} ({link} link)"
+    notes = ["" if link == "identity" else f"{link} link", f"{t} thresholds" if (t := model.get("thresholds")) else ""]
+    told = ", ".join(filter(None, notes))
+    return f"{family} ({told})" if told else str(family)
 
 
 def _nothing_fitted() -> dict[str, Any]:
-    return {"summary": [], "checks": [], "by_group": [], "quantiles": [], "scores": {}, "figures": {}}
+    return {"summary": [], "checks": [], "by_group": [], "quantiles": [], "coverage": [], "scores": {}, "figures": {}}
 
 
 def _check_word(check: Mapping[str, Any]) -> str:
@@ -228,7 +233,8 @@ def _find_figures(
     for name in names:
         paths = [path for pattern in (f"{name}.svg", f"{name}.*.svg") for path in (study_dir / folder).glob(pattern)]
         about = {f"{folder}/{path.name}": path.stem.removeprefix(name).lstrip(".").replace(".", ":") for path in paths}
-        chosen = [{"path": path, "about": about[path]} for path in sorted(about) if known is None or path in known]
+        there = [path for path in sorted(about, key=about.__getitem__) if known is None or path in known]
+        chosen = [{"path": path, "about": about[path]} for path in there]
         if chosen:
             found[name] = chosen
     return found

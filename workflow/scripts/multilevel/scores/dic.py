@@ -1,7 +1,9 @@
 """Deviance information criterion given the group effects, with both penalties in use.
 
 ``p_d`` is Dbar - D(plug-in) (Spiegelhalter, Best, Carlin & van der Linde 2002, JRSS-B 64:583). The plug-in is the
-posterior mean of each linear predictor and of the log of each scale parameter; another plug-in gives another p_d.
+posterior mean of each linear predictor, of each threshold, and of every other parameter on the scale of its link; another
+plug-in gives another p_d. Thresholds are averaged as they are, not their transformation, so that equidistant and free ones are
+treated alike; means of increasing thresholds increase.
 ``p_v`` is Var(D)/2 (Gelman et al., Bayesian Data Analysis), invariant and never negative; two criteria are made of it:
 Dbar + p_v (R2jags) and D(plug-in) + 2 p_v (BDA3).
 """
@@ -19,7 +21,7 @@ from multilevel.predictor import Draws
 
 Array = NDArray[np.float64]
 
-PLUG_IN = "posterior mean of each linear predictor and of the log of each scale parameter"
+PLUG_IN = "posterior mean of each linear predictor, each threshold and every other parameter on the scale of its link"
 
 
 def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
@@ -44,18 +46,11 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
 def plug_in_deviance(design: Design, draws: Draws) -> float:
     """Return the deviance at the plug-in (see `PLUG_IN`)."""
     links_of = families.get(design.family).OTHER_LINKS
-    scalars = {name: links.forward(links_of[name], draws.others[name]).mean() for name in design.scalars}
-    fixed = {name: links.inverse(links_of[name], np.asarray(value)) for name, value in scalars.items()}
+    means = {name: np.mean(links.forward(links_of[name], draws.others[name]), keepdims=True) for name in design.scalars}
+    at = draws.at_mean({name: float(links.inverse(links_of[name], mean)[0]) for name, mean in means.items()})
     total = 0.0
-    for rows in predictor.blocks(len(design.y), draws.size):
-        means = {
-            p.parameter: predictor.linear_predictor(design, draws, rows, p.parameter).mean(axis=0)
-            for p in design.predictors
-        }
-        eta = means.pop(design.parameters[0])
-        others = {name: links.inverse(links_of[name], value) for name, value in means.items()}
-        at = {"eta": eta, "link": design.link, **fixed, **others, **predictor.terms(design, rows)}
-        total += float(-2.0 * likelihood.of_rows(design, rows, at).sum())
+    for rows in predictor.blocks(len(design.y), design.width):
+        total += float(-2.0 * likelihood.of_rows(design, rows, predictor.arguments(design, at, rows)).sum())
     return total
 
 

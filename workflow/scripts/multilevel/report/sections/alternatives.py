@@ -25,6 +25,11 @@ def model_alternative(model: dict[str, Any], name: str, about: str) -> str:
 
 
 def _response(record: Record) -> str:
+    """Return the response, or the responses where the candidates have several."""
+    sides = [str(model["formula"]).partition("~")[0].partition("|")[0].strip() for model in record["models"]]
+    several = list(dict.fromkeys(side for side in sides if side))
+    if len(several) > 1:
+        return f"{', '.join(several[:-1])} and {several[-1]}"
     return str(((record["data"] or {}).get("response") or {}).get("name") or "the response")
 
 
@@ -194,6 +199,24 @@ def _predictive_by_group(model: dict[str, Any], about: str) -> str:  # noqa: ARG
     return f"Densities of the response of all rows{groups}, as observed and as simulated from {model['label']}."
 
 
+def _rootogram(model: dict[str, Any], about: str) -> str:  # noqa: ARG001 (one shape)
+    zeros = next((row for row in model["checks"] if row.get("statistic") == "share of zeros"), None)
+    words = f"Chart of how often each count occurs, as observed and as simulated from {model['label']}."
+    if zeros is None:
+        return words
+    return (
+        f"{words} Zeros: {fixed(zeros.get('observed'), 3)} of the rows, predicted {fixed(zeros.get('predicted'), 3)} "
+        f"({fixed(zeros.get('lower'), 3)} to {fixed(zeros.get('upper'), 3)})."
+    )
+
+
+def _calibration(model: dict[str, Any], about: str) -> str:  # noqa: ARG001 (one shape)
+    return (
+        f"Chart of observed shares over the probabilities that {model['label']} predicts, in bins, with the diagonal on which "
+        "they are equal."
+    )
+
+
 def _pareto_k(model: dict[str, Any], about: str) -> str:  # noqa: ARG001 (one shape)
     score = model["scores"].get("loo.observation") or {}
     counts = score.get("k_counts") or {}
@@ -238,6 +261,8 @@ _MODEL: dict[str, Callable[[dict[str, Any], str], str]] = {
     "shrinkage": _shrinkage,
     "shrinkage_plane": _shrinkage_plane,
     "predictive_by_group": _predictive_by_group,
+    "rootogram": _rootogram,
+    "calibration": _calibration,
     "pareto_k": _pareto_k,
     "pairs": _pairs,
     "trace": _trace,

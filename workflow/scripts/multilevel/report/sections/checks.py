@@ -58,6 +58,33 @@ def is_extreme(row: dict[str, Any]) -> bool:
     return None not in (observed, lower, upper) and not lower <= observed <= upper  # type: ignore[operator]
 
 
+def coverage_table(record: Record) -> Markdown:
+    """Return in what share of rows the response lies within the central intervals of each candidate's predictions."""
+    models = [model for model in record["models"] if model["coverage"]]
+    if not models:
+        return Markdown("*No predictive intervals were checked.*")
+    by_model = {m["name"]: {float(row["probability"]): row for row in m["coverage"]} for m in models}
+    rows = []
+    for share in dict.fromkeys(p for found in by_model.values() for p in found):
+        cells = [_share(by_model[model["name"]].get(share)) for model in models]
+        rows.append([f"{100 * share:g}%", *cells])
+    headers = ["Interval", *(model_name(model) for model in models)]
+    return table(headers, rows, label="Coverage of predictive intervals")
+
+
+def _share(row: dict[str, Any] | None) -> Markdown:
+    """Return the share of responses inside an interval, and between what shares that of simulated data lies."""
+    values = [as_float((row or {}).get(key)) for key in ("observed", "lower", "upper")]
+    if None in values:
+        return Markdown(ABSENT)
+    observed, lower, upper = (100 * float(value or 0.0) for value in values)
+    between = f"{fixed(lower, 1)}% to {fixed(upper, 1)}%"
+    text = Markdown(f"{escape(fixed(observed, 1))}% {span(between, 'ml-interval')}")
+    if lower <= observed <= upper:
+        return text
+    return Markdown(f"{text} {caution('too few' if observed < lower else 'too many')}")
+
+
 def sampler_table(record: Record) -> Markdown:
     """Return the settings that each fit ran with."""
     rows = []

@@ -6,7 +6,7 @@ from typing import Any
 
 from multilevel.names import OBSERVATION
 from multilevel.report.flags import absent, bad, caution, good, model_name
-from multilevel.report.markdown import Markdown, escape, strong, table
+from multilevel.report.markdown import Markdown, code, escape, strong, table
 from multilevel.report.numbers import ABSENT, as_float, count, fixed, probability, shortest, significant
 from multilevel.report.ranking import BEST, BETTER, SAME, Entry, rank
 from multilevel.report.record import FAILED, NOT_FITTED, OK, Record, find_model, fitted
@@ -166,17 +166,37 @@ def waic_table(record: Record, comparison: dict[str, Any]) -> Markdown:
 
 
 def dic_table(record: Record) -> Markdown:
-    """Return the conditional DIC of every fit that has one, smallest first, those that failed a check last."""
+    """Return the conditional DIC of every fit that has one, smallest first, those that failed a check last.
+
+    Deviances of different responses, rows or weights cannot be compared, so models of each stand in a table of their own.
+    """
     scored = [(model, model["scores"][_DIC]) for model in fitted(record) if model["scores"].get(_DIC)]
     scored.sort(key=lambda pair: (pair[0]["status"] != OK, as_float(pair[1].get("dic")) or float("inf")))
-    if not scored:
-        return Markdown("")
-    rows: list[list[object]] = [[model_name(model), *_dic_cells(score)] for model, score in scored]
+    alike: dict[tuple[str, ...], list[tuple[dict[str, Any], dict[str, Any]]]] = {}
+    for model, score in scored:
+        mark = score.get("fingerprint") or {}
+        alike.setdefault(tuple(str(mark.get(key)) for key in ("rows", "response", "scored")), []).append((model, score))
     have = {model["name"] for model, _ in scored}
-    rows += [[model_name(model), *[ABSENT] * 10] for model in record["models"] if model["name"] not in have]
+    without = [model for model in record["models"] if model["name"] not in have]
+    order = sorted(alike.values(), key=len, reverse=True)
+    tables = [_dic_of(pairs, without if not place else [], len(order) > 1) for place, pairs in enumerate(order)]
+    return Markdown("\n\n".join(tables))
+
+
+def _dic_of(
+    pairs: list[tuple[dict[str, Any], dict[str, Any]]], without: list[dict[str, Any]], one_of_several: bool
+) -> Markdown:
+    """Return the table of models that were scored on the same data, and of those that have no score."""
+    rows: list[list[object]] = [[model_name(model), *_dic_cells(score)] for model, score in pairs]
+    rows += [[model_name(model), *[ABSENT] * 10] for model in without]
     headers = ["Candidate", "Mean deviance", "MCSE", "Deviance at the plug-in", "pD", "MCSE", "DIC with pD"]
     headers += ["pV", "MCSE", "Mean deviance + pV", "Plug-in deviance + 2 pV"]
-    return table(headers, rows, label="Conditional deviance information criterion")
+    response = str(pairs[0][0]["formula"]).split("~")[0].strip()
+    label = "Conditional deviance information criterion"
+    if not one_of_several:
+        return table(headers, rows, label=label)
+    words = Markdown(f"Of {code(response)}, which is compared with no other response:")
+    return Markdown(f"{words}\n\n{table(headers, rows, label=f'{label} of {response}')}")
 
 
 def _dic_cells(score: dict[str, Any]) -> list[object]:

@@ -75,12 +75,16 @@ def response_table(record: Record) -> Markdown:
     response = (record["data"] or {}).get("response") or {}
     row = [code(response.get("name")), *(significant(response.get(key), 4) for key in ("mean", "sd", "min", "max"))]
     transformation = response.get("transformation")
-    return table(
+    whole = table(
         ["Response", "Mean", "SD", "Smallest", "Largest", "Transformation"],
         [[*row, code(transformation) if transformation else "none"]],
         label="Response",
         align="lrrrrl",
     )
+    if not (found := response.get("categories")):
+        return whole
+    rows = [[escape(str(entry.get("label"))), count(entry.get("rows"))] for entry in found]
+    return Markdown(f"{whole}\n\n{table(['Value or category', 'Rows'], rows, label='Values of the response')}")
 
 
 def groups_table(record: Record) -> Markdown:

@@ -39,6 +39,11 @@ _MODEL_CAPTIONS = {
     "is the average group.",
     "predictive_by_group": "The response of all rows and of the largest groups (dark) over data simulated from this "
     "candidate (light). Where the dark line leaves the light ones, the candidate does not describe that group.",
+    "rootogram": "How often each count occurs (dots) and how often this candidate expects it to (bars, which hold 95% of the "
+    "simulated frequencies). The scale is that of square roots, on which rare counts and frequent ones vary alike by chance. "
+    "Red crosses are frequencies that the candidate does not describe.",
+    "calibration": "Rows with about the same predicted probability, taken together: how often what was predicted came true. "
+    "Dots on the diagonal came true as often as predicted; bars hold 95% of the simulated shares, and red crosses lie outside.",
     "pareto_k": "Pareto k of every observation. Above the threshold its leave-one-out score cannot be trusted.",
     "energy": "Energy of the sampler. Two curves of about the same width mean that it moves freely; the E-BFMI puts the "
     "same into a number, and below 0.3 it is too low.",
