@@ -100,9 +100,9 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         raise StudyError(_shared(error.problems), source) from None
     warnings = list(dataset.summary["warnings"])
     designs: dict[str, Any] = {}
-    derived = data.get("derive", {})
     checked = {
-        name: _against_data(cells[name], model, used[name], dataset, designs, derived) for name, model in models.items()
+        name: _against_data(cells[name], model, used[name], dataset, designs, data.get("derive", {}))
+        for name, model in models.items()
     }
     problems, notes = _of_cells(cells, checked)
     problems = problems or _unused_priors(study, cells, models, checked)
@@ -248,14 +248,6 @@ def _unequal_responses(comparisons: dict[str, dict[str, Any]], models: dict[str,
                     "scores of different responses cannot be compared"
                 )
                 problems.append(Problem(f"comparisons.{name}.models", message, "compare models of one response"))
-                break
-            kinds = [families.get(models[m]["family"]).KIND for m in (model, first)]
-            if kinds[0] != kinds[1]:
-                message = (
-                    f"'{model}' has a {kinds[0]} response and '{first}' a {kinds[1]} one: a probability density and a "
-                    "probability cannot be compared"
-                )
-                problems.append(Problem(f"comparisons.{name}.models", message, "compare models of one kind"))
                 break
             own, other = (_scored(f) for f in (found, parsed[first]))
             if own != other:
