@@ -6,6 +6,7 @@ truth and within 4 of the Monte Carlo errors that it reports.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fixtures import exact_posteriors as exact
+from fixtures import poisson_double
 from fixtures.small_data import dataset_of, design_of
 from scipy.stats import norm
 
@@ -22,6 +24,13 @@ from multilevel.predictor import Draws
 from multilevel.scores import logo, loo
 
 SIZE = 16_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def counts() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        poisson_double.register(patch)
+        yield
 
 
 @cache
@@ -44,7 +53,7 @@ def design(name: str) -> Design:
     columns = {"y": example.y, "g": [f"{j:02d}" for j in example.group]}
     if name == "slopes":
         return design_of("y ~ x + (1 + x | g)", dataset_of(**columns, x=example.x))
-    family = {"pairs": "gaussian", "bernoulli": "binomial"}[name]
+    family = {"pairs": "gaussian", "bernoulli": "binomial", "poisson": poisson_double.NAME}[name]
     return design_of("y ~ 1 + (1 | g)", dataset_of(**columns), family)
 
 
@@ -62,7 +71,7 @@ def scored(name: str) -> tuple[dict[str, Any], pd.DataFrame, dict[str, Any], pd.
     )
 
 
-EXAMPLES = ["pairs", "slopes"]
+EXAMPLES = ["pairs", "slopes", "bernoulli", "poisson"]
 
 
 @pytest.mark.slow

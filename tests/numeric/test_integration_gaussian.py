@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from fixtures.any_draws import any_draws
@@ -185,3 +187,30 @@ def test_a_group_whose_coefficient_has_no_normal_prior_is_refused_with_the_reaso
         "only the rows of s0 inform b(school[s0]), whose prior student_t(3, 0, 2) is not normal: "
         "leaving out one school at a time is not defined without integrating it out"
     )
+
+
+def test_densities_of_another_scale_have_the_jacobian_of_every_row_once() -> None:
+    data = dataset_of(y=[0.1, 0.4, -0.2, 0.9, 1.3, 0.7], g=["a", "a", "b", "b", "c", "c"])
+    design = design_of("y ~ 1 + (1 | g)", data)
+    left_out, draws = units.of_term(design.group_terms[0]), any_draws(design, 5)
+    jacobian = np.linspace(-1.0, 2.0, 6)
+    found = []
+    for one in (design, replace(design, log_jacobian=jacobian)):
+        [block] = integration.integral(one, draws, left_out).blocks(draws, with_rows=True)
+        assert integration.integral(one, draws, left_out).method == "closed form"
+        found.append(block)
+    plain, scaled = found
+    by_unit = np.bincount(left_out.index, jacobian)
+    np.testing.assert_allclose(scaled.log_density - plain.log_density, np.broadcast_to(by_unit, (5, 3)), atol=1e-10)
+    assert plain.of_rows is not None
+    assert scaled.of_rows is not None
+    moved = scaled.of_rows - plain.of_rows
+    np.testing.assert_allclose(moved, np.broadcast_to(jacobian[plain.rows], (5, 6)), atol=1e-10)
+
+
+def test_effects_on_categories_are_refused() -> None:
+    data = dataset_of(y=["a", "b", "c", "a", "b", "c"], g=["u", "u", "v", "v", "w", "w"])
+    design = design_of("y ~ 1 + (1 | g)", data, "categorical")
+    draws = Draws(1, 5, np.zeros((5, len(design.all_coefficients))), {}, {})
+    with pytest.raises(integration.NotIntegrableError, match="leave out one g at a time are not computed"):
+        integration.integral(design, draws, units.of_term(design.group_terms[0]))

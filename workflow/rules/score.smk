@@ -46,7 +46,7 @@ rule score_groups:
     Score {wildcards.model} of {wildcards.study} by leaving out one {wildcards.unit} at a time, all its rows jointly.
     """
     input:
-        data=data_of,
+        data=scored_data_of,
         groups=groups_data_of,
         posterior="results/{study}/models/{model}/posterior.nc",
     output:
@@ -65,6 +65,7 @@ rule score_groups:
     params:
         model=model_params,
         group=left_out_of,
+        scored_as=lambda wildcards: rules.as_json(model_of(wildcards).get("scored_as")),
         code=code_of("score_groups.py", "families"),
         stack=rules.pins(LOCKED, "arviz-stats", "numpy", "scipy"),
     script:

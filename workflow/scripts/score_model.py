@@ -36,7 +36,7 @@ def score_model(
     draws = predictor.read(Path(path_to_posterior), built)
     record, units = scores.get(criterion).score(built, draws)
     record["predicts"] += scale
-    fingerprint = scores.fingerprint(built, data, criterion) | {"response": data.digests[scored]}
+    fingerprint = scores.fingerprint(built, data, criterion, scored)
     if path_to_units is not None:
         assert units is not None, f"{criterion} has no per-unit values"
         units.insert(0, "row_id", data.row_id[units.index])

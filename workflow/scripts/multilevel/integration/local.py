@@ -143,6 +143,17 @@ class Structure:
         return tuple(g.group for g in self.groupings if g.local < len(g.unit_of_level))
 
     @property
+    def most_outer(self) -> int:
+        """Largest number of outer effects of any unit."""
+        count = np.zeros(self.units.count, dtype=np.int64)
+        for grouping in self.outer:
+            owners = grouping.unit_of_level[grouping.unit_of_level >= 0]
+            count += len(grouping.parameters) * np.bincount(owners, minlength=self.units.count)
+        for unit, found in self.directions.items():
+            count[unit] += sum(d.z.shape[1] for d in found)
+        return int(count.max(initial=0))
+
+    @property
     def without(self) -> dict[str, NDArray[np.bool_]]:
         """By term key, the rows whose effects are integrated out."""
         return {term.key: g.rows() for g in self.groupings if g.local for term in g.terms}
@@ -204,6 +215,8 @@ class Batch:
         For each outer grouping, the levels of each unit, shape (U, levels).
     directions
         The directions of each unit: columns of `z_outer` behind those of the groupings.
+    dropped
+        The row that is dropped from each unit, or `WHOLE`, shape (U,).
     """
 
     structure: Structure
@@ -221,6 +234,7 @@ class Batch:
     inner_levels: Index
     outer_levels: tuple[Index, ...]
     directions: tuple[tuple[Direction, ...], ...]
+    dropped: Index
 
     @property
     def sizes(self) -> tuple[int, int, int, int, int]:
@@ -284,8 +298,12 @@ def _within(rows: Index) -> Index:
     return np.argsort(np.argsort(rows))
 
 
-def batches(structure: Structure, most_rows: int, chosen: NDArray[np.bool_] | None = None) -> Iterator[Batch]:
-    """Yield the units in batches of equal layout and at most that many rows; a unit with more rows has its own.
+WHOLE = -1
+"""Of which unit no row is dropped."""
+
+
+def batches(structure: Structure, most_rows: int, chosen: Sequence[tuple[int, int]]) -> Iterator[Batch]:
+    """Yield units in batches of equal layout and at most that many rows; a unit with more rows has its own.
 
     Parameters
     ----------
@@ -294,31 +312,35 @@ def batches(structure: Structure, most_rows: int, chosen: NDArray[np.bool_] | No
     most_rows
         Most rows of a batch.
     chosen
-        Which units, shape (units,); all if left out.
+        Units, each with the row that is dropped from it, or `WHOLE`.
     """
     order = np.argsort(structure.units.index, kind="stable")
     sizes = structure.units.sizes
     rows_of = np.split(order, np.cumsum(sizes)[:-1])
     levels_of = [_levels_by_unit(g, structure.units.count) for g in structure.outer]
-    layouts: dict[tuple[Any, ...], list[int]] = {}
-    for unit in range(structure.units.count) if chosen is None else np.flatnonzero(chosen).tolist():
+    layouts: dict[tuple[Any, ...], list[tuple[int, int]]] = {}
+    for unit, dropped in chosen:
         found = structure.directions.get(unit, ())
         layout = (*(len(levels[unit]) for levels in levels_of), *((d.parameter, d.z.shape[1]) for d in found))
-        layouts.setdefault(layout, []).append(unit)
+        layouts.setdefault(layout, []).append((unit, dropped))
     for members in layouts.values():
         for part in _cut(members, sizes, most_rows):
-            levels = tuple(np.array([by[u] for u in part], dtype=np.int64).reshape(len(part), -1) for by in levels_of)
-            yield _batch(structure, part, [rows_of[u] for u in part], levels)
+            of_part = [unit for unit, _ in part]
+            levels = tuple(
+                np.array([by[u] for u in of_part], dtype=np.int64).reshape(len(part), -1) for by in levels_of
+            )
+            rows = [rows_of[u] if dropped == WHOLE else rows_of[u][rows_of[u] != dropped] for u, dropped in part]
+            yield _batch(structure, of_part, rows, levels, np.array([dropped for _, dropped in part]))
 
 
-def _cut(members: Sequence[int], sizes: Index, most_rows: int) -> Iterator[list[int]]:
-    part: list[int] = []
+def _cut(members: Sequence[tuple[int, int]], sizes: Index, most_rows: int) -> Iterator[list[tuple[int, int]]]:
+    part: list[tuple[int, int]] = []
     rows = 0
-    for unit in members:
+    for unit, dropped in members:
         if part and rows + sizes[unit] > most_rows:
             yield part
             part, rows = [], 0
-        part.append(unit)
+        part.append((unit, dropped))
         rows += int(sizes[unit])
     if part:
         yield part
@@ -331,7 +353,9 @@ def _levels_by_unit(grouping: Grouping, count: int) -> list[Index]:
     return np.split(levels[order], np.cumsum(np.bincount(owners, minlength=count))[:-1])
 
 
-def _batch(structure: Structure, units: list[int], rows_of: list[Index], outer_levels: tuple[Index, ...]) -> Batch:
+def _batch(
+    structure: Structure, units: list[int], rows_of: list[Index], outer_levels: tuple[Index, ...], dropped: Index
+) -> Batch:
     inner = structure.inner
     inner_level = np.where(inner.rows(), inner.index, -1) if inner is not None else None
     rows_of = [r[np.argsort(inner_level[r], kind="stable")] if inner_level is not None else r for r in rows_of]
@@ -366,6 +390,7 @@ def _batch(structure: Structure, units: list[int], rows_of: list[Index], outer_l
         inner_levels=level[segment_starts],
         outer_levels=outer_levels,
         directions=directions,
+        dropped=dropped,
     )
 
 

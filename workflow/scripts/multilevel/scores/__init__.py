@@ -27,8 +27,17 @@ def get(name: str) -> ModuleType:
     return importlib.import_module(f"{__name__}.{name}")
 
 
-def fingerprint(design: Design, data: Dataset, criterion: str) -> dict[str, Any]:
+def fingerprint(design: Design, data: Dataset, criterion: str, response: str = "") -> dict[str, Any]:
     """Return what must be equal in two scores for them to be compared.
+
+    Parameters
+    ----------
+    design, data
+        The design and its data.
+    criterion
+        The score.
+    response
+        The column that scores are of, where it is not the response.
 
     Returns
     -------
@@ -38,9 +47,9 @@ def fingerprint(design: Design, data: Dataset, criterion: str) -> dict[str, Any]
     """
     return {
         "rows": data.digests["row_id"],
-        "response": data.digests[design.response],
+        "response": data.digests[response or design.response],
         "scored": designs.scored(design),
-        "kind": families.get(design.family).KIND,
+        "kind": "continuous" if families.get(design.family).KIND == "continuous" else "discrete",
         "n": len(design.y),
         "criterion": criterion,
     }

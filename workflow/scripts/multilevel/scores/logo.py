@@ -74,6 +74,7 @@ def score(
     table.insert(1, "rows", left_out.sizes)
     record = words | {"likelihood": integral.words, **_kept(integral)}
     record |= psis.summarise(table, draws.size, mcse, f"levels of {left_out.name}")
+    record["warnings"] += integral.warnings()
     record["waic"] = psis.waic(table, integral.words)
     return record, table
 
@@ -87,4 +88,5 @@ def _kept(integral: integration.Integral) -> dict[str, Any]:
         "conditioned": list(structure.conditioned),
         "coefficients_over_their_prior": sorted(touched),
         "method": integral.method,
+        **({"quadrature": quality} if (quality := integral.quality()) else {}),
     }

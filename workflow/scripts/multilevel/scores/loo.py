@@ -37,8 +37,8 @@ WORDS = {
     "estimand": "log p(y_i | y_-i)",
 }
 
-CHEAP = 20_000_000_000
-"""Most numbers that the integrated estimator may take: some minutes. Counted, not timed, so that it is the same everywhere."""
+CHEAP = 300.0
+"""Most seconds that the integrated estimator may take, by counts: not timed, so that the choice is the same everywhere."""
 
 
 def score(design: Design, draws: Draws) -> tuple[dict[str, Any], pd.DataFrame]:
@@ -70,6 +70,9 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], pd.DataFrame]:
     table["elpd_conditional"], table["pareto_k_conditional"] = conditional["elpd"], conditional["pareto_k"]
     record = WORDS | psis.summarise(table, draws.size, psis.mcse_of_total(of_others, draws.chains))
     record |= _estimators(design, integral, chosen, why_not)
+    if integral is not None and (quality := integral.quality(with_rows=True)):
+        record["quadrature"] = quality
+        record["warnings"] += integral.warnings(with_rows=True)
     record["conditional"] = psis.summarise(conditional, draws.size, psis.mcse_of_total(of_all, draws.chains))
     record["waic"] = psis.waic(conditional, GIVEN)
     return record, table
@@ -118,19 +121,9 @@ def _affordable(integral: Integral, draws: Draws) -> Mask:
     In a group of so many rows the effects are known whether or not one of them is left out.
     """
     small = integral.structure.units.sizes <= max(1, predictor.BLOCK_VALUES // draws.size)
-    if not small.any() or _cost(integral, draws, small) > CHEAP:
+    if not small.any() or integral.seconds(draws, small) > CHEAP:
         return np.zeros(len(integral.structure.design.y), dtype=bool)
     return np.asarray(small[integral.structure.units.index])
-
-
-def scale_of(design: Design) -> Array:
-    """Return what log densities of rows are raised by, where scores are of the column that the response was derived from."""
-    return np.zeros(len(design.y)) if design.log_jacobian is None else design.log_jacobian
-
-
-def _cost(integral: Integral, draws: Draws, units: Mask) -> float:
-    """Return what `CHEAP` is the limit of."""
-    return integral.cost(draws, units)
 
 
 def _conditional(design: Design, draws: Draws, chosen: Mask) -> tuple[pd.DataFrame, Array, Array]:
@@ -152,13 +145,12 @@ def _integrated(integral: Integral, draws: Draws, chosen: Mask, table: pd.DataFr
     lpd = (table["elpd"] + table["p_loo"]).to_numpy()
     columns = {name: table[name].to_numpy(copy=True) for name in ("elpd", "p_loo", "pareto_k", "r_eff", "mcse")}
     total = np.zeros(draws.size)
-    raised = scale_of(integral.structure.design)
     of_units = np.zeros(integral.structure.units.count, dtype=bool)
     of_units[integral.structure.units.index[chosen]] = True
     for block in integral.blocks(draws, with_rows=True, chosen=of_units):
         assert block.of_rows is not None  # asked for
         for row, log_density in zip(block.rows, block.of_rows.T, strict=True):
-            found, influence = psis.smoothed(log_density + raised[row], draws.chains)
+            found, influence = psis.smoothed(log_density, draws.chains)
             found["p_loo"] = lpd[row] - found["elpd"]
             for name, column in columns.items():
                 column[row] = found[name]

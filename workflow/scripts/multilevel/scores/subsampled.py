@@ -176,7 +176,7 @@ def _affordable(integral: Integral, draws: Draws, rows: Rows) -> NDArray[np.bool
     small = of.sizes <= max(1, predictor.BLOCK_VALUES // draws.size)
     sampled = np.zeros(of.count, dtype=bool)
     sampled[of.index[rows]] = True
-    if not (small & sampled).any() or loo._cost(integral, draws, small & sampled) > loo.CHEAP / 20:
+    if not (small & sampled).any() or integral.seconds(draws, small & sampled) > loo.CHEAP / 20:
         return np.zeros(len(rows), dtype=bool)
     return np.asarray(small[of.index[rows]])
 
@@ -213,7 +213,6 @@ def _integrated(integral: Integral, draws: Draws, chosen: NDArray[np.bool_], tab
     """Put the integrated values of the chosen rows into the table; return the influence of each draw on them, shape (S,)."""
     lpd = table["elpd"] + table["p_loo"]
     total = np.zeros(draws.size)
-    raised = loo.scale_of(integral.structure.design)
     of_units = np.zeros(integral.structure.units.count, dtype=bool)
     of_units[integral.structure.units.index[chosen]] = True
     found: dict[int, dict[str, float]] = {}
@@ -221,7 +220,7 @@ def _integrated(integral: Integral, draws: Draws, chosen: NDArray[np.bool_], tab
         assert block.of_rows is not None  # asked for
         for place in np.flatnonzero(chosen[block.rows]):
             row = int(block.rows[place])
-            found[row], influence = psis.smoothed(block.of_rows[:, place] + raised[row], draws.chains)
+            found[row], influence = psis.smoothed(block.of_rows[:, place], draws.chains)
             found[row]["p_loo"] = float(lpd[row]) - found[row]["elpd"]
             total += influence
     for name in ("elpd", "p_loo", "pareto_k", "r_eff", "mcse"):
