@@ -18,7 +18,7 @@ from scipy.special import digamma, polygamma
 from scipy.stats import norm
 from scipy.stats import t as student_t
 
-from multilevel import predictor
+from multilevel import predictor, psis
 from multilevel.design import Design
 from multilevel.predictor import Draws
 from multilevel.scores import dic, loo
@@ -216,13 +216,13 @@ def test_the_reported_error_of_p_d_is_never_too_small(example: str) -> None:
 def test_relative_efficiency_of_draws_that_stick_is_below_one() -> None:
     rng = np.random.default_rng(9)
     density = norm.logpdf(rng.normal(size=500))
-    sticky = loo.pointwise(np.repeat(density, 4), CHAINS)
+    sticky = psis.pointwise(np.repeat(density, 4), CHAINS)
     assert sticky["r_eff"] == pytest.approx(0.25, rel=0.25)  # an effective size of 500 is known to a fifth or so
-    assert loo.pointwise(rng.permutation(np.repeat(density, 4)), CHAINS)["r_eff"] > 0.8
+    assert psis.pointwise(rng.permutation(np.repeat(density, 4)), CHAINS)["r_eff"] > 0.8
 
 
 def test_a_density_that_no_draw_changes_is_its_own_score() -> None:
-    found = loo.pointwise(np.full(400, -3.0), CHAINS)
+    found = psis.pointwise(np.full(400, -3.0), CHAINS)
     assert found["elpd"] == pytest.approx(-3.0, abs=1e-12)
     assert found["p_loo"] == pytest.approx(0.0, abs=1e-12)
     assert found["r_eff"] == 1.0
@@ -232,20 +232,20 @@ def test_a_density_that_no_draw_changes_is_its_own_score() -> None:
 def test_a_chain_that_stuck_in_the_tail_leaves_no_shape_to_be_estimated() -> None:
     log_density = norm.logpdf(np.random.default_rng(3).normal(size=2000))
     log_density[:400] = -12.0
-    found = loo.pointwise(log_density, CHAINS)
+    found = psis.pointwise(log_density, CHAINS)
     assert found["pareto_k"] == np.inf
     # The raw weights: the harmonic mean of the densities.
     assert found["elpd"] == pytest.approx(-np.log(np.mean(np.exp(-log_density))), abs=1e-10)
-    assert loo.summarise(pd.DataFrame([found, found]), 2000)["k_counts"] == {"good": 0, "bad": 0, "very_bad": 2}
+    assert psis.summarise(pd.DataFrame([found, found]), 2000)["k_counts"] == {"good": 0, "bad": 0, "very_bad": 2}
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # differences of infinities
 @pytest.mark.parametrize("value", [-np.inf, np.nan])
 def test_a_density_that_is_not_finite_gives_no_score_and_is_counted(value: float) -> None:
     log_density = norm.logpdf(np.random.default_rng(3).normal(size=2000))
-    sound = loo.pointwise(log_density, CHAINS)
+    sound = psis.pointwise(log_density, CHAINS)
     log_density[7] = value
-    record = loo.summarise(pd.DataFrame([loo.pointwise(log_density, CHAINS), sound]), 2000)
+    record = psis.summarise(pd.DataFrame([psis.pointwise(log_density, CHAINS), sound]), 2000)
     assert not np.isfinite(record["elpd"])
     assert record["k_counts"]["very_bad"] == 1
     assert "1 observations have no finite score." in record["warnings"]
@@ -253,7 +253,7 @@ def test_a_density_that_is_not_finite_gives_no_score_and_is_counted(value: float
 
 @pytest.mark.parametrize(("size", "threshold"), [(100, 0.5), (320, 0.6008), (1000, 2 / 3), (2200, 0.7), (100_000, 0.7)])
 def test_the_threshold_of_k_grows_with_the_draws_up_to_0_7(size: int, threshold: float) -> None:
-    assert loo.k_threshold(size) == pytest.approx(threshold, abs=1e-3)
+    assert psis.k_threshold(size) == pytest.approx(threshold, abs=1e-3)
 
 
 def test_scores_of_blocks_of_rows_are_those_of_all_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,3 +121,19 @@ def test_r_gives_the_stored_fits_of_categories(tmp_path: Path) -> None:
     for new, old in [*fits, (now["multinom"], before["multinom"])]:
         assert new["log_likelihood"] == pytest.approx(old["log_likelihood"], rel=0, abs=1e-6)
         assert new.get("thresholds", []) == pytest.approx(old.get("thresholds", []), rel=0, abs=1e-4)
+
+
+def test_r_gives_the_stored_fits_of_structured_groups(tmp_path: Path) -> None:
+    need_r("lme4", "rjags", "posterior", "jsonlite")
+    make_reference("structured", tmp_path)
+    before, now = (
+        json.loads((folder / "structured.json").read_text(encoding="utf-8"))
+        for folder in (HERE / "reference", tmp_path)
+    )
+    assert now["data_sha256"] == before["data_sha256"]
+    for name, fit in before["likelihood"].items():
+        assert math.isclose(now["likelihood"][name]["log_likelihood"], fit["log_likelihood"], rel_tol=1e-9)
+    for study, parameters in before["posterior"].items():
+        for name, values in parameters.items():
+            error = math.hypot(values["mcse_mean"], now["posterior"][study][name]["mcse_mean"])
+            assert abs(now["posterior"][study][name]["mean"] - values["mean"]) < 4 * error

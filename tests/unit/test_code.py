@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from multilevel import code
+from multilevel import code, provenance, rules
 
 FILES = {
     "fit.py": '''
@@ -169,5 +169,14 @@ def reached_from(script: Path) -> set[str]:
 
 
 def test_only_fitting_reaches_the_code_that_samples() -> None:
-    scripts = [path for path in code.SCRIPTS.glob("*.py") if "multilevel.sampling" in reached_from(path)]
-    assert [path.name for path in scripts] == ["fit_model.py"]
+    """The fit loads the code that samples by name, so that each way of fitting counts for its own fits alone."""
+    sampling = {"multilevel.sampling", "multilevel.model", "multilevel.marginal", "multilevel.marginal_kernels"}
+    assert [path.name for path in code.SCRIPTS.glob("*.py") if sampling & reached_from(path)] == []
+    reached = {}
+    for method in provenance.STACKS:
+        modules = rules.fit_modules({"family": "gaussian", "method": method})
+        paths = [path for module in modules if (path := code._path(module, code.SCRIPTS))]
+        assert len(paths) == len(modules)
+        reached[method] = set().union(*map(reached_from, paths))
+    assert reached["sampled"] & sampling == {"multilevel.sampling", "multilevel.model"}
+    assert reached["integrated"] & sampling == sampling - {"multilevel.model"}

@@ -280,7 +280,11 @@ def test_what_is_no_number_is_named() -> None:
     ("name", "changes", "message"),
     [
         ("shrinkage", {"no_pooling": np.nan, "partial": np.inf}, "no finite value in no_pooling, partial"),
-        ("elpd_differences", {"status": "fine"}, "unknown status 'fine'; choose from ok, failed checks, not fitted"),
+        (
+            "elpd_differences",
+            {"status": "fine"},
+            "unknown status 'fine'; choose from ok, failed checks, not scored, not fitted",
+        ),
         ("missingness", {"missing": 920}, "column 'log_radon' has 920 missing of 919 rows"),
         ("missingness", {"missing": np.nan}, "column 'log_radon' has nan missing"),
         ("pareto_k", {"threshold": np.arange(48)}, "the column threshold holds several values"),

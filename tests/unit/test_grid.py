@@ -30,7 +30,11 @@ VARYING = {"a": {"formula": "score ~ hours + (1 | school)"}, "b": {"formula": "s
 
 
 def planned(folder: Path, grid: dict[str, Any], models: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
-    """Return the plan of the small study with other models and a grid, and no comparison but that of all models."""
+    """Return the plan of the small study with other models and a grid, and no comparison but that of all models.
+
+    Effects are sampled: where they are integrated out, the axis `centred` changes nothing.
+    """
+    more = {"defaults": {"integrate": False}, **more}
     text = changed(models={"pooled": None, "varying": None, **(models or VARYING)}, grid=grid, comparisons=None, **more)
     return small_study.made(folder, {"study.yaml": text})
 
@@ -58,6 +62,11 @@ def test_the_first_value_keeps_the_name_and_any_other_follows_it_after_a_dot(tmp
     assert made["models"]["a"]["priors"] == {}
     assert made["models"]["a.sceptical"]["priors"] == {"sd(school)": "half_normal(0.1)"}
     assert "aliases" not in made
+
+
+def test_a_parameterisation_makes_no_other_model_of_one_whose_effects_are_integrated_out(tmp_path: Path) -> None:
+    made = planned(tmp_path, {"centred": CENTRED}, defaults={})
+    assert made["aliases"] == {"a.centred": "a", "b.centred": "b"}
 
 
 def test_the_values_of_a_name_stand_in_the_order_of_the_file(tmp_path: Path) -> None:
@@ -337,6 +346,7 @@ data:
   derive:
     log_radon: log(where(activity == 0, 0.1, activity))
     log_uranium: log(uranium_ppm)
+defaults: {integrate: false}
 models:
   intercept: {formula: log_radon ~ floor + (1 | county)}
   uranium: {formula: log_radon ~ floor + log_uranium + (1 | county)}

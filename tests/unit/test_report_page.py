@@ -31,10 +31,10 @@ SECTIONS = [
 ]
 TABLES_OF_CANDIDATES = [
     "Every check of every fit",
-    "Reliability of the leave-one-out scores",
+    "Reliability of the scores of leaving out one observation at a time",
     "Candidate models",
     "Estimates side by side",
-    "Ranking by leave-one-out prediction",
+    "Ranking by prediction of what was left out: one observation at a time",
     "Conditional deviance information criterion",
     "Predictive checks",
     "Sampler settings",
@@ -90,7 +90,9 @@ def test_every_figure_of_a_failed_fit_says_which_check(tree: dict[str, Any]) -> 
     assert len(own) == len(model_figures("varying_slope"))
     assert all("failed its checks: R-hat and bulk ESS" in words(image) for image in own)
     shared = [
-        image for image in images if image["c"][2][0] in {"figures/elpd_differences.main.svg", "figures/forest.svg"}
+        image
+        for image in images
+        if image["c"][2][0] in {"figures/elpd_differences.main.observation.svg", "figures/forest.svg"}
     ]
     assert len(shared) == 2
     assert all("Failed checks: Varying slope (R-hat and bulk ESS)" in words(image) for image in shared)
@@ -108,10 +110,13 @@ def test_every_figure_that_exists_is_shown_with_words_for_it(tree: dict[str, Any
 
 def test_figures_say_what_they_are_about(tree: dict[str, Any]) -> None:
     images = {node["c"][2][0]: node for node in nodes(tree) if node["t"] == "Image"}
-    sizes, differences = images["figures/group_sizes.county.svg"], images["figures/elpd_differences.main.svg"]
+    sizes, differences = (
+        images["figures/group_sizes.county.svg"],
+        images["figures/elpd_differences.main.observation.svg"],
+    )
     assert words(sizes).startswith("Groups of county. ")
     assert "from 1 to 116, median 5" in dict(sizes["c"][0][2])["fig-alt"]
-    assert words(differences).startswith("Comparison main. ")
+    assert words(differences).startswith("Comparison main, leaving out one observation at a time. ")
     assert "County uranium: −2.2, standard error 2.6" in dict(differences["c"][0][2])["fig-alt"]
 
 
@@ -158,13 +163,13 @@ def test_alternative_texts_carry_the_numbers_of_their_figures(good: dict[str, An
 
 def test_quantiles_and_differences_are_told_in_words(tmp_path: Path) -> None:
     folder, plan = write_study(tmp_path)
-    for name in ("predictive_quantiles", "pointwise.main", "predictive_statistics"):
+    for name in ("predictive_quantiles", "pointwise.main.observation", "predictive_statistics"):
         write_stand_in(folder / "figures" / f"{name}.svg")
     for name in ("energy", "pareto_k"):
         write_stand_in(folder / "models" / "no_pooling" / "figures" / f"{name}.svg")
     images = {n["c"][2][0]: n for n in nodes(parse(build_qmd(build_record(folder, plan)))) if n["t"] == "Image"}
     assert "No pooling: 1 of 19 outside" in alternative(images["figures/predictive_quantiles.svg"])
-    assert "County uranium: −2.2, standard error 2.6" in alternative(images["figures/pointwise.main.svg"])
+    assert "County uranium: −2.2, standard error 2.6" in alternative(images["figures/pointwise.main.observation.svg"])
     assert "Complete pooling misses between county sd" in alternative(images["figures/predictive_statistics.svg"])
     assert "Smallest E-BFMI: 0." in alternative(images["models/no_pooling/figures/energy.svg"])
     assert "Largest 0.83; 2 above 0.70." in alternative(images["models/no_pooling/figures/pareto_k.svg"])
@@ -254,7 +259,9 @@ def test_a_candidate_that_the_comparison_refuses_is_shown_with_its_reason(good: 
     rows = {row["model"]: row for row in record["comparisons"][0]["rows"]}
     rows["no_pooling"].update(status="failed checks", rank=None, note="failed: tail ESS")
     rows["varying_slope"].update(status="other rows", rank=None, note="scored on 918 rows")
-    text = words(tables(parse(build_qmd(record)))["Ranking by leave-one-out prediction"])
+    text = words(
+        tables(parse(build_qmd(record)))["Ranking by prediction of what was left out: one observation at a time"]
+    )
     assert "✕ not ranked" in text
     assert "failed: tail ESS" in text
     assert "▲ other rows" in text
@@ -263,7 +270,7 @@ def test_a_candidate_that_the_comparison_refuses_is_shown_with_its_reason(good: 
 
 def test_dic_and_loo_share_no_table(tree: dict[str, Any]) -> None:
     found = tables(tree)
-    assert "DIC" not in words(found["Ranking by leave-one-out prediction"])
+    assert "DIC" not in words(found["Ranking by prediction of what was left out: one observation at a time"])
     assert "elpd" not in words(found["Conditional deviance information criterion"])
 
 

@@ -46,8 +46,8 @@ def test_a_sound_study_has_no_problems_and_its_defaults() -> None:
         ("comparisons: []", "comparisons (line 4): [] should be a mapping"),
         ("comparisons: {m: {models: a}}", "comparisons.m.models (line 4): 'a' should be a list; write [a]"),
         (
-            "comparisons: {m: {models: [a], leave_out: [obs]}}",
-            "comparisons.m.leave_out[0] (line 4): 'obs' is not one of the choices; choose from observation",
+            "comparisons: {m: {models: [a], leave_out: []}}",
+            "comparisons.m.leave_out (line 4): is empty; name at least one",
         ),
         (
             "comparisons: {m.x: {models: [a]}}",

@@ -7,6 +7,7 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -50,6 +51,7 @@ wildcard_constraints:
     model=MODEL_PATTERN,
     comparison=NAME_PATTERN,
     fingerprint="[0-9a-f]{64}",
+    unit="|".join(map(re.escape, rules.units(STUDIES.values()))),
 
 
 def plan_of(wildcards):
@@ -141,7 +143,10 @@ def of_fitted(pattern):
 
 
 def of_compared(pattern):
-    """Return an input function: a pattern with {model}, for every fitted model of a comparison."""
+    """Return an input function: a pattern with {model}, for every fitted model of a comparison.
+
+    It may hold {score}, the score of the unit that the comparison leaves out.
+    """
 
     def paths(wildcards):
         compared = plan_of(wildcards)["comparisons"][wildcards.comparison]["models"]
@@ -149,9 +154,29 @@ def of_compared(pattern):
             pattern,
             study=wildcards.study,
             model=[m for m in compared if m in fitted(wildcards.study)],
+            score=rules.score(wildcards.unit),
         )
 
     return paths
+
+
+def left_out_of(wildcards):
+    """Return what a job leaves out at a time: an observation, or a level of a grouping."""
+    if wildcards.unit == "observation":
+        return wildcards.unit
+    return rules.left_out(plan_of(wildcards), wildcards.unit)["group"]
+
+
+def groups_data_of(wildcards):
+    """Return the file with the columns of the grouping that a job leaves out."""
+    chosen = rules.left_out(plan_of(wildcards), wildcards.unit)
+    return f"results/{wildcards.study}/data/{chosen['fingerprint']}.nc"
+
+
+def compared_dic(wildcards):
+    """Return the DIC of every fitted model of a comparison, where it stands in the same table."""
+    found = of_compared("results/{study}/models/{model}/scores/dic.conditional.json")
+    return found(wildcards) if wildcards.unit == "observation" else []
 
 
 def fit_memory(wildcards, attempt):
@@ -180,8 +205,6 @@ def small_files_of(wildcards):
         "summary.csv",
         "checks.csv",
         "checks_coverage.csv",
-        "scores/loo.observation.json",
-        "scores/dic.conditional.json",
     ]
     found = [
         f"{here}/data_summary.json",
@@ -191,6 +214,9 @@ def small_files_of(wildcards):
     found += expand(
         f"{here}/models/{{model}}/{{name}}", model=fitted(wildcards.study), name=names
     )
+    for model in fitted(wildcards.study):
+        names = rules.scores(plan, model)
+        found += expand(f"{here}/models/{model}/scores/{{name}}.json", name=names)
     found += expand(
         f"{here}/models/{{model}}/{{name}}",
         model=plan["models"],
@@ -198,6 +224,9 @@ def small_files_of(wildcards):
     )
     if plan["published"]:
         found.append(f"{here}/replication.csv")
-    return found + expand(
-        f"{here}/comparisons/{{c}}.observation.csv", c=plan["comparisons"]
-    )
+    for comparison, unit in rules.rankings(plan):
+        made = expand(
+            f"{here}/comparisons/{comparison}.{unit}.{{suffix}}", suffix=["csv", "json"]
+        )
+        found += made
+    return found

@@ -1,28 +1,27 @@
 # Comparing models.
 #
 # needs   diagnostics and scores of the models of each comparison
-# makes   comparisons/<name>.observation.csv with per-unit differences beside it, and the figures of the study
+# makes   comparisons/<name>.<unit>.csv with the differences by unit and what to know of them beside it; figures of the study
 # steps   rank what passed its checks on equal data; draw the data, the estimates, the predictions, the differences
 
 
 rule compare_models:
     """
-    Compare the models of {wildcards.comparison} in {wildcards.study} by leave-one-out scores.
+    Compare the models of {wildcards.comparison} in {wildcards.study} by scores of leaving out one {wildcards.unit} at a time.
     """
     input:
         diagnostics=of_compared("results/{study}/models/{model}/diagnostics.json"),
-        loo=of_compared("results/{study}/models/{model}/scores/loo.observation.json"),
-        units=of_compared(
-            "results/{study}/models/{model}/scores/loo.observation.parquet"
-        ),
-        dic=of_compared("results/{study}/models/{model}/scores/dic.conditional.json"),
+        records=of_compared("results/{study}/models/{model}/scores/{score}.json"),
+        units=of_compared("results/{study}/models/{model}/scores/{score}.parquet"),
+        dic=compared_dic,
     output:
-        table="results/{study}/comparisons/{comparison}.observation.csv",
-        differences="results/{study}/comparisons/{comparison}.observation.differences.parquet",
+        table="results/{study}/comparisons/{comparison}.{unit}.csv",
+        differences="results/{study}/comparisons/{comparison}.{unit}.differences.parquet",
+        record="results/{study}/comparisons/{comparison}.{unit}.json",
     log:
-        "results/{study}/logs/compare_models.{comparison}.log",
+        "results/{study}/logs/compare_models.{comparison}.{unit}.log",
     benchmark:
-        "results/{study}/benchmarks/compare_models.{comparison}.tsv"
+        "results/{study}/benchmarks/compare_models.{comparison}.{unit}.tsv"
     conda:
         "../../envs/analysis.yaml"
     threads: 1
@@ -35,6 +34,10 @@ rule compare_models:
         ]["models"],
         not_fitted=lambda wildcards: NOT_FITTED[wildcards.study],
         folder=lambda wildcards: f"results/{wildcards.study}/models",
+        score=lambda wildcards: rules.score(wildcards.unit),
+        seed=lambda wildcards: rules.seed(
+            plan_of(wildcards), wildcards.comparison, wildcards.unit
+        ),
         code=code.digest("compare_models.py"),
         stack=rules.pins(LOCKED, "numpy", "scipy"),
     script:
@@ -43,29 +46,29 @@ rule compare_models:
 
 rule draw_comparison:
     """
-    Draw the differences of {wildcards.comparison} in {wildcards.study}, in total and by row.
+    Draw the differences of {wildcards.comparison} in {wildcards.study}, in total and by {wildcards.unit}.
     """
     input:
         data="results/{study}/data.nc",
-        table="results/{study}/comparisons/{comparison}.observation.csv",
-        differences="results/{study}/comparisons/{comparison}.observation.differences.parquet",
+        table="results/{study}/comparisons/{comparison}.{unit}.csv",
+        differences="results/{study}/comparisons/{comparison}.{unit}.differences.parquet",
     output:
         multiext(
-            "results/{study}/figures/elpd_differences.{comparison}",
+            "results/{study}/figures/elpd_differences.{comparison}.{unit}",
             elpd_differences=".svg",
             elpd_differences_png=".png",
             elpd_differences_data=".csv",
         ),
         multiext(
-            "results/{study}/figures/pointwise.{comparison}",
+            "results/{study}/figures/pointwise.{comparison}.{unit}",
             pointwise=".svg",
             pointwise_png=".png",
             pointwise_data=".csv",
         ),
     log:
-        "results/{study}/logs/draw_comparison.{comparison}.log",
+        "results/{study}/logs/draw_comparison.{comparison}.{unit}.log",
     benchmark:
-        "results/{study}/benchmarks/draw_comparison.{comparison}.tsv"
+        "results/{study}/benchmarks/draw_comparison.{comparison}.{unit}.tsv"
     conda:
         "../../envs/analysis.yaml"
     threads: 1
@@ -78,6 +81,7 @@ rule draw_comparison:
             plan_of(wildcards)["comparisons"][wildcards.comparison]["models"],
         ),
         group=lambda wildcards: (rules.groups(plan_of(wildcards)) or [""])[0],
+        unit=left_out_of,
         code=code.digest("draw_comparison.py"),
         stack=rules.pins(LOCKED, "matplotlib", "pillow"),
     script:

@@ -18,7 +18,8 @@ onsuccess:
 
 rule fit_model:
     """
-    Fit {wildcards.model} of {wildcards.study} with PyMC and nutpie, all chains in one job.
+    Fit {wildcards.model} of {wildcards.study}, all chains in one job: sampled with nutpie, from a model that PyMC builds or,
+    where the effects can be integrated out, from their closed form.
 
     A new attempt, where the profile allows one, gets twice the memory. The rule itself retries nothing: a fit is
     deterministic, so what failed once on this machine fails again.
@@ -41,7 +42,9 @@ rule fit_model:
         runtime=lambda wildcards: rules.fit_runtime(plan_of(wildcards), wildcards.model),
     params:
         identity=identity,
-        code=code_of("fit_model.py", "families", "responses"),
+        code=lambda wildcards: code.digest(
+            "fit_model.py", rules.fit_modules(model_of(wildcards))
+        ),
     script:
         "../scripts/fit_model.py"
 

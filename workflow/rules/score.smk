@@ -7,7 +7,7 @@
 
 rule score_loo:
     """
-    Score {wildcards.model} of {wildcards.study} by leaving out one observation at a time (PSIS, given the group effects).
+    Score {wildcards.model} of {wildcards.study} by leaving out one observation at a time.
     """
     input:
         data=scored_data_of,
@@ -39,6 +39,37 @@ rule score_loo:
         stack=rules.pins(LOCKED, "arviz-stats", "numpy", "scipy"),
     script:
         "../scripts/score_model.py"
+
+
+rule score_groups:
+    """
+    Score {wildcards.model} of {wildcards.study} by leaving out one {wildcards.unit} at a time, all its rows jointly.
+    """
+    input:
+        data=scored_data_of,
+        groups=groups_data_of,
+        posterior="results/{study}/models/{model}/posterior.nc",
+    output:
+        record="results/{study}/models/{model}/scores/logo.{unit}.json",
+        units="results/{study}/models/{model}/scores/logo.{unit}.parquet",
+    log:
+        "results/{study}/logs/score_groups.{model}.{unit}.log",
+    benchmark:
+        "results/{study}/benchmarks/score_groups.{model}.{unit}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=60,
+    params:
+        model=model_params,
+        group=left_out_of,
+        scored_as=lambda wildcards: rules.as_json(model_of(wildcards).get("scored_as")),
+        code=code_of("score_groups.py", "families"),
+        stack=rules.pins(LOCKED, "arviz-stats", "numpy", "scipy"),
+    script:
+        "../scripts/score_groups.py"
 
 
 rule score_dic:

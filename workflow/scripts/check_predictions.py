@@ -20,7 +20,7 @@ def check_predictions(
     built = design.build(model, data)
     draws = predictor.read(Path(paths_in["posterior"]), built)
     groupings = {group: checks.Grouping(*design.code_grouping(data.frame, group)) for group in groups}
-    module, count = families.get(built.family), min(checks.MAX_REPLICATES, draws.size)
+    module, count = families.get(built.family), checks.replicates(len(built.y), draws.size)
     sample = checks_coverage.Sample(count, len(built.y))
     found = checks.check(
         built.y,
@@ -31,7 +31,7 @@ def check_predictions(
         functions={**checks.functions_of(built, groupings), **checks_discrete.statistics_of(module)},
     )
     tables = {part: getattr(found, part) for part in ("statistics", "by_group", "quantiles")}
-    tables["coverage"] = checks_coverage.coverage(built.y, sample.replicates)
+    tables["coverage"] = checks_coverage.coverage(built.y[sample.rows], sample.replicates)
     for part, table in tables.items():
         table.insert(0, "model", name)
         storage.write_csv(Path(paths_out[part]), table)

@@ -1,4 +1,4 @@
-"""Compare models by their leave-one-out scores."""
+"""Compare models by their scores of what was left out."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,36 +14,45 @@ if TYPE_CHECKING:
 
 
 def compare_models(
-    models: list[str], not_fitted: list[str], folder: str, path_to_table: str, path_to_differences: str
+    models: list[str],
+    not_fitted: list[str],
+    folder: str,
+    score: str,
+    seed: int,
+    path_to_table: str,
+    path_to_differences: str,
+    path_to_record: str,
 ) -> None:
-    """Write the ranking and the per-unit differences from the best model.
+    """Write the ranking by one score (``loo.observation``), the differences from the best by unit, and what to know of them.
 
     Raises
     ------
     multilevel.comparison.UnequalDataError
         When two of the models were not scored on the same data.
     """
-    candidates = [_candidate(name, Path(folder) / name, name in not_fitted) for name in models]
-    table = comparison.compare(candidates)
-    ranked = table.loc[table["status"] == "ok", "model"]
+    candidates = [_candidate(name, Path(folder) / name, score, name in not_fitted) for name in models]
+    table = comparison.compare(candidates, seed)
+    ranked = table.loc[table["status"] == comparison.OK, "model"]
     empty = pd.DataFrame({"row_id": [], "model": [], "diff": []})
     pointwise = comparison.differences(candidates, ranked.iloc[0]) if len(ranked) else empty
     storage.write_csv(Path(path_to_table), table)
     storage.write_parquet(Path(path_to_differences), pointwise)
+    storage.write_json(Path(path_to_record), comparison.describe(candidates, table))
 
 
-def _candidate(name: str, folder: Path, not_fitted: bool) -> comparison.Candidate:
+def _candidate(name: str, folder: Path, score: str, not_fitted: bool) -> comparison.Candidate:
     """Read one model's scores and whether its fit passed."""
     if not_fitted:
         return comparison.Candidate(name, "not fitted", note="the fit did not finish; see its log")
     diagnostics = storage.read_json(folder / "diagnostics.json")
     note = "" if diagnostics["passed"] else "failed: " + ", ".join(diagnostics["failed"])
+    dic = folder / "scores" / "dic.conditional.json"
     return comparison.Candidate(
         model=name,
-        status="ok" if diagnostics["passed"] else "failed checks",
-        loo=storage.read_json(folder / "scores" / "loo.observation.json"),
-        pointwise=pd.read_parquet(folder / "scores" / "loo.observation.parquet"),
-        dic=storage.read_json(folder / "scores" / "dic.conditional.json"),
+        status=comparison.OK if diagnostics["passed"] else "failed checks",
+        record=storage.read_json(folder / "scores" / f"{score}.json"),
+        pointwise=pd.read_parquet(folder / "scores" / f"{score}.parquet"),
+        dic=storage.read_json(dic) if score.startswith("loo.") else None,
         note=note,
     )
 
@@ -54,6 +63,9 @@ if __name__ == "__main__":
         models=list(snakemake.params.models),
         not_fitted=list(snakemake.params.not_fitted),
         folder=snakemake.params.folder,
+        score=snakemake.params.score,
+        seed=snakemake.params.seed,
         path_to_table=snakemake.output.table,
         path_to_differences=snakemake.output.differences,
+        path_to_record=snakemake.output.record,
     )

@@ -38,10 +38,12 @@ def draw_fit(
     save(draw_pairs(drawn, note=note), paths_out["pairs"], drawn, digits=6)
     drawn = figure_data.energy(stats)
     save(draw_energy(drawn), paths_out["energy"], drawn, digits=6)
-    threshold = storage.read_json(Path(paths_in["loo"]))["k_threshold"]
-    labels = design.grouping(data.frame, groups[0]) if groups else ""
-    drawn = figure_data.pareto_k(pd.read_parquet(paths_in["units"]), threshold, labels)
-    save(draw_pareto_k(drawn), paths_out["pareto_k"], drawn)
+    record, units = storage.read_json(Path(paths_in["loo"])), pd.read_parquet(paths_in["units"])
+    scored = pd.Index(data.row_id).get_indexer(units["row_id"])  # a sample of very many rows
+    labels = design.grouping(data.frame, groups[0]).to_numpy()[scored] if groups else ""
+    drawn = figure_data.pareto_k(units, record["k_threshold"], labels)
+    unit = "Observation" if len(units) == len(data.row_id) else f"{len(units)} sampled observations"
+    save(draw_pareto_k(drawn, unit=unit), paths_out["pareto_k"], drawn)
     drawn, words = figure_data.by_group(pd.read_parquet(paths_in["densities"]))
     save(draw_predictive_by_group(drawn, quantity=quantity, **words), paths_out["predictive_by_group"], drawn, digits=4)
 

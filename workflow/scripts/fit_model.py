@@ -1,4 +1,4 @@
-"""Fit one model with PyMC and nutpie and store its posterior."""
+"""Fit one model and store its posterior."""
 
 import json
 import logging
@@ -34,7 +34,7 @@ def fit_model(
     multilevel.errors.FitError
         When the sampler finds no point to start from, fails, or returns fewer draws than asked for.
     """
-    from multilevel import aggregate, dataset, default_priors, design, formula, model, provenance, sampling, storage
+    from multilevel import aggregate, dataset, default_priors, design, formula, methods, provenance, storage
 
     imported = time.perf_counter()
     spec = identity["model"]
@@ -45,13 +45,16 @@ def fit_model(
     if data.fingerprint(used) != identity["fingerprint"]:
         raise ValueError(f"{path_to_data} does not hold the data that the plan was made from; run the workflow again")
     priors = default_priors.resolve(built, spec["priors"])
-    seen = aggregate.rows(built)
-    together = f", {len(seen.y)} of them distinct" if seen is not built else ""
-    logging.getLogger("multilevel").info("%s: %d rows%s", spec["formula"], len(built.y), together)
-    compiled = model.build(seen, priors, spec["centred"])
-    trace, timings = sampling.sample(compiled, identity["sampler"], identity["seed"], cores)
-    posterior, encoding = sampling.posterior(trace, built, spec["centred"])
-    record = provenance.of_fit(identity, [p.as_dict() for p in priors], len(built.y), len(seen.y))
+    # With effects integrated out, rows are compressed anyway.
+    distinct = len(aggregate.rows(built).y) if identity["method"] == "sampled" else len(built.y)
+    together = f", {distinct} of them distinct" if distinct < len(built.y) else ""
+    logging.getLogger("multilevel").info(
+        "%s: %d rows%s, %s", spec["formula"], len(built.y), together, identity["method"]
+    )
+    posterior, encoding, timings = methods.get(identity["method"]).fit(
+        built, priors, spec, identity["sampler"], identity["seed"], cores
+    )
+    record = provenance.of_fit(identity, [p.as_dict() for p in priors], len(built.y), distinct)
     posterior.attrs = provenance.attributes(record)
     storage.write_netcdf(Path(path_to_posterior), posterior, encoding)
     storage.write_json(Path(path_to_record), record)

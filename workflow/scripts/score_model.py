@@ -36,16 +36,10 @@ def score_model(
     draws = predictor.read(Path(path_to_posterior), built)
     record, units = scores.get(criterion).score(built, draws)
     record["predicts"] += scale
-    fingerprint = {
-        "rows": data.digests["row_id"],
-        "response": data.digests[scored],
-        "scored": design.scored(built),
-        "n": len(built.y),
-        "criterion": criterion,
-    }
+    fingerprint = scores.fingerprint(built, data, criterion, scored)
     if path_to_units is not None:
         assert units is not None, f"{criterion} has no per-unit values"
-        units.insert(0, "row_id", data.row_id)
+        units.insert(0, "row_id", data.row_id[units.index])
         storage.write_parquet(Path(path_to_units), units)
     storage.write_json(Path(path_to_record), {"model": name, **record, "fingerprint": fingerprint})
 

@@ -1,9 +1,9 @@
-"""Write the columns that some model uses, under the name of their content."""
+"""Write the columns that some model or some unit left out uses, under the name of their content."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from multilevel import dataset, joblog, plan, preparation
+from multilevel import dataset, joblog, preparation, study
 
 if TYPE_CHECKING:
     from snakemake.script import Snakemake
@@ -20,9 +20,9 @@ def select_data(study_file: str, config_file: str, fingerprint: str, path_to_dat
         When the study no longer has such data.
     """
     root = Path.cwd()
-    planned = plan.make(Path(study_file), plan.read_config(root / config_file), root)
-    models = [m for m in planned["models"].values() if m["fingerprint"] == fingerprint]
-    columns = [[*m["columns"], *m.get("covariances", [])] for m in models]
+    planned = study.load(Path(study_file), Path(config_file), root)
+    selections = [*planned["models"].values(), *planned.get("left_out", {}).values()]
+    columns = [[*s["columns"], *s.get("covariances", [])] for s in selections if s["fingerprint"] == fingerprint]
     if not columns:
         raise ValueError(f"{study_file} or its tables have changed since the run was planned; run it again")
     prepared = preparation.prepare(planned["data"], planned["drop_missing_in"], root)

@@ -49,6 +49,7 @@ def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, d
             "parameters": {parameter: part.right_hand_side() for parameter, part in parameters.items()},
             "priors": dict(sorted(given.items())),
             "centred": model.centred,
+            "integrate": study.defaults.integrate if model.integrate is None else model.integrate,
             "label": cell.label(model.label or cell.model),
             "description": model.description or "",
             "written": model.formula,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,10 @@ Function = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 MAX_REPLICATES = 1000
 """Replicates that the statistics are computed from, evenly spaced over the draws."""
+
+LEAST_REPLICATES = 50
+MOST_VALUES = 50_000_000
+"""Values (replicates x rows) that are drawn: of more than 50,000 rows fewer replicates, but never fewer than the least."""
 
 SHOWN_REPLICATES = 25
 """Replicates whose density is drawn for all rows."""
@@ -46,6 +51,9 @@ POINTS = 80
 MOST_SHARES = 60
 """Whole numbers that a curve of shares may cover; a wider range is drawn as a density."""
 
+FARTHEST = 0.5
+"""How far curves go beyond the data, as a share of their range."""
+
 WIDEST = 1_000_000
 """Range of whole numbers above which their quantiles are taken as those of continuous values."""
 
@@ -63,9 +71,11 @@ def _skewness(values: Array) -> Array:
     """Return the skewness m3 / m2^(3/2) along the last axis; NaN where all values are equal."""
     apart = values - values.mean(axis=-1, keepdims=True)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray((apart**3).mean(axis=-1) / np.square(apart).mean(axis=-1) ** 1.5)
+        squares = np.square(apart)
+        return np.asarray((squares * apart).mean(axis=-1) / squares.mean(axis=-1) ** 1.5)
 
 
+# None of these depends on the order of the values; they are given sorted ones, of which quantiles are found at once.
 STATISTICS: dict[str, Function] = {
     "mean": lambda y: y.mean(axis=-1),
     "sd": lambda y: y.std(axis=-1, ddof=1),
@@ -101,7 +111,8 @@ class Checks:
     Parameters
     ----------
     statistics
-        One row for each statistic of all rows: statistic, observed, predicted, lower, upper, tail_probability.
+        One row for each statistic of all rows: statistic, observed, predicted, lower, upper, tail_probability, and the
+        number of replicates.
     by_group
         One row for each grouping, statistic (``mean``, and ``sd`` of levels with five rows) and level: group, statistic,
         level, n, then as above.
@@ -119,6 +130,11 @@ class Checks:
     densities: pd.DataFrame
 
 
+def replicates(rows: int, draws: int) -> int:
+    """Return the number of replicates of some rows."""
+    return min(MAX_REPLICATES, draws, max(LEAST_REPLICATES, MOST_VALUES // max(1, rows)))
+
+
 def replicate_blocks(design: Design, draws: Draws, seed: int) -> Iterator[Array]:
     """Yield replicated responses some at a time, shape (some, rows), so that memory does not grow with their number.
 
@@ -129,7 +145,7 @@ def replicate_blocks(design: Design, draws: Draws, seed: int) -> Iterator[Array]
     seed
         The fit's seed; the replicates have a stream of their own.
     """
-    count = min(MAX_REPLICATES, draws.size)
+    count = replicates(len(design.y), draws.size)
     chosen = np.linspace(0, draws.size - 1, count).round().astype(int)
     rng = np.random.default_rng([seed, 1])
     rows = len(design.y)
@@ -172,15 +188,18 @@ def check(
     wanted = set(np.linspace(0, count - 1, min(SHOWN_REPLICATES, count)).round().astype(int).tolist())
     done = 0
     for block in replicates:
+        ordered = np.sort(block, axis=-1)
         for name, function in functions.items():
-            values[name].append(np.atleast_1d(function(block)))
-        quantiles.append(quantiles_of(block, discrete))
+            values[name].append(np.atleast_1d(function(ordered if name in STATISTICS else block)))
+        quantiles.append(quantiles_of(block, discrete) if discrete else quantiles_of_sorted(ordered))
         for accumulated in moments.values():
             accumulated.add(block, done)
         shown += [row.copy() for place, row in enumerate(block, done) if place in wanted]
         done += len(block)
     return Checks(
-        statistics=_statistics(y, functions, {name: np.concatenate(found) for name, found in values.items()}),
+        statistics=_statistics(y, functions, {k: np.concatenate(v) for k, v in values.items()}).assign(
+            replicates=count
+        ),
         by_group=pd.concat([_no_groups(), *(m.table(name) for name, m in moments.items())], ignore_index=True),
         quantiles=_quantiles(quantiles_of(y[None, :], discrete)[:, 0], np.concatenate(quantiles, axis=1)),
         densities=densities(y, np.stack(shown), groups, discrete),
@@ -191,8 +210,10 @@ def functions_of(design: Design, groups: Mapping[str, Grouping]) -> dict[str, Fu
     """Return the statistics that suit the response, by name.
 
     Of categories, the share of each is checked; of ordered ones also mean and sd of their numbers, and the sd of the
-    means of each grouping.
+    means of each grouping. Of zeros and ones the mean says all that their quantiles and moments could.
     """
+    if design.family == "bernoulli":
+        return {"mean": STATISTICS["mean"], **_between(groups)}
     if not design.categories:
         return {**STATISTICS, **_between(groups)}
     shares = {f"share of {label}": _share(k) for k, label in enumerate(design.categories, 1)}
@@ -235,7 +256,7 @@ def quantiles_of(values: Array, discrete: bool) -> Array:
     be 0 or 1 by chance.
     """
     if not discrete:
-        return np.asarray(np.quantile(values, PROBABILITIES, axis=-1))
+        return quantiles_of_sorted(np.sort(values, axis=-1))
     out = np.empty((len(PROBABILITIES), len(values)))
     for place, row in enumerate(np.round(values)):
         low = row.min()
@@ -245,6 +266,15 @@ def quantiles_of(values: Array, discrete: bool) -> Array:
         below = np.concatenate([[0.0], np.cumsum(np.bincount((row - low).astype(np.int64))) / len(row)])
         out[:, place] = np.interp(PROBABILITIES, below, np.arange(len(below)) + low - 0.5)
     return out
+
+
+def quantiles_of_sorted(values: Array) -> Array:
+    """Return the quantiles of each row of sorted `values`, interpolated as by `numpy.quantile` (slower: it sorts in parts)."""
+    place = PROBABILITIES * (values.shape[-1] - 1)
+    below = np.floor(place).astype(np.int64)
+    above = np.minimum(below + 1, values.shape[-1] - 1)
+    low, high = values[..., below], values[..., above]
+    return np.asarray((low + (high - low) * (place - below)).T)
 
 
 def _quantiles(observed: Array, replicated: Array) -> pd.DataFrame:
@@ -347,19 +377,23 @@ def densities(y: Array, replicates: Array, groups: Mapping[str, Grouping], discr
     pandas.DataFrame
         As `Checks.densities`.
     """
-    low, high = min(y.min(), np.quantile(replicates, 0.001)), max(y.max(), np.quantile(replicates, 0.999))
+    # Replicates with a longer tail than the data are not followed to its end: the data would be a spike.
+    reach = FARTHEST * float(np.ptp(y)) or np.inf
+    low = max(min(y.min(), np.quantile(replicates, 0.001)), y.min() - reach)
+    high = min(max(y.max(), np.quantile(replicates, 0.999)), y.max() + reach)
     scale = "share" if discrete and high - low <= MOST_SHARES else "density"
     if scale == "share":
         grid = np.arange(np.floor(low), np.ceil(high) + 1)
     else:
         margin = 0.05 * (high - low) or 0.5
-        grid = np.linspace(low - margin, high + margin, POINTS)
-    curve = density.shares if scale == "share" else density.kernel
+        bottom = low if discrete and low >= 0 else low - margin  # no counts below zero
+        grid = np.linspace(bottom, high + margin, POINTS)
     chosen = [("", "", np.arange(len(y)))]
     chosen += [(g, groups[g].levels[level], np.flatnonzero(groups[g].index == level)) for g, level in largest(groups)]
     parts: list[dict[str, Any]] = []
     for group, level, rows in chosen:
         place = {"group": group, "level": level, "n": len(rows)}
+        curve = density.shares if scale == "share" else partial(density.kernel, width=density.robust_width(y[rows]))
         parts.append({**place, "source": "observed", "replicate": 0, "density": curve(y[rows], grid)})
         parts += [
             {**place, "source": "replicate", "replicate": number, "density": curve(values[rows], grid)}

@@ -1,33 +1,48 @@
-"""Comparing models by their per-unit scores: differences from the best, their standard errors, stacking weights.
+"""Comparing models by their scores of what was left out: differences from the best, their standard errors, weights.
 
-Models are compared only where they were scored on the same response of the same rows in the same order; anything else
-is refused, and the refusal names what differs. A fit that failed its checks is shown and neither ranked nor weighted.
+Models are compared only where one estimand was computed on the same response of the same rows in the same order, each row
+counted in the same way, and, where groups were left out, on the same groups; anything else is refused, and the refusal names
+what differs. A fit that failed its checks and a model that could not be scored are shown, and neither ranked nor weighted.
 
-Differences are paired, se_diff = sqrt(N) sd(diff_i) with ddof 1 (Vehtari, Gelman & Gabry 2017). Flags follow Sivula,
-Magnusson, Matamoros & Vehtari (2025, Bayesian Analysis, doi 10.1214/25-BA1569): the normal approximation of a difference
-is poorly calibrated when N < 100 or |difference| < 4.
+Differences are paired, se_diff = sqrt(N) sd(diff_i) with ddof 1 (Vehtari, Gelman & Gabry 2017), over N units: rows, or groups.
+Flags follow Sivula, Magnusson, Matamoros & Vehtari (2025, Bayesian Analysis, doi 10.1214/25-BA1569): the normal
+approximation of a difference is poorly calibrated when N < 100 or |difference| < 4.
+
+Of very many rows a sample was scored, the same of every model (`scores.subsampled`). A difference is then the difference of
+the surrogates of all rows plus N times the mean, over the sample, of what scores and surrogates differ by; sampling adds
+its own error to that of the difference, and both are in se_diff. Weights are those of the sample.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.optimize import minimize
-from scipy.special import logsumexp
 from scipy.stats import norm
+
+from multilevel import weights
+from multilevel.names import OBSERVATION
 
 Array = NDArray[np.float64]
 
 COLUMNS = (
     "rank", "model", "status", "elpd", "se", "elpd_diff", "se_diff", "diag_diff", "diag_elpd", "p_worse", "p_loo",
-    "weight", "k_max", "k_bad", "dic", "p_d", "dic_p_v", "p_v", "note",
+    "weight", "pseudo_bma", "k_max", "k_bad", "elpd_waic", "waic_high",
 )  # fmt: skip
+"""Columns of every comparison; each holds one estimand, which the unit left out decides."""
+
+CONDITIONAL_DIC = ("dic", "p_d", "dic_p_v", "p_v")
+"""Further columns where observations are left out: given the group effects, as that score is."""
+
+SUBSAMPLED = ("subsampling_se", "subsampling_se_diff")
+"""Further columns where a sample of the rows was scored: what sampling adds to the errors of a score and of a difference."""
+
+OK, NOT_SCORED = "ok", "not scored"
 
 MANY_CANDIDATES = 11
 """From this many candidates on, the best of them looks better than it is (McLatchie & Vehtari 2024)."""
@@ -46,20 +61,20 @@ class Candidate:
     model
         Its name.
     status
-        ``ok``, ``failed checks`` or ``not fitted``.
-    loo
-        Its leave-one-out record, with its ``fingerprint`` (None where not fitted).
+        ``ok``, ``failed checks``, ``not scored`` or ``not fitted``.
+    record
+        The record of its score, with its ``fingerprint`` (None where there is none).
     pointwise
-        Table with ``row_id`` and ``elpd`` (None where not fitted).
+        Table with the name of each unit and its ``elpd`` (None where there is none).
     dic
-        Its DIC record (None where not fitted).
+        Its conditional DIC record (None where it does not belong here).
     note
         What a reader must know, such as which checks failed.
     """
 
     model: str
     status: str
-    loo: dict[str, Any] | None = None
+    record: dict[str, Any] | None = None
     pointwise: pd.DataFrame | None = None
     dic: dict[str, Any] | None = None
     note: str = ""
@@ -67,51 +82,119 @@ class Candidate:
     @property
     def scored(self) -> bool:
         """Whether it has scores to compare."""
-        return self.loo is not None and self.pointwise is not None
+        return self.record is not None and self.pointwise is not None and "refused" not in self.record
 
     @property
     def scores(self) -> tuple[dict[str, Any], pd.DataFrame]:
-        """Its leave-one-out record and per-unit values.
+        """Its record and per-unit values.
 
         Raises
         ------
         ValueError
             When it has none.
         """
-        if self.loo is None or self.pointwise is None:
+        if self.record is None or self.pointwise is None or not self.scored:
             raise ValueError(f"model {self.model} has no scores ({self.status})")
-        return self.loo, self.pointwise
+        return self.record, self.pointwise
+
+    @property
+    def elpd(self) -> Array:
+        """Its elpd by unit, shape (N,)."""
+        return self.scores[1]["elpd"].to_numpy(dtype=float)
+
+    @property
+    def subsampling(self) -> dict[str, Any] | None:
+        """How its rows were sampled; None where all were scored."""
+        found = self.scores[0].get("subsampling")
+        return dict(found) if found else None
+
+    @property
+    def ids(self) -> list[Any]:
+        """Names of the units: rows, or levels of a grouping."""
+        return list(self.scores[1][_id_column(self.scores[1])])
 
 
-def compare(candidates: list[Candidate]) -> pd.DataFrame:
+def _id_column(pointwise: pd.DataFrame) -> str:
+    return "row_id" if "row_id" in pointwise else "level"
+
+
+def judged(candidate: Candidate) -> Candidate:
+    """Return the candidate, as not scored where its score was refused or is not finite in every unit, with the reason."""
+    if candidate.record is None or candidate.pointwise is None:
+        return candidate
+    if reason := candidate.record.get("refused"):
+        status = candidate.status if candidate.status != OK else NOT_SCORED
+        return replace(candidate, status=status, note="; ".join(n for n in (candidate.note, reason) if n))
+    finite = np.isfinite(candidate.elpd)
+    if candidate.status == OK and finite.all() and not np.isfinite(candidate.scores[0]["elpd"]):
+        note = f"some {_noun(candidate)}s that were not sampled have no finite log density, so the sum means nothing"
+        return replace(candidate, status=NOT_SCORED, note=note)
+    if candidate.status == OK and not finite.all():
+        first = candidate.ids[int(np.argmin(finite))]
+        note = f"no finite score for {_noun(candidate)} {first}, so its sum means nothing"
+        return replace(candidate, status=NOT_SCORED, note=note)
+    return candidate
+
+
+def _noun(candidate: Candidate) -> str:
+    unit = str(candidate.scores[0]["unit"])
+    return "row" if unit == OBSERVATION else unit
+
+
+def compare(candidates: list[Candidate], seed: int = 0) -> pd.DataFrame:
     """Return the comparison table, the best model first.
 
     Parameters
     ----------
     candidates
         The models, in the order of the study.
+    seed
+        Of the bootstrap behind the pseudo-BMA+ weights.
 
     Returns
     -------
     pandas.DataFrame
-        Columns `COLUMNS`. Models that are not ranked stand at the end without rank, difference and weight.
+        Columns `COLUMNS`, those of `CONDITIONAL_DIC` where observations were left out, and ``note``. Models that are not
+        ranked stand at the end without rank, difference and weight.
 
     Raises
     ------
     UnequalDataError
-        When scored models differ in rows, order, response, or hold a score that is not finite.
+        When scored models differ in rows, order, response, groups or estimand.
     """
+    candidates = [judged(c) for c in candidates]
     scored = [c for c in candidates if c.scored]
     refuse_unequal(scored)
-    ranked = sorted((c for c in scored if c.status == "ok"), key=lambda c: (-c.scores[0]["elpd"], c.model))
-    weights = dict(zip([c.model for c in ranked], stack(_matrix(ranked)) if ranked else [], strict=True))
-    rows = [_row(c, position + 1, ranked[0], weights[c.model]) for position, c in enumerate(ranked)]
-    rows += [_row(c, None, None, None) for c in candidates if c not in ranked]
-    return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"rank": "Int64", "k_bad": "Int64"})
+    ranked = sorted((c for c in scored if c.status == OK), key=lambda c: (-c.scores[0]["elpd"], c.model))
+    shares: dict[str, dict[str, float]] = {}
+    if ranked:
+        made = _weights(ranked, seed)
+        shares = {c.model: {name: float(w[i]) for name, w in made.items()} for i, c in enumerate(ranked)}
+    rows = [_row(c, position + 1, ranked[0], shares[c.model]) for position, c in enumerate(ranked)]
+    rows += [_row(c, None, None, {}) for c in candidates if c not in ranked]
+    observations = all(c.scores[0]["unit"] == OBSERVATION for c in scored)
+    sampled = any(c.subsampling for c in scored)
+    columns = [*COLUMNS, *(SUBSAMPLED if sampled else ()), *(CONDITIONAL_DIC if observations else ()), "note"]
+    counts = dict.fromkeys(("rank", "k_bad", "waic_high"), "Int64")
+    return pd.DataFrame(rows, columns=columns).astype(counts)
+
+
+def _weights(ranked: list[Candidate], seed: int) -> dict[str, Array]:
+    """Return the weights of ranked candidates by kind."""
+    matrix = np.column_stack([c.elpd for c in ranked])
+    found = {"weight": weights.stacking(matrix)}
+    if not ranked[0].subsampling:
+        return found | {"pseudo_bma": weights.pseudo_bma(matrix, seed)}
+    totals = np.array([c.scores[0]["elpd"] for c in ranked])
+    pairs = [_total_difference(c, ranked[0]) for c in ranked]
+    count, n = pairs[0].count, len(matrix)
+    of_rows, of_rest = (np.atleast_2d(np.cov(np.stack(v))) for v in ([p.diff for p in pairs], [p.rest for p in pairs]))
+    covariance = count * of_rows + count**2 * (1.0 - n / count) / n * of_rest
+    return found | {"pseudo_bma": weights.pseudo_bma_of_totals(totals, covariance, seed)}
 
 
 def refuse_unequal(scored: list[Candidate]) -> None:
-    """Raise unless all candidates were scored on the same data.
+    """Raise unless all candidates have one estimand on the same data.
 
     Raises
     ------
@@ -121,142 +204,188 @@ def refuse_unequal(scored: list[Candidate]) -> None:
     if not scored:
         return
     first = scored[0]
-    record, pointwise = first.scores
+    record, _ = first.scores
     for other in scored:
-        other_record, other_pointwise = other.scores
-        ids, own = list(pointwise["row_id"]), list(other_pointwise["row_id"])
+        other_record, _ = other.scores
         pair = f"models {first.model} and {other.model} cannot be compared"
+        sizes = [(c.subsampling or {}).get("of") for c in (first, other)]
+        if sizes[0] != sizes[1]:
+            raise UnequalDataError(
+                f"{pair}: one was scored at a sample of its rows, the other was not, or of other rows"
+            )
+        for key in ("unit", "estimand"):
+            if record.get(key) != other_record.get(key):
+                raise UnequalDataError(f"{pair}: one score is {record.get(key)}, the other {other_record.get(key)}")
+        ids, own, noun = first.ids, other.ids, f"{_noun(first)}s"
         if len(ids) != len(own):
-            raise UnequalDataError(f"{pair}: they were scored on {len(ids)} and {len(own)} rows")
+            raise UnequalDataError(f"{pair}: they were scored on {len(ids)} and {len(own)} {noun}")
         if set(ids) != set(own):
             only = sorted(set(map(str, ids)) - set(map(str, own)))[:3]
-            raise UnequalDataError(f"{pair}: they were scored on different rows (only the first has {', '.join(only)})")
+            raise UnequalDataError(
+                f"{pair}: they were scored on different {noun} (only the first has {', '.join(only)})"
+            )
         if ids != own:
-            raise UnequalDataError(f"{pair}: the same rows stand in another order")
+            raise UnequalDataError(f"{pair}: the same {noun} stand in another order")
         for key, words in (
             ("response", "the response differs"),
+            ("kind", "one response is discrete and the other continuous"),
             ("rows", "the rows differ"),
+            ("groups", "rows belong to other groups"),
             ("scored", "rows are weighted or censored differently"),
             ("criterion", "the criteria differ"),
         ):
             mine, theirs = record["fingerprint"].get(key), other_record["fingerprint"].get(key)
             if mine != theirs:
                 raise UnequalDataError(f"{pair}: {words} ({_short(mine)} and {_short(theirs)})")
-        for key in ("likelihood", "unit"):
-            if record[key] != other_record[key]:
-                raise UnequalDataError(f"{pair}: one score is {record[key]}, the other {other_record[key]}")
-        values = other_pointwise["elpd"].to_numpy(dtype=float)
-        if other.status == "ok" and not np.isfinite(values).all():
-            bad = other_pointwise["row_id"].iloc[int(np.argmin(np.isfinite(values)))]
-            raise UnequalDataError(f"model {other.model} has no finite score for row {bad}, so its sum means nothing")
-
-
-def stack(matrix: Array) -> Array:
-    """Return stacking weights of predictive distributions.
-
-    Parameters
-    ----------
-    matrix
-        Pointwise elpd, shape (N, models).
-
-    Returns
-    -------
-    numpy.ndarray
-        Weights that maximise ``sum_i log sum_k w_k exp(elpd_ik)`` (Yao, Vehtari, Simpson & Gelman 2018, eq. 8), shape
-        (models,). Each row's maximum is subtracted first, so densities below exp(-745) do not underflow.
-    """
-    relative = np.exp(matrix - matrix.max(axis=1, keepdims=True))
-    count = matrix.shape[1]
-    if count == 1:
-        return np.ones(1)
-
-    def objective(free: Array) -> tuple[float, Array]:
-        logits = np.append(free, 0.0)
-        weights = np.exp(logits - logsumexp(logits))
-        mixture = relative @ weights
-        gradient = (relative / mixture[:, None]).mean(axis=0)
-        return -float(np.log(mixture).mean()), -(weights * (gradient - float(weights @ gradient)))[:-1]
-
-    # The problem is concave in the weights: EM climbs from the centre, and a quasi-Newton step in logits polishes the end.
-    weights = np.full(count, 1.0 / count)
-    for _ in range(200):
-        weights = weights * (relative / (relative @ weights)[:, None]).mean(axis=0)
-        weights /= weights.sum()
-    start = np.log(np.maximum(weights, 1e-12))
-    found = minimize(
-        objective,
-        (start - start[-1])[:-1],
-        jac=True,
-        method="L-BFGS-B",
-        options={"maxiter": 2000, "ftol": 1e-15, "gtol": 1e-10},
-    )
-    logits = np.append(found.x, 0.0)
-    polished = np.exp(logits - logsumexp(logits))
-    best = polished if np.log(relative @ polished).mean() >= np.log(relative @ weights).mean() else weights
-    return np.asarray(np.where(best < 1e-6, 0.0, best) / best[best >= 1e-6].sum())
 
 
 def differences(candidates: list[Candidate], best: str) -> pd.DataFrame:
-    """Return per-unit differences from the best model: row_id, model, diff (negative where the model is worse)."""
-    base = next(c for c in candidates if c.model == best).scores[1]["elpd"].to_numpy(dtype=float)
+    """Return per-unit differences from the best model: row_id or level, model, diff (negative where the model is worse)."""
+    ranked = [c for c in map(judged, candidates) if c.scored and c.status == OK]
+    base = next(c for c in ranked if c.model == best)
+    name = _id_column(base.scores[1])
     parts = [
-        pd.DataFrame(
-            {
-                "row_id": c.pointwise["row_id"],
-                "model": c.model,
-                "diff": c.pointwise["elpd"].to_numpy(dtype=float) - base,
-            }
-        )
-        for c in candidates
-        if c.pointwise is not None and c.model != best and c.status == "ok"
+        pd.DataFrame({name: c.ids, "model": c.model, "diff": c.elpd - base.elpd}) for c in ranked if c.model != best
     ]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({"row_id": [], "model": [], "diff": []})
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame({name: [], "model": [], "diff": []})
 
 
-def notes(candidates: list[Candidate]) -> list[str]:
-    """Return sentences that belong under the table."""
+def describe(candidates: list[Candidate], table: pd.DataFrame) -> dict[str, Any]:
+    """Return what all scores of a comparison are of, and the sentences that belong under its table.
+
+    Parameters
+    ----------
+    candidates
+        The models.
+    table
+        What `compare` made of them.
+    """
+    records = [c.scores[0] for c in candidates if c.scored]
+    keys = ("criterion", "unit", "leaves_out", "predicts", "estimand", "n_units")
+    sampling = records[0].get("subsampling") if records else None
+    about = {key: records[0].get(key) for key in keys} if records else {}
+    return {**about, **({"subsampling": sampling} if sampling else {}), "notes": [*_sampled(sampling), *notes(table)]}
+
+
+def _sampled(sampling: Mapping[str, Any] | None) -> list[str]:
+    """Return the sentence on scores of a sample."""
+    if not sampling:
+        return []
+    words = (
+        f"Scores were computed for a random sample of {sampling['rows']:,} of {sampling['of']:,} rows, the same for every "
+        "candidate, and the totals over all rows estimated from it (difference estimator, Magnusson et al. 2020); what sampling "
+        "adds to the error is in the SE of the difference and is listed beside it. Counts of high k, p_loo, WAIC and the weights "
+        "rest on the sample."
+    )
+    return [words]
+
+
+def notes(table: pd.DataFrame) -> list[str]:
+    """Return sentences that belong under a table that `compare` made."""
     found = []
-    count = sum(c.status == "ok" for c in candidates)
-    if count > MANY_CANDIDATES:
+    elpd = table.loc[table["status"] == OK, "elpd"].to_numpy(dtype=float)
+    if len(elpd) > MANY_CANDIDATES:
+        lead, by_chance = lead_by_chance(elpd)
         found.append(
-            f"The best of {count} candidates looks better than it is: some of its lead is chance (McLatchie & Vehtari 2024)."
+            f"The best of {len(elpd)} candidates looks better than it is: some of its lead is chance. It is {lead:.1f} ahead of "
+            f"the middle candidate, and the best of as many equally good ones would be about {by_chance:.1f} ahead"
+            + (", so all of its lead may be chance" if lead <= by_chance else "")
+            + " (McLatchie & Vehtari 2024)."
         )
+    count = int((table["status"] == NOT_SCORED).sum())
+    if count:
+        found.append(f"{count} of {len(table)} candidates could not be scored, and the note says why.")
     return found
 
 
-def _matrix(ranked: list[Candidate]) -> Array:
-    return np.column_stack([c.pointwise["elpd"].to_numpy(dtype=float) for c in ranked if c.pointwise is not None])
+def lead_by_chance(elpd: Array) -> tuple[float, float]:
+    """Return the best candidate's lead over the middle one, and the lead expected of the best of equally good candidates.
+
+    The candidates' spread is that of the better half around the median; the expected largest of K normal values is about
+    their 1 - 1 / (2 K) quantile (McLatchie & Vehtari 2024, Statistics and Computing 34:132, section 4).
+    """
+    lead = elpd - np.median(elpd)
+    upper = lead[lead >= 0]
+    spread = float(np.sqrt(np.mean(np.square(upper))))
+    return float(lead.max()), spread * float(norm.ppf(1.0 - 1.0 / (2.0 * (len(elpd) - 1))))
 
 
-def _row(candidate: Candidate, rank: int | None, best: Candidate | None, weight: float | None) -> dict[str, Any]:
+def _row(candidate: Candidate, rank: int | None, best: Candidate | None, shares: Mapping[str, float]) -> dict[str, Any]:
     row: dict[str, Any] = {"rank": rank, "model": candidate.model, "status": candidate.status, "note": candidate.note}
-    if candidate.loo is None:
+    if not candidate.scored:
         return row
-    counts: Mapping[str, int] = candidate.loo["k_counts"]
+    record, _ = candidate.scores
+    counts: Mapping[str, int] = record["k_counts"]
     k_bad = counts["bad"] + counts["very_bad"]
-    row |= {key: candidate.loo[key] for key in ("elpd", "se", "p_loo", "k_max")}
-    row |= {"k_bad": k_bad, "diag_elpd": f"{k_bad} k > {candidate.loo['k_threshold']:.2f}" if k_bad else ""}
-    if candidate.dic is not None:
+    row |= {key: record[key] for key in ("elpd", "se", "p_loo", "k_max")}
+    row |= {"k_bad": k_bad, "diag_elpd": f"{k_bad} k > {record['k_threshold']:.2f}" if k_bad else ""}
+    if waic := record.get("waic"):
+        row |= {"elpd_waic": waic["elpd"], "waic_high": waic["high_variances"]}
+    if candidate.dic is not None and "refused" not in candidate.dic:
         row |= {"dic": candidate.dic["dic"], "p_d": candidate.dic["p_d"]}
         row |= {"dic_p_v": candidate.dic["dic_p_v_dbar"], "p_v": candidate.dic["p_v"]}
-    if best is not None and best.pointwise is not None and candidate.pointwise is not None:
-        diff = candidate.pointwise["elpd"].to_numpy(dtype=float) - best.pointwise["elpd"].to_numpy(dtype=float)
-        row |= {"weight": weight, **_difference(diff, candidate is best)}
+    if best is not None:
+        row |= {**shares, **_difference(candidate, best)}
+    if sampling := candidate.subsampling:
+        row["subsampling_se"] = sampling["se"]
     return row
 
 
-def _difference(diff: Array, same: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Difference:
+    """A difference in elpd over N units.
+
+    Parameters
+    ----------
+    diff
+        By unit scored, shape (n,).
+    rest
+        What of it the surrogates do not have, shape (n,); the same where all units were scored.
+    total, se
+        Their sum over all N, and its standard error, that of sampling included.
+    count
+        N.
+    sampling
+        What sampling adds to the error; None where all units were scored.
+    """
+
+    diff: Array
+    rest: Array
+    total: float
+    se: float
+    count: int
+    sampling: float | None
+
+
+def _total_difference(candidate: Candidate, best: Candidate) -> _Difference:
+    diff = candidate.elpd - best.elpd
+    sampling, of_best = candidate.subsampling, best.subsampling
+    if not (sampling and of_best):
+        return _Difference(
+            diff, diff, float(diff.sum()), float(np.sqrt(len(diff) * np.var(diff, ddof=1))), len(diff), None
+        )
+    count, n = int(sampling["of"]), len(diff)
+    surrogates = [c.scores[1]["surrogate"].to_numpy(dtype=float) for c in (candidate, best)]
+    rest = diff - (surrogates[0] - surrogates[1])
+    total = sampling["surrogate_total"] - of_best["surrogate_total"] + count * float(rest.mean())
+    error = count * float(np.sqrt((1.0 - n / count) * np.var(rest, ddof=1) / n))
+    return _Difference(diff, rest, total, float(np.hypot(np.sqrt(count * np.var(diff, ddof=1)), error)), count, error)
+
+
+def _difference(candidate: Candidate, best: Candidate) -> dict[str, Any]:
     """Return the paired difference, its standard error and what is known of their quality."""
-    if same:
-        return {"elpd_diff": 0.0, "se_diff": 0.0, "diag_diff": "", "p_worse": np.nan}
-    total, count = float(diff.sum()), len(diff)
-    se = float(np.sqrt(count * np.var(diff, ddof=1)))
+    found = _total_difference(candidate, best)
+    added = {} if found.sampling is None else {"subsampling_se_diff": found.sampling}
+    if candidate is best:
+        return {"elpd_diff": 0.0, "se_diff": 0.0, "diag_diff": "", "p_worse": np.nan, **added}
+    total, count, se = found.total, found.count, found.se
     flags = (["N < 100"] if count < 100 else []) + (["|elpd_diff| < 4"] if abs(total) < 4 else [])
     return {
         "elpd_diff": total,
         "se_diff": se,
         "diag_diff": "; ".join(flags),
         "p_worse": float(norm.cdf(-total / se)) if se > 0 else np.nan,
+        **added,
     }
 
 

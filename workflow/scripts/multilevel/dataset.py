@@ -74,7 +74,8 @@ def digest(column: pd.Series) -> str:
         return hashlib.sha256(column.to_numpy(dtype="<f8").tobytes()).hexdigest()
     if column.dtype.kind == "M":
         return hashlib.sha256(column.to_numpy(dtype=DATES).astype("<i8").tobytes()).hexdigest()
-    return hashlib.sha256("\x1f".join(column.astype(str)).encode()).hexdigest()
+    # A list: pandas hands out the texts of a column one by one, twenty times as slowly.
+    return hashlib.sha256("\x1f".join(column.astype(str).tolist()).encode()).hexdigest()
 
 
 def _variable(name: str, position: int) -> str:

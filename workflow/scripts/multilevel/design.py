@@ -372,6 +372,11 @@ class Design:
         raise KeyError(parameter)
 
 
+def variable_name(name: str, part: Predictor) -> str:
+    """Return what the sampler calls a variable of a predictor: ``slopes`` of the first parameter, ``slopes_sigma`` of another."""
+    return f"{name}_{part.parameter}" if part.prefix else name
+
+
 def build(model: dict[str, Any], dataset: Dataset) -> Design:
     """Build the design of a model.
 

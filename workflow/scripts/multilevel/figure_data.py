@@ -423,7 +423,7 @@ def forest(
 
 
 def pareto_k(units: pd.DataFrame, threshold: float, groups: Any) -> pd.DataFrame:
-    """Return row_id, pareto_k, group, threshold."""
+    """Return row_id, pareto_k, group, threshold of the scored rows; `groups` is one text or has one for each of them."""
     return pd.DataFrame(
         {"row_id": units["row_id"], "pareto_k": units["pareto_k"], "group": groups, "threshold": threshold}
     )
@@ -437,7 +437,7 @@ def pointwise(
     Parameters
     ----------
     differences
-        Per-unit differences from the best model: row_id, model, diff.
+        Per-unit differences from the best model: row_id (or level, where groups were left out), model, diff.
     ranked
         Names of the ranked models, the best first.
     labels
@@ -445,6 +445,7 @@ def pointwise(
     group_of
         Gives the group of a row by its row_id.
     """
+    differences = differences.rename(columns={"level": "row_id"})
     shown, beyond = ranked[1 : MOST_COMPARED + 1], ranked[MOST_COMPARED + 1 :]
     parts = [differences.loc[differences["model"] == name, ["model", "row_id", "diff"]] for name in shown]
     table = pd.concat(parts, ignore_index=True) if parts else differences.iloc[:0][["model", "row_id", "diff"]]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from multilevel import families, intervals, predictor, truncation
 from multilevel.design import Design
 from multilevel.families._special import log_between
-from multilevel.predictor import Draws
+from multilevel.predictor import Draws, Rows
 
 Array = NDArray[np.float64]
 
@@ -34,7 +34,7 @@ def conditional(design: Design, draws: Draws) -> Iterator[tuple[slice, Array]]:
         yield rows, of_rows(design, rows, predictor.arguments(design, draws, rows))
 
 
-def of_rows(design: Design, rows: slice, arguments: Mapping[str, Any]) -> Array:
+def of_rows(design: Design, rows: Rows, arguments: Mapping[str, Any]) -> Array:
     """Return log p(y_i | arguments) of some rows.
 
     A censored row has the log probability of its tail or interval, a truncated one is divided by the probability of what

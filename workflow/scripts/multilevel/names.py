@@ -11,3 +11,6 @@ LONGEST_MODEL = 128
 
 RESERVED = frozenset({"Intercept", "chain", "coefficient", "draw", "offset", "row", "row_id"})
 """Names that a column used in a model cannot have: they stand for something else in formulas and stored posteriors."""
+
+OBSERVATION = "observation"
+"""What is left out where no grouping is: one row."""

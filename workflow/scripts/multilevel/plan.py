@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from multilevel import (
     formula,
     grid,
     jacobian,
+    left_out,
+    nesting,
     preflight,
     preparation,
     priors,
@@ -94,20 +97,21 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     parsed = {name: formula.of_model(model) for name, model in models.items()}
     used = {name: set().union(*(part.variables() for part in parts)) for name, parts in parsed.items()}
     try:
-        dataset = preparation.prepare(data, set().union(*used.values()), root)
+        dataset = preparation.prepare(data, set().union(*used.values(), left_out.columns(comparisons)), root)
     except StudyError as error:
         raise StudyError(_shared(error.problems), source) from None
     warnings = list(dataset.summary["warnings"])
-    designs: dict[str, Any] = {}
-    derived = data.get("derive", {})
-    checked = {
-        name: _against_data(cells[name], model, used[name], dataset, designs, derived) for name, model in models.items()
-    }
+    checked = _all_against_data(study, cells, models, used, dataset)
     problems, notes = _of_cells(cells, checked)
     problems = problems or _unused_priors(study, cells, models, checked)
     aliases = {} if problems else grid.aliases(cells, {name: c.identity for name, c in checked.items()})
     comparisons, more = _without_aliases(comparisons, aliases, asked_for=bool(study.comparisons))
-    problems = problems or more + _unequal_responses(comparisons, models)
+    groups = {t.group for parts in parsed.values() for part in parts for t in part.group_terms}
+    problems = problems or [
+        *more,
+        *_unequal_responses(comparisons, models),
+        *left_out.problems(comparisons, dataset, groups),
+    ]
     if problems:
         raise StudyError(_shared(problems), source)
     warnings += notes + _same_models(cells, aliases)
@@ -124,13 +128,14 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         model["columns"] = [*dict.fromkeys([first.response, *sorted(used[name])])]
         model["groups"] = formula.partitions(parsed[name])
         model["suited"] = list(getattr(families.get(model["family"]), "PICTURES", ()))
-        known = formula.covariances(parsed[name])
-        model.update({"covariances": known} if known else {})  # a key that other models have not
+        if known := formula.covariances(parsed[name]):
+            model["covariances"] = known  # a key that other models have not
         model["fingerprint"] = dataset.fingerprint([*used[name], *known])
         model["response_fingerprint"] = dataset.digests[first.response or ""]
         model["seed"] = seed(study.seed, path.stem, name)
     sampler = {**config["sampler"], **{k: v for k, v in study.sampler.model_dump().items() if v is not None}}
-    needed = {source for columns in used.values() for c in columns for source in preparation.sources(data, c)}
+    read = set().union(*used.values(), left_out.columns(comparisons))
+    needed = {source for column in read for source in preparation.sources(data, column)}
     return {
         "study": path.stem,
         "file": source,
@@ -151,6 +156,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         "models": models,
         **({"aliases": aliases} if aliases else {}),  # a plan without any is what it was before there were grids
         "comparisons": comparisons,
+        **({"left_out": left} if (left := left_out.resolve(comparisons, dataset)) else {}),
         "published": printed,
         "warnings": warnings,
     }
@@ -300,7 +306,7 @@ class _Checked:
     identity
         What decides its posterior.
     design
-        Its design; None where it has a problem.
+        Its design; None where it has a problem, and where nobody asks for it later: designs of many rows are large.
     """
 
     problems: list[Problem]
@@ -308,6 +314,37 @@ class _Checked:
     targets: tuple[str, ...] = ()
     identity: str = ""
     design: Design | None = None
+
+
+def _all_against_data(
+    study: schema.Study,
+    cells: dict[str, grid.Cell],
+    models: dict[str, dict[str, Any]],
+    used: dict[str, set[str]],
+    dataset: Dataset,
+) -> dict[str, _Checked]:
+    """Check every model against the data.
+
+    A design is kept until the last cell that has it was looked at, and longer only where published numbers are of its model.
+    """
+    derived = dict(study.data.derive)
+    left = Counter(_design_key(model) for model in models.values())
+    printed = {row.model for row in study.published}
+    designs: dict[str, Any] = {}
+    found: dict[str, _Checked] = {}
+    for name, model in models.items():
+        key = _design_key(model)
+        one = _against_data(cells[name], model, used[name], dataset, designs, derived)
+        found[name] = one if name in printed else replace(one, design=None)
+        left[key] -= 1
+        if not left[key]:
+            designs.pop(key, None)
+    return found
+
+
+def _design_key(model: dict[str, Any]) -> str:
+    """Return what decides a model's design."""
+    return repr({k: v for k, v in rules.model_spec(model).items() if k not in {"priors", "centred"}})
 
 
 def _against_data(
@@ -350,7 +387,7 @@ def _against_data(
         ]
         return _Checked(problems, [])
     spec = {key: value for key, value in rules.model_spec(model).items() if key != "priors"}
-    key = repr({name: value for name, value in spec.items() if name != "centred"})
+    key = _design_key(model)
     if key not in designs:
         designs[key] = preflight.check(cell.model, model, dataset)
     design, problems, notes = designs[key]
@@ -373,7 +410,13 @@ def _against_data(
         resolved = resolve(design, model["priors"])
     except FormulaError as error:
         return _Checked([*problems, Problem(f"{where}.priors", str(error))], notes)
-    spec["centred"] = model["centred"] and any(priors.class_of(r.parameter) == "sd" for r in resolved)
+    model["method"] = "integrated" if model.pop("integrate") and not nesting.reason_against(design) else "sampled"
+    spec["method"] = model["method"]
+    spec["centred"] = (
+        model["centred"]
+        and model["method"] == "sampled"
+        and any(priors.class_of(r.parameter) == "sd" for r in resolved)
+    )
     model["size"] = {
         "rows": len(design.y),
         "coefficients": len(design.all_coefficients),

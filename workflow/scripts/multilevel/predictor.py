@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from multilevel import families, links
 from multilevel.design import Design
 
 Array = NDArray[np.float64]
+Rows = slice | NDArray[np.int64]
+"""Some rows: a slice, or their positions."""
 
 BLOCK_VALUES = 4_000_000
 """Most values (draws x rows) that a block holds: 32 MB of float64."""
@@ -34,6 +36,10 @@ class Draws:
         Group effects by term key, shape (S, levels, effects).
     others
         Scalar parameters of the family, shape (S,) each.
+    sd
+        Standard deviations of the group effects by term key, shape (S, effects).
+    cor
+        Their correlations by key of a correlated term, shape (S, pairs): row by row of the lower triangle.
 
     Thresholds of an ordinal family and category-specific effects are among the coefficients.
     """
@@ -43,6 +49,8 @@ class Draws:
     b: Array
     effects: dict[str, NDArray[np.float32]]
     others: dict[str, Array]
+    sd: dict[str, Array] = field(default_factory=dict)
+    cor: dict[str, Array] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -58,13 +66,15 @@ class Draws:
     def select(self, index: Any) -> Draws:
         """Return some of the draws, as one chain."""
         b = self.b[index]
-        return Draws(
-            1, len(b), b, {k: v[index] for k, v in self.effects.items()}, {k: v[index] for k, v in self.others.items()}
-        )
+
+        def of(values: Mapping[str, Any]) -> dict[str, Any]:
+            return {key: value[index] for key, value in values.items()}
+
+        return Draws(1, len(b), b, of(self.effects), of(self.others), of(self.sd), of(self.cor))
 
 
 def read(path: Path, design: Design) -> Draws:
-    """Read the draws that a linear predictor and a likelihood need from posterior.nc."""
+    """Read the draws that a linear predictor and a likelihood need from posterior.nc, and the covariances of group effects."""
     with xr.open_dataset(path, group="posterior", engine="netcdf4") as posterior:
         posterior.load()
     chains, draws = posterior.sizes["chain"], posterior.sizes["draw"]
@@ -76,7 +86,9 @@ def read(path: Path, design: Design) -> Draws:
     terms = [term.key for term in design.group_terms]
     b = flat("b") if "b" in posterior else np.zeros((chains * draws, 0))
     others = {name: flat(name) for name in design.scalars}
-    return Draws(chains, draws, b, {key: flat(f"r_{key}") for key in terms}, others)
+    effects, sd = ({key: flat(f"{name}_{key}") for key in terms} for name in ("r", "sd"))
+    cor = {term.key: flat(f"cor_{term.key}") for term in design.group_terms if term.correlated}
+    return Draws(chains, draws, b, effects, others, sd, cor)
 
 
 def blocks(rows: int, draws: int) -> Iterator[slice]:
@@ -86,7 +98,13 @@ def blocks(rows: int, draws: int) -> Iterator[slice]:
         yield slice(start, min(rows, start + step))
 
 
-def linear_predictor(design: Design, draws: Draws, rows: slice, parameter: str | None = None) -> Array:
+def linear_predictor(
+    design: Design,
+    draws: Draws,
+    rows: Rows,
+    parameter: str | None = None,
+    without: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> Array:
     """Return eta = X b + sum of Z r[level] + offset for some rows, shape (S, rows in the block).
 
     Parameters
@@ -97,6 +115,8 @@ def linear_predictor(design: Design, draws: Draws, rows: slice, parameter: str |
         The rows of the block.
     parameter
         The parameter whose linear predictor it is; the first one if left out.
+    without
+        By term key, the rows whose group effects are left out of the sum, shape (all rows,).
     """
     name = parameter or design.parameters[0]
     part = next(p for p in design.predictors if p.parameter == name)
@@ -104,12 +124,15 @@ def linear_predictor(design: Design, draws: Draws, rows: slice, parameter: str |
     for term in design.group_terms:
         if not (positions := term.positions(name)):
             continue
+        kept = 1.0 if without is None or term.key not in without else np.where(without[term.key][rows], 0.0, 1.0)
+        if not np.any(kept):
+            continue
         for position in positions:
-            eta += term.of_rows(draws.effects[term.key][:, :, position], rows) * term.z[rows, position]
+            eta += term.of_rows(draws.effects[term.key][:, :, position], rows) * (term.z[rows, position] * kept)
     return np.asarray(eta)
 
 
-def thresholds(design: Design, draws: Draws, rows: slice) -> Array:
+def thresholds(design: Design, draws: Draws, rows: Rows) -> Array:
     """Return the thresholds of an ordinal family, less the category-specific effects of some rows.
 
     Returns
@@ -127,8 +150,15 @@ def thresholds(design: Design, draws: Draws, rows: slice) -> Array:
     return np.asarray(found - np.einsum("rp,spk->srk", design.thresholds.x[rows], effects, optimize=True))
 
 
-def arguments(design: Design, draws: Draws, rows: slice) -> dict[str, Any]:
+def arguments(
+    design: Design, draws: Draws, rows: Rows, without: Mapping[str, NDArray[np.bool_]] | None = None
+) -> dict[str, Any]:
     """Return what a family's functions take for some rows.
+
+    Parameters
+    ----------
+    design, draws, rows, without
+        As in `linear_predictor`.
 
     Returns
     -------
@@ -143,12 +173,13 @@ def arguments(design: Design, draws: Draws, rows: slice) -> dict[str, Any]:
     others: dict[str, Any] = {name: draws.others[name][:, None] for name in design.scalars}
     for part in design.predictors[1:]:
         link = families.get(design.family).OTHER_LINKS[part.parameter]
-        others[part.parameter] = links.inverse(link, linear_predictor(design, draws, rows, part.parameter))
+        others[part.parameter] = links.inverse(link, linear_predictor(design, draws, rows, part.parameter, without))
     if design.thresholds:
         others["thresholds"] = thresholds(design, draws, rows)
-    return {"eta": linear_predictor(design, draws, rows), "link": design.link, **others, **terms(design, rows)}
+    eta = linear_predictor(design, draws, rows, without=without)
+    return {"eta": eta, "link": design.link, **others, **terms(design, rows)}
 
 
-def terms(design: Design, rows: slice) -> dict[str, Array]:
+def terms(design: Design, rows: Rows) -> dict[str, Array]:
     """Return those response terms that a family's functions take, for some rows."""
     return {name: values[rows] for name, values in design.terms.items() if name in {"trials", "se"}}

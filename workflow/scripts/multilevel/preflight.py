@@ -168,7 +168,7 @@ def _effects(term: Term) -> list[tuple[str, str]]:
         if not np.isfinite(column).all():
             rows = int((~np.isfinite(column)).sum())
             found.append((f"the varying slope of '{name}' by '{term.group}' is not finite in {rows} rows", ""))
-        elif name not in {INTERCEPT, f"{owner}_{INTERCEPT}"} and np.ptp(column) == 0:
+        elif name.removesuffix(f":{term.by}") not in {INTERCEPT, f"{owner}_{INTERCEPT}"} and np.ptp(column) == 0:
             message = (
                 f"the slope of '{name}' cannot vary by '{term.group}': it is constant ({column[0]:g} in every row)"
             )

@@ -18,18 +18,24 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
     "normal": ("mu", "sigma"),
     "student_t": ("nu", "mu", "sigma"),
     "cauchy": ("mu", "sigma"),
+    "logistic": ("mu", "scale"),
     "half_normal": ("sigma",),
     "half_student_t": ("nu", "sigma"),
     "half_cauchy": ("sigma",),
     "exponential": ("rate",),
     "gamma": ("shape", "rate"),
     "inverse_gamma": ("shape", "scale"),
+    "sqrt_inverse_gamma": ("shape", "scale"),
     "lognormal": ("mu", "sigma"),
     "beta": ("alpha", "beta"),
     "uniform": ("lower", "upper"),
     "lkj": ("eta",),
 }
-"""Distributions by name with their arguments, in order. ``exponential`` and ``gamma`` take rates, as in Stan and BUGS."""
+"""Distributions by name with their arguments, in order. ``exponential`` and ``gamma`` take rates, as in Stan and BUGS.
+
+``sqrt_inverse_gamma(a, b)`` is the prior of a standard deviation whose square is inverse_gamma(a, b), that is, whose precision
+1 / sd^2 is gamma(a, b): the usual one of BUGS. ``logistic(0, 1)`` of a logit makes its probability uniform.
+"""
 
 POSITIVE = (
     "half_normal",
@@ -38,10 +44,11 @@ POSITIVE = (
     "exponential",
     "gamma",
     "inverse_gamma",
+    "sqrt_inverse_gamma",
     "lognormal",
     "uniform",
 )
-REAL = ("normal", "student_t", "cauchy", "uniform")
+REAL = ("normal", "student_t", "cauchy", "logistic", "uniform")
 SHARE = ("beta", "uniform")
 
 ALLOWED: dict[str, tuple[str, ...]] = {

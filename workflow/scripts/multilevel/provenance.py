@@ -13,6 +13,9 @@ from typing import Any
 STACK = ("pymc", "pytensor", "nutpie", "numba", "numpy")
 """Packages whose version decides the draws."""
 
+STACKS = {"sampled": STACK, "integrated": ("nutpie", "numba", "numpy")}
+"""Those of each way of fitting (`methods`)."""
+
 TOOLS = (*STACK, "arviz-stats", "scipy", "pandas", "xarray", "formulaic", "matplotlib", "snakemake")
 """Packages named in the report."""
 
@@ -49,7 +52,7 @@ def of_fit(identity: dict[str, Any], priors: list[dict[str, Any]], rows: int, di
         "priors": priors,
         "rows": rows,
         "rows_sampled": distinct,
-        "versions": versions(STACK),
+        "versions": versions(STACKS[identity["method"]]),
     }
 
 

@@ -5,14 +5,17 @@ Standard library only: the Snakefile imports this on every run.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from multilevel import environments
-from multilevel.provenance import STACK, identity_digest
+from multilevel.names import OBSERVATION
+from multilevel.provenance import STACKS, identity_digest
 
 PREVIOUS = "posterior.previous.nc"
 """The draws of a fit that a run is about to make anew, kept until the run went well."""
@@ -20,6 +23,9 @@ PREVIOUS = "posterior.previous.nc"
 SPEC = ("formula", "family", "link", "thresholds", "parameters", "priors", "centred")
 """Keys of a model that decide its posterior, given the data; `thresholds` stands only where they are not the usual ones."""
 
+
+OTHER_FILES = ("diagnostics.json", "scores/loo.observation.json", "scores/loo.observation.parquet")
+"""What a difference in elpd needs of the other model."""
 
 SCORE_FILES = ("loo.observation.json", "loo.observation.parquet", "dic.conditional.json")
 """Scores that a published number may be compared with."""
@@ -41,15 +47,23 @@ def model_spec(model: dict[str, Any]) -> dict[str, Any]:
 
 
 def identity(plan: dict[str, Any], model: str, versions: dict[str, str]) -> dict[str, Any]:
-    """Return what decides a fit's draws: model, data, sampler, seed, and the versions of what samples."""
+    """Return what decides a fit's draws: model, way of fitting, data, sampler, seed, and the versions of what samples."""
     entry = plan["models"][model]
     return {
         "model": model_spec(entry),
+        "method": entry["method"],
         "fingerprint": entry["fingerprint"],
         "sampler": plan["sampler"],
         "seed": entry["seed"],
-        "stack": {name: versions[name] for name in STACK},
+        "stack": {name: versions[name] for name in STACKS[entry["method"]]},
     }
+
+
+def fit_modules(model: dict[str, Any]) -> list[str]:
+    """Return the modules that the fit of a model loads by name."""
+    loaded = [f"families.{model['family']}", f"methods.{model['method']}"]
+    loaded += [f"responses.{model['family']}"] if model["method"] == "sampled" else []
+    return [f"multilevel.{name}" for name in loaded]
 
 
 def responses(plan: dict[str, Any]) -> list[str]:
@@ -81,6 +95,40 @@ def grouping(plan: dict[str, Any], name: str) -> str:
     raise KeyError(name)
 
 
+def left_out(plan: dict[str, Any], unit: str) -> dict[str, Any]:
+    """Return the grouping that is left out, by its name in files: its ``group``, ``columns`` and their ``fingerprint``."""
+    return dict(plan["left_out"][unit])
+
+
+def units(plans: Iterable[dict[str, Any]]) -> list[str]:
+    """Return everything that some study leaves out, as it stands in the names of files."""
+    found = (unit for plan in plans for unit in plan.get("left_out", {}))
+    return list(dict.fromkeys([OBSERVATION, *found]))
+
+
+def score(unit: str) -> str:
+    """Return the score of leaving a unit out, as its files are called: ``loo.observation``, ``logo.county``."""
+    return f"loo.{unit}" if unit == OBSERVATION else f"logo.{unit}"
+
+
+def rankings(plan: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return each comparison with each unit that it leaves out, as they stand in the names of files."""
+    return [(name, in_path(unit)) for name, c in plan["comparisons"].items() for unit in c["leave_out"]]
+
+
+def scores(plan: dict[str, Any], model: str) -> list[str]:
+    """Return the scores of a model, as their files are called."""
+    compared = (c for c in plan["comparisons"].values() if model in c["models"])
+    grouped = [score(in_path(unit)) for c in compared for unit in c["leave_out"]]
+    return list(dict.fromkeys([score(OBSERVATION), *grouped, "dic.conditional"]))
+
+
+def seed(plan: dict[str, Any], *names: str) -> int:
+    """Return a seed for something of a study besides its fits, a hash of its identity."""
+    text = "\x1f".join([str(plan["seed"]), plan["study"], *names])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+
+
 def used(plan: dict[str, Any]) -> list[str]:
     """Return every column that some model uses, in order of first use."""
     return list(dict.fromkeys(c for m in plan["models"].values() for c in m["columns"]))
@@ -109,13 +157,15 @@ def _named(plan: dict[str, Any], response: str) -> str:
 def published_of(plan: dict[str, Any], model: str) -> list[dict[str, Any]]:
     """Return the parameters of a model that have published numbers, in the order of the study."""
     rows = [row for row in plan["published"] if row["model"] == model and row["recipe"] != "criterion"]
-    return list({row["quantity"]: {key: row[key] for key in ("quantity", "recipe", "parts")} for row in rows}.values())
+    return list(
+        {row["quantity"]: {key: row[key] for key in ("quantity", "recipe", "parts", "scale")} for row in rows}.values()
+    )
 
 
 def estimators_of(plan: dict[str, Any], model: str) -> list[str]:
-    """Return the estimators, ML and REML, that a model is fitted by to be compared with published numbers."""
+    """Return the estimators, ML, REML and quadrature, that a model is fitted by to be compared with published numbers."""
     rows = [row for row in plan["published"] if row["model"] == model and not row["reason"]]
-    return [e for e in ("ml", "reml") if any(row["estimator"] == e for row in rows)]
+    return [e for e in ("ml", "reml", "quadrature") if any(row["estimator"] == e for row in rows)]
 
 
 def replicated_files(plan: dict[str, Any], fitted: list[str]) -> list[str]:
@@ -129,7 +179,15 @@ def replicated_files(plan: dict[str, Any], fitted: list[str]) -> list[str]:
             if any(row["recipe"] == "criterion" and row["estimator"] == "posterior" for row in rows):
                 names += [f"scores/{name}" for name in SCORE_FILES]
         found += [f"models/{model}/{name}" for name in names]
-    return found
+        if model in fitted:
+            others = [name for name in others_of(rows) if name in fitted]
+            found += [f"models/{other}/{name}" for other in others for name in OTHER_FILES]
+    return list(dict.fromkeys(found))
+
+
+def others_of(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the models that published differences in elpd are taken from."""
+    return list(dict.fromkeys(part for row in rows if row["recipe"] == "criterion" for part in row["parts"]))
 
 
 def labels(plan: dict[str, Any], models: list[str]) -> str:
@@ -156,31 +214,45 @@ def raw_tables(plan: dict[str, Any], root: Path) -> list[str]:
 def fit_memory(plan: dict[str, Any], model: str) -> int:
     """Return the MB that a fit needs.
 
-    A base for PyMC, nutpie and the compiler, then the design and, for each draw, every parameter twice in float64 (the
-    sampler's trace and the posterior made of it).
+    A base for the sampler and, where PyMC is used, the compiler; the design; and, for each draw, every parameter twice in
+    float64 (the sampler's trace and the posterior made of it), or effects drawn afterwards thrice in float32.
     """
     size, sampler = plan["models"][model]["size"], plan["sampler"]
-    parameters = size["coefficients"] + 3 * size["effects"] + 20
+    draws = sampler["chains"] * sampler["draws"]
     design = 8 * size["rows"] * (size["coefficients"] + 10)
-    return int(1000 + (16 * parameters * sampler["chains"] * sampler["draws"] + 4 * design) / 1e6)
+    if plan["models"][model]["method"] == "integrated":
+        products = 8 * size["effects"] * (size["coefficients"] + 10)
+        return int(600 + (12 * size["effects"] * draws + 6 * design + 4 * sampler["chains"] * products) / 1e6)
+    parameters = size["coefficients"] + 3 * size["effects"] + 20
+    return int(1000 + (16 * parameters * draws + 4 * design) / 1e6)
 
 
 def fit_threads(plan: dict[str, Any], model: str) -> int:
     """Return the threads of a fit.
 
     Compiling takes one thread and, for small data, most of the time: such fits run side by side on one thread each. From
-    about 200,000 values in the design on, sampling dominates and every chain gets its thread.
+    about 200,000 values in the design on, sampling dominates and every chain gets its thread; with the effects integrated
+    out, from about as many products in the gradient on.
     """
-    size = plan["models"][model]["size"]
-    return 1 if size["rows"] * (size["coefficients"] + 3) < 200_000 else int(plan["sampler"]["chains"])
+    size, chains = plan["models"][model]["size"], int(plan["sampler"]["chains"])
+    if plan["models"][model]["method"] == "integrated":
+        return 1 if _products(size) < 200_000 else chains
+    return 1 if size["rows"] * (size["coefficients"] + 3) < 200_000 else chains
 
 
 def fit_runtime(plan: dict[str, Any], model: str) -> int:
     """Return the minutes that a fit may take: five for imports and compiling, then by draws and size, generously."""
     size, sampler = plan["models"][model]["size"], plan["sampler"]
     draws = sampler["chains"] * (sampler["draws"] + sampler["tune"])
+    if plan["models"][model]["method"] == "integrated":
+        return int(10 + draws * 5 * _products(size) / 1e9)
     work = draws * (size["rows"] * (size["coefficients"] + 3) + 20 * size["effects"])
     return int(10 + work / 1e9)
+
+
+def _products(size: dict[str, int]) -> int:
+    """Return about how many products a gradient takes with the effects integrated out."""
+    return int((size["effects"] + size["coefficients"]) * (size["coefficients"] + 4) ** 2)
 
 
 def pins(versions: dict[str, str], *names: str) -> str:
@@ -199,8 +271,8 @@ def study_figures(plan: dict[str, Any], fitted: list[str]) -> list[str]:
     for group in map(in_path, groups(plan)):
         names += [f"data_response_by_group.{group}", f"group_sizes.{group}"]
         names += [f"group_statistics.{group}"] if fitted else []
-    for comparison in plan["comparisons"]:
-        names += [f"elpd_differences.{comparison}", f"pointwise.{comparison}"]
+    for comparison, unit in rankings(plan):
+        names += [f"elpd_differences.{comparison}.{unit}", f"pointwise.{comparison}.{unit}"]
     if fitted:
         names += ["forest", "predictive_density", "predictive_statistics", "predictive_quantiles"]
     return [f"figures/{name}" for name in names]
@@ -230,7 +302,7 @@ def report_plan(plan: dict[str, Any]) -> str:
         "comparisons",
         "warnings",
     )
-    told = ("formula", "family", "link", "thresholds", "parameters", "priors", "label", "description")
+    told = ("formula", "family", "link", "thresholds", "parameters", "priors", "label", "description", "method")
     models = {name: {key: model[key] for key in told if key in model} for name, model in plan["models"].items()}
     further = {"aliases": plan["aliases"]} if plan.get("aliases") else {}
     further |= {"published": len(plan["published"])} if plan["published"] else {}

@@ -1,20 +1,22 @@
-"""Compile with nutpie, sample, and turn the trace into the posterior that is stored. A partial trace is refused."""
+"""Sample with nutpie and turn the trace into the posterior that is stored. A partial trace is refused. Does not import PyMC."""
 
 from __future__ import annotations
 
 import logging
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import nutpie
-import pymc as pm
 import xarray as xr
 
 from multilevel.default_priors import cor_names
-from multilevel.design import Design, Predictor, Term, Thresholds
+from multilevel.design import Design, Predictor, Term, Thresholds, variable_name
 from multilevel.errors import FitError
-from multilevel.model import variable_name
+
+if TYPE_CHECKING:
+    import pymc as pm
 
 LOG = logging.getLogger(__name__)
 
@@ -42,18 +44,14 @@ class PartialTraceError(FitError):
 
 
 def sample(model: pm.Model, settings: dict[str, Any], seed: int, cores: int) -> tuple[xr.DataTree, dict[str, float]]:
-    """Compile and sample.
+    """Compile and sample a model.
 
     Parameters
     ----------
     model
         The model.
-    settings
-        ``chains``, ``draws``, ``tune``, ``target_accept``, ``max_treedepth``.
-    seed
-        Seed; the draws are the same at any number of cores.
-    cores
-        Chains to run at a time.
+    settings, seed, cores
+        What `run` takes.
 
     Returns
     -------
@@ -72,10 +70,73 @@ def sample(model: pm.Model, settings: dict[str, Any], seed: int, cores: int) -> 
     compiled = nutpie.compile_pymc_model(model)
     compiled_at = time.perf_counter()
     LOG.info("compiled in %.1f s; %d unconstrained parameters", compiled_at - started, compiled.n_dim)
-    total = settings["tune"] + settings["draws"]
-    progress = _Progress(total)
+    trace = run(compiled, settings, seed, cores)
+    return trace, {"compile_s": compiled_at - started, "sample_s": time.perf_counter() - compiled_at}
+
+
+def of_density(size: int, density: Any, store: Any, data: np.ndarray, start: Callable[[int], np.ndarray]) -> Any:
+    """Return what `run` takes, for a log density that is already compiled; its trace has the one variable ``x``.
+
+    Parameters
+    ----------
+    size
+        Number of unconstrained parameters.
+    density, store
+        Numba's C functions, such as those of `marginal_kernels`: nutpie's threads call them without Python.
+    data
+        What they are handed.
+    start
+        From a seed to where a chain starts, shape (size,).
+    """
+    from nutpie.compile_pymc import CompiledPyMCModel  # nutpie's only class for C functions; it needs no PyMC
+
+    return CompiledPyMCModel(
+        compiled_logp_func=density,
+        compiled_expand_func=store,
+        initial_point_func=start,
+        shared_data={"data": data},
+        shared_var_keys={},
+        user_data=data,
+        n_expanded=size,
+        shape_info=(["x"], [slice(0, size)], [(size,)]),
+        logp_func=None,
+        expand_func=None,
+        _n_dim=size,
+        _shapes={"x": (size,)},
+        _coords={},
+        dims={},
+    )
+
+
+def run(compiled: Any, settings: dict[str, Any], seed: int, cores: int) -> xr.DataTree:
+    """Sample what was compiled.
+
+    Parameters
+    ----------
+    compiled
+        A model that nutpie compiled, or what `of_density` returned.
+    settings
+        ``chains``, ``draws``, ``tune``, ``target_accept``, ``max_treedepth``.
+    seed
+        Seed; the draws are the same at any number of cores.
+    cores
+        Chains to run at a time.
+
+    Returns
+    -------
+    xarray.DataTree
+        nutpie's DataTree without warm-up.
+
+    Raises
+    ------
+    PartialTraceError
+        When chains or draws are missing, as after an interrupt.
+    FitError
+        When the sampler finds no point to start from, or fails on the way.
+    """
+    started = time.perf_counter()
     try:
-        trace = nutpie.sample(
+        trace: xr.DataTree = nutpie.sample(
             compiled,
             draws=settings["draws"],
             tune=settings["tune"],
@@ -86,17 +147,16 @@ def sample(model: pm.Model, settings: dict[str, Any], seed: int, cores: int) -> 
             maxdepth=settings["max_treedepth"],
             save_warmup=False,
             progress_bar=False,
-            progress_callback=progress,
+            progress_callback=_Progress(settings["tune"] + settings["draws"]),
             progress_rate=1000,
         )
     except RuntimeError as error:
         said = str(error).strip().split("\n", 1)[0]
         told = NO_START if "initialization points failed" in said else f"the sampler stopped: {said}"
         raise FitError(told) from error
-    sampled_at = time.perf_counter()
-    LOG.info("sampled in %.1f s", sampled_at - compiled_at)
+    LOG.info("sampled in %.1f s", time.perf_counter() - started)
     refuse_partial(trace, settings["chains"], settings["draws"])
-    return trace, {"compile_s": compiled_at - started, "sample_s": sampled_at - compiled_at}
+    return trace
 
 
 def refuse_partial(trace: xr.DataTree, chains: int, draws: int) -> None:

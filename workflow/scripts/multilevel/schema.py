@@ -24,6 +24,9 @@ Text = Annotated[str, StringConstraints(max_length=5_000)]
 Expression = Annotated[str, StringConstraints(min_length=1, max_length=2_000)]
 PriorText = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Pattern = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+GROUPING = r"^[A-Za-z_][A-Za-z0-9_]*(:[A-Za-z_][A-Za-z0-9_]*)*$"
+Unit = Annotated[str, StringConstraints(pattern=GROUPING, max_length=200)]
+"""What is left out at a time: `observation`, or a grouping."""
 Named = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 """A column as a file names it."""
 
@@ -239,6 +242,12 @@ class Defaults(Closed):
         default_factory=dict, description="Priors for all models, such as `sigma: exponential(1)`."
     )
     response: Column | None = Field(None, description="Response of formulas that leave it out (`~ x + (1 | g)`).")
+    integrate: bool = Field(
+        True,
+        description="Integrate group effects out of what is sampled and draw them exactly afterwards, where they have a closed "
+        "form: gaussian, identity link, one sigma or known standard errors, groups nested in each other. The posterior is the "
+        "same; `false` samples them.",
+    )
 
 
 class Model(Closed):
@@ -269,7 +278,11 @@ class Model(Closed):
     description: Text | None = Field(None, description="A sentence on what the model says about the world.")
     centred: bool = Field(
         False,
-        description="Sample group effects directly (centred parameterisation) instead of as standardised offsets.",
+        description="Sample group effects directly (centred parameterisation) instead of as standardised offsets; nothing "
+        "changes where they are integrated out.",
+    )
+    integrate: bool | None = Field(
+        None, description="Whether group effects are integrated out where they can be; the study's default if left out."
     )
 
 
@@ -309,8 +322,11 @@ class Comparison(Closed):
     reference: str | None = Field(
         None, description="Model that the text speaks from; differences are always from the best model."
     )
-    leave_out: list[Literal["observation"]] = Field(
-        default=["observation"], min_length=1, description="What is left out when scoring: one observation at a time."
+    leave_out: list[Unit] = Field(
+        default=["observation"],
+        min_length=1,
+        description="What is left out at a time when scoring, one table for each: `observation` (one row), or a grouping of "
+        "the data such as `county` or `school:class` (all rows of one level, predicted jointly as a new one).",
     )
 
 
@@ -325,7 +341,8 @@ class Published(Closed):
     quantity: Annotated[str, StringConstraints(min_length=1, max_length=300)] = Field(
         description="What the number is of, as parameters are written: `b(floor)`, `sd(county: Intercept)`, "
         "`var(county: Intercept)`, `cor(county: Intercept, floor)`, `cov(...)`, `sigma`, `var(sigma)`, "
-        "`school[A: Intercept]`, `coef(school[A]: Intercept)`, `icc(school)`, `log_likelihood`, `reml_criterion`, `elpd_loo`."
+        "`school[A: Intercept]`, `coef(school[A]: Intercept)`, `icc(school)`, `exp(b(floor))`, `expit(Intercept)`, "
+        "`log_likelihood`, `reml_criterion`, `elpd_loo`, `elpd_diff(pooled)`."
     )
     value: Printed = Field(description="The number, digit for digit as printed.")
     sd: Printed | None = Field(None, description="The posterior standard deviation printed beside it.")
@@ -344,10 +361,12 @@ class Published(Closed):
         None,
         description="What `value` is: of a posterior its `mean` if left out, of any other estimator the `estimate`.",
     )
-    estimator: Literal["posterior", "ml", "reml", "laplace", "quadrature", "pql", "empirical_bayes", "other"] = Field(
+    estimator: Literal["posterior", "ml", "reml", "quadrature", "laplace", "pql", "empirical_bayes", "other"] = Field(
         "posterior",
-        description="How the number was computed. `ml` and `reml` are compared with our own ML and REML fit of the same "
-        "design, never with a posterior mean; those after `reml` are shown as not comparable.",
+        description="How the number was computed. `ml`, `reml` and `quadrature` are compared with our own fit of the "
+        "same design, never with a posterior mean: normal responses in closed form, Bernoulli, binomial and Poisson ones with up "
+        "to two effects of one grouping by adaptive Gauss-Hermite quadrature, as exact as printed numbers are. Those after "
+        "`quadrature` are shown as not comparable.",
     )
     priors: Text | None = Field(
         None,
@@ -562,6 +581,9 @@ def _explain(kind: type[Closed], found: _Found, wanted: list[str], lines: dict[s
         marks = any(not choice.isidentifier() for choice in expected)
         hint = f"choose from {' '.join(map(repr, expected))}" if marks else did_you_mean(str(value), expected)
         return Problem(where, f"'{value}' is not one of the choices", hint)
+    if error == "string_pattern_mismatch" and context["pattern"] == GROUPING:
+        hint = "write a column, or several as in school:class"
+        return Problem(where, f"'{value}' is no valid name of a grouping", hint)
     if error == "string_pattern_mismatch":
         return Problem(where, *_no_name(str(value), context["pattern"] == NAME_ALONE, "[key]" in found.item["loc"]))
     if error in _BOUNDS and isinstance(value, float) and math.isnan(value):

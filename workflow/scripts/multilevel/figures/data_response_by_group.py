@@ -13,14 +13,17 @@ from multilevel.figures.marks import beside_rows, dots, number_axis, sample, spa
 from multilevel.figures.table import checked, in_order
 from multilevel.figures.theme import BLUE, DOTS_ABOVE, INK, SMALL, TINY, VERMILLION, themed
 
+MOST_DOTS = 20_000
+"""Observations of a response that are drawn as dots."""
+
 
 @themed
 def draw_data_response_by_group(data: pd.DataFrame, *, group: str = "group") -> Figure:
     """Draw one row per group, in order of the group's median: its observations, its quartiles, and how many they are.
 
     Columns: response (its name, which labels the x axis); group; value (the response of one observation; missing values
-    are left out). One row per response and observation. Several responses stand beside each other, each with its own
-    order and scale. `group` says what a group is.
+    are left out). One row per response and observation; of very many, every so many a one is drawn, and the note says
+    so. Several responses stand beside each other, each with its own order and scale. `group` says what a group is.
 
     Raises
     ------
@@ -41,11 +44,13 @@ def draw_data_response_by_group(data: pd.DataFrame, *, group: str = "group") -> 
         mark = 1.2 if not named else 4.0 if len(groups[block.of]) <= ONE_COLUMN_ROWS else 2.8
         block.axes.set_xlim(span(part["value"]))
         number_axis(block.axes, "x", ticks=5 if narrow else 7)
-        _draw_rows(block.axes, rows, part[part["group"].isin(rows.index)], mark, len(table) > DOTS_ABOVE)
+        dotted = part.iloc[:: _step(len(part))]
+        _draw_rows(block.axes, rows, dotted[dotted["group"].isin(rows.index)], mark, len(table) > DOTS_ABOVE)
         if named:
             stripe(block.axes, range(len(rows)))
             beside_rows(block.axes, [str(n) for n in rows["n"]], TINY if narrow else SMALL, heading="n")
-    count = max(map(len, groups))
+    count, most = max(map(len, groups)), max(map(len, parts))
+    thinned = f"One in {_step(most)} of {most:,} observations is drawn; medians, middle halves and n are those of all."
     arrange(
         figure,
         grid,
@@ -58,8 +63,14 @@ def draw_data_response_by_group(data: pd.DataFrame, *, group: str = "group") -> 
             ("middle half", sample(VERMILLION, "", 3.0)),
             (f"median of the {plain(group)}", sample(INK, "|")),
         ],
+        note=thinned if _step(most) > 1 else "",
     )
     return figure
+
+
+def _step(count: int) -> int:
+    """Return one in how many of `count` observations is drawn."""
+    return max(1, -(-count // MOST_DOTS))
 
 
 def _summarised(table: pd.DataFrame) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from multilevel.figures.marks import beside_rows, dots, named_rows, number_axis,
 from multilevel.figures.table import checked
 from multilevel.figures.theme import BLUE, GREY, INK, SMALL, themed
 
-STATUSES = ("ok", "failed checks", "not fitted")
+STATUSES = ("ok", "failed checks", "not scored", "not fitted")
 
 
 @themed
@@ -21,9 +21,10 @@ def draw_elpd_differences(data: pd.DataFrame) -> Figure:
     """Draw each model's elpd difference with one and two standard errors; what was not ranked stands apart, in grey.
 
     Columns: model; elpd_diff (0 for the model that the others are compared with; negative is worse); se_diff (standard
-    error of the difference); status ("ok", "failed checks" or "not fitted"); k_bad (observations whose Pareto k is too
-    high; may be missing). One row per model, drawn in the order given. Limits come from the ranked models, so that a
-    failed model cannot squeeze them: one that lies outside is an arrow at the edge with its difference in words.
+    error of the difference); status ("ok", "failed checks", "not scored" or "not fitted"); k_bad (units left out whose
+    Pareto k is too high; may be missing). One row per model, drawn in the order given. Limits come from the ranked
+    models, so that a failed model cannot squeeze them: one that lies outside is an arrow at the edge with its difference
+    in words.
 
     Raises
     ------
@@ -34,7 +35,7 @@ def draw_elpd_differences(data: pd.DataFrame) -> Figure:
     unknown = sorted(set(table["status"]) - set(STATUSES))
     if unknown:
         raise ValueError(f"draw_elpd_differences: unknown status {unknown[0]!r}; choose from {', '.join(STATUSES)}")
-    table.loc[table["status"] == "not fitted", ["elpd_diff", "se_diff"]] = np.nan
+    table.loc[table["status"].isin(["not scored", "not fitted"]), ["elpd_diff", "se_diff"]] = np.nan
     table["name"] = short_names(table["model"], 2.1, SMALL)
     ranked, apart = table[table["status"] == "ok"], table[table["status"] != "ok"]
     parts = [part for part in (ranked, apart) if len(part)]
@@ -100,5 +101,5 @@ def _words(status: str, diff: float, se: float, bad: float, outside: bool) -> st
     value = number(diff) if np.isfinite(diff) else "no elpd"
     if se > 0:
         value += f" ({number(se)})"
-    said = {"ok": value, "failed checks": f"{status}, {value}" if outside else status, "not fitted": status}[status]
-    return f"{said}, {bad:.0f} high k" if bad > 0 and status != "not fitted" else said
+    said = {"ok": value, "failed checks": f"{status}, {value}" if outside else status}.get(status, status)
+    return f"{said}, {bad:.0f} high k" if bad > 0 and status in {"ok", "failed checks"} else said

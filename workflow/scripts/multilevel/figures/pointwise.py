@@ -20,14 +20,17 @@ BAR = "#CFCFCF"
 
 
 @themed
-def draw_pointwise(data: pd.DataFrame, *, best: str = "the best", group: str = "group", note: str = "") -> Figure:
+def draw_pointwise(
+    data: pd.DataFrame, *, best: str = "the best", group: str = "group", unit: str = "observation", note: str = ""
+) -> Figure:
     """Draw a panel per model: its elpd minus that of `best` at every observation, grouped.
 
     Columns: model; row_id; group; diff (elpd of the model minus that of `best` at this observation). One row per model
     and observation; models keep the order in which they first appear, and each has its own scale. In each panel groups
     stand in order of their total, the one that favours the model most at the left; a bar as wide as the group and as
     high as its mean shows the total as its area. The largest differences carry their row and group; groups wide enough
-    for their name have it below. `note` says which models are not drawn.
+    for their name have it below. `unit` is what was left out at a time, an observation or a group; `note` says which models
+    are not drawn.
 
     Raises
     ------
@@ -38,6 +41,8 @@ def draw_pointwise(data: pd.DataFrame, *, best: str = "the best", group: str = "
     models = in_order(table["model"])
     parts = [_grouped(table[table["model"] == model]) for model in models]
     several = table["group"].nunique() > 1
+    noun = plain(unit)
+    units = "observations" if unit == "observation" else f"levels of {noun}"
     figure, grid = line_grid(len(models), share=False)
     for axes, (rows, groups) in zip(grid[:, 0], parts, strict=True):
         _draw_model(axes, rows, groups, raster=len(table) > DOTS_ABOVE)
@@ -50,8 +55,8 @@ def draw_pointwise(data: pd.DataFrame, *, best: str = "the best", group: str = "
         grid,
         3.0 if len(models) == 1 else 1.7 if len(models) <= 4 else 1.45,
         titles=[_title(model, rows["diff"], groups if several else groups[:0]) for model, (rows, groups) in named],
-        x=f"{count} observations{by}",
-        y=f"Difference in elpd from {elide(plain(best), 2.6, TINY)}\n(above 0: predicts that observation better)",
+        x=f"{count} {units}{by}",
+        y=f"Difference in elpd from {elide(plain(best), 2.6, TINY)}\n(above 0: predicts that {noun} better)",
         key=[("observation", sample(BLUE, "o")), (f"mean of a {plain(group)} (area: its total)", sample(BAR, "", 7.0))]
         if several
         else [],
@@ -60,7 +65,7 @@ def draw_pointwise(data: pd.DataFrame, *, best: str = "the best", group: str = "
     for axes, (rows, _) in zip(grid[:, 0], parts, strict=True):
         largest = rows.loc[rows["diff"].abs().sort_values(ascending=False, kind="stable").index[:NAMED]]
         points = list(zip(largest.index.to_numpy(dtype=float) + 0.5, largest["diff"], strict=True))
-        name_points(axes, points, [elide(_name(row, several), 1.6, TINY) for _, row in largest.iterrows()])
+        name_points(axes, points, [elide(_name(row, several, unit), 1.6, TINY) for _, row in largest.iterrows()])
     return figure
 
 
@@ -103,8 +108,9 @@ def _draw_means(axes: Axes, groups: pd.DataFrame, count: int) -> None:
     axes.axhline(0, color=GREY, linewidth=0.8, zorder=1.5)
 
 
-def _name(row: pd.Series[Any], several: bool) -> str:
-    return f"row {plain(row['row_id'])}" + (f", {plain(row['group'])}" if several else "")
+def _name(row: pd.Series[Any], several: bool, unit: str) -> str:
+    word = "row " if unit == "observation" else ""
+    return f"{word}{plain(row['row_id'])}" + (f", {plain(row['group'])}" if several else "")
 
 
 def _name_groups(axes: Axes, groups: pd.DataFrame, count: int) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from multilevel.report.markdown import clean
 from multilevel.report.numbers import as_float
+from multilevel.rules import in_path
 
 Record = dict[str, Any]
 
@@ -156,6 +157,7 @@ def _read_model(
         "formula": _formula(model),
         "family": _family(model),
         "priors": model.get("priors") or {},
+        "method": model.get("method") or "",
         "folder": folder.as_posix(),
         "equations": _read_json(study_dir / folder / "equations.json"),
         "prior_table": _read_json(study_dir / folder / "priors.json") or [],
@@ -204,11 +206,15 @@ def _check_word(check: Mapping[str, Any]) -> str:
 
 
 def _read_comparison(study_dir: Path, name: str, comparison: Mapping[str, Any], unit: str) -> dict[str, Any]:
-    path = Path("comparisons") / f"{name}.{unit}.csv"
+    file = f"{name}.{in_path(unit)}"
+    path = Path("comparisons") / f"{file}.csv"
     rows = _read_csv(study_dir / path)
+    described = _read_json(study_dir / "comparisons" / f"{file}.json") or {}
     return {
         "name": name,
         "unit": unit,
+        "about": f"{name}:{unit}",
+        "notes": [str(note) for note in described.get("notes") or []],
         "models": list(comparison.get("models") or []),
         "reference": comparison.get("reference"),
         "path": path.as_posix(),

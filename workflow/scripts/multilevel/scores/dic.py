@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multilevel import families, likelihood, links, mcmc, predictor
+from multilevel import families, likelihood, links, marginal, mcmc, nesting, predictor
 from multilevel.design import Design
 from multilevel.predictor import Draws
 
 Array = NDArray[np.float64]
+
+MANY = 200_000_000
+"""Rows x draws above which the rows of a normal model are compressed first, which is the same sum."""
 
 PLUG_IN = "posterior mean of each linear predictor, each threshold and every other parameter on the scale of its link"
 
@@ -37,18 +40,30 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
     tuple
         The record; None, because a deviance has no per-unit table that could be compared.
     """
+    return summarise(deviances(design, draws), plug_in_deviance(design, draws), draws.chains), None
+
+
+def deviances(design: Design, draws: Draws) -> Array:
+    """Return the deviance at each draw, shape (S,)."""
+    many = len(design.y) * draws.size > MANY
+    if many and nesting.reason_against(design) in {"", nesting.NOTHING_LEFT}:
+        return marginal.deviance(design, draws.b, draws.effects, draws.others.get("sigma", np.ones(draws.size)))
     deviance = np.zeros(draws.size)
     for _, log_density in likelihood.conditional(design, draws):
         deviance -= 2.0 * log_density.sum(axis=1)
-    return summarise(deviance, plug_in_deviance(design, draws), draws.chains), None
+    return deviance
+
+
+def plug_in(design: Design, draws: Draws) -> Draws:
+    """Return the plug-in (see `PLUG_IN`) as one draw."""
+    links_of = families.get(design.family).OTHER_LINKS
+    means = {name: np.mean(links.forward(links_of[name], draws.others[name]), keepdims=True) for name in design.scalars}
+    return draws.at_mean({name: float(links.inverse(links_of[name], mean)[0]) for name, mean in means.items()})
 
 
 def plug_in_deviance(design: Design, draws: Draws) -> float:
-    """Return the deviance at the plug-in (see `PLUG_IN`)."""
-    links_of = families.get(design.family).OTHER_LINKS
-    means = {name: np.mean(links.forward(links_of[name], draws.others[name]), keepdims=True) for name in design.scalars}
-    at = draws.at_mean({name: float(links.inverse(links_of[name], mean)[0]) for name, mean in means.items()})
-    total = 0.0
+    """Return the deviance at the plug-in."""
+    at, total = plug_in(design, draws), 0.0
     for rows in predictor.blocks(len(design.y), design.width):
         total += float(-2.0 * likelihood.of_rows(design, rows, predictor.arguments(design, at, rows)).sum())
     return total

@@ -1,7 +1,10 @@
-"""Leave-one-observation-out by Pareto-smoothed importance sampling, given the group effects.
+"""Leave-one-observation-out by Pareto-smoothed importance sampling: log p(y_i | y_-i), a new observation in a known group.
 
-Vehtari, Gelman & Gabry (2017), Statistics and Computing 27:1413; Vehtari, Simpson, Gelman, Yao & Gabry (2024), JMLR
-25(72), whose threshold for k is min(1 - 1/log10(S), 0.7). The smoothing is arviz-stats'.
+One estimand, two estimators. The *conditional* one weights the draws by 1 / p(y_i | b, phi), given the group effects. The
+*integrated* one weights them by 1 / p(y_i | y_j,-i, phi), the effects of the row's group integrated out, which moves the
+draws far less: where a group has few rows, the conditional one can be too optimistic though every Pareto k is good
+(Merkle, Furr & Rabe-Hesketh 2019, Psychometrika 84:802; Vehtari, Mononen, Tolvanen, Sivula & Winther 2016, JMLR 17(103)).
+Each row says which of the two its score is from; the conditional values stand beside.
 """
 
 from __future__ import annotations
@@ -12,17 +15,34 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
-from multilevel import likelihood, mcmc
+from multilevel import integration, likelihood, predictor, psis, units
 from multilevel.design import Design
+from multilevel.integration import Integral
+from multilevel.names import OBSERVATION
 from multilevel.predictor import Draws
 
 Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+INTEGRATED, CONDITIONAL = "integrated PSIS", "conditional PSIS"
+
+GIVEN = "given the group effects"
+
+WORDS = {
+    "criterion": "loo",
+    "unit": OBSERVATION,
+    "leaves_out": "one observation at a time",
+    "predicts": "a new observation in a known group",
+    "estimand": "log p(y_i | y_-i)",
+}
+
+CHEAP = 300.0
+"""Most seconds that the integrated estimator may take, by counts: not timed, so that the choice is the same everywhere."""
 
 
 def score(design: Design, draws: Draws) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Return the PSIS-LOO record and its pointwise values.
+    """Return the LOO record and its pointwise values.
 
     Parameters
     ----------
@@ -32,18 +52,34 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], pd.DataFrame]:
     Returns
     -------
     tuple
-        The record, and a table with ``elpd``, ``p_loo``, ``pareto_k``, ``r_eff`` and ``mcse`` for each row.
+        The record, and a table with ``elpd``, ``p_loo``, ``pareto_k``, ``r_eff`` and ``mcse`` for each row, the
+        ``estimator`` that they are from, and the conditional ``p_waic``, ``elpd_conditional`` and ``pareto_k_conditional``.
+        Of very many rows, a sample is scored (`subsampled`); the table's index is the position of each row.
     """
-    blocks = (log_density for _, log_density in likelihood.conditional(design, draws))
-    return from_log_density(blocks, draws.chains)
+    from multilevel.scores import subsampled  # which needs what is in this module
+
+    if (sample := subsampled.sample(len(design.y))) is not None:
+        return subsampled.score(design, draws, sample)
+    integral, why_not = _integral(design, draws)
+    chosen = _affordable(integral, draws) if integral is not None else np.zeros(len(design.y), dtype=bool)
+    conditional, of_all, of_others = _conditional(design, draws, chosen)
+    table = conditional.copy()
+    if integral is not None and chosen.any():
+        of_others = of_others + _integrated(integral, draws, chosen, table)
+    table["estimator"] = np.where(chosen, INTEGRATED, CONDITIONAL)
+    table["elpd_conditional"], table["pareto_k_conditional"] = conditional["elpd"], conditional["pareto_k"]
+    record = WORDS | psis.summarise(table, draws.size, psis.mcse_of_total(of_others, draws.chains))
+    record |= _estimators(design, integral, chosen, why_not)
+    if integral is not None and (quality := integral.quality(with_rows=True)):
+        record["quadrature"] = quality
+        record["warnings"] += integral.warnings(with_rows=True)
+    record["conditional"] = psis.summarise(conditional, draws.size, psis.mcse_of_total(of_all, draws.chains))
+    record["waic"] = psis.waic(conditional, GIVEN)
+    return record, table
 
 
 def from_log_density(blocks: Iterable[Array], chains: int) -> tuple[dict[str, Any], pd.DataFrame]:
-    """Return the record and the pointwise values of log densities.
-
-    The Monte Carlo error of the total is that of the sum over rows of each draw's influence, because all rows share the
-    draws. (R's loo adds the rows' squared errors as if they did not; where a prior pulls all rows one way, that
-    understates the error by a factor of up to sqrt(N).)
+    """Return the record and the pointwise values of log densities given the group effects.
 
     Parameters
     ----------
@@ -52,99 +88,95 @@ def from_log_density(blocks: Iterable[Array], chains: int) -> tuple[dict[str, An
     chains
         Number of chains.
     """
-    rows: list[dict[str, float]] = []
-    total: Array = np.zeros(1)
-    for log_density in blocks:
-        for column in log_density.T:
-            values, influence = _smoothed(column, chains)
-            rows.append(values)
-            total = total + influence
-    mcse = mcmc.mcse_mean(len(total) * total.reshape(chains, -1)) if np.ptp(total) > 0 else 0.0
-    table = pd.DataFrame(rows)
-    return summarise(table, len(total), mcse), table
+    blocks = list(blocks)
+    table, mcse = psis.of_blocks(blocks, chains)
+    return WORDS | psis.summarise(table, len(blocks[0]), mcse), table
 
 
-def summarise(table: pd.DataFrame, size: int, mcse: float | None = None) -> dict[str, Any]:
-    """Return the record of pointwise values.
+def _integral(design: Design, draws: Draws) -> tuple[Integral | None, str]:
+    """Return how the effects of a row's group are integrated out, or None and why not.
 
-    Parameters
-    ----------
-    table
-        What `pointwise` returned for each row.
-    size
-        Number of draws of all chains.
-    mcse
-        Monte Carlo error of the total; where it is not known, rows count as independent, as in R's loo.
+    Any grouping would do. The one whose units take most effects with them leaves the fewest to be conditioned on.
     """
-    count = len(table)
-    elpd, k = table["elpd"].to_numpy(), table["pareto_k"].to_numpy()
-    threshold = k_threshold(size)
-    bad = int(((k > threshold) & (k <= 1)).sum())
-    very_bad = int((~(k <= 1)).sum())
-    warnings = []
-    if bad + very_bad:
-        warnings.append(
-            f"{bad + very_bad} of {count} observations have Pareto k above {threshold:.2f}: "
-            "importance sampling is unreliable there."
-        )
-    if not np.isfinite(elpd).all():
-        warnings.append(f"{int((~np.isfinite(elpd)).sum())} observations have no finite score.")
+    if not design.group_terms:
+        return None, "the model has no group effects"
+    found: list[tuple[int, Integral]] = []
+    reasons = [term.words for term in design.group_terms if not term.exchangeable]
+    for term in {term.group: term for term in design.group_terms if term.exchangeable}.values():
+        try:
+            integral = integration.integral(design, draws, units.of_term(term))
+        except integration.NotIntegrableError as error:
+            reasons.append(str(error))
+            continue
+        taken = sum(g.local * len(g.parameters) for g in integral.structure.groupings)
+        found.append((taken, integral))
+    if not found:
+        return None, reasons[0]
+    return max(found, key=lambda pair: pair[0])[1], ""
+
+
+def _affordable(integral: Integral, draws: Draws) -> Mask:
+    """Return the rows that are scored by integration: none where it costs too much, and none of a very large group.
+
+    In a group of so many rows the effects are known whether or not one of them is left out.
+    """
+    small = integral.structure.units.sizes <= max(1, predictor.BLOCK_VALUES // draws.size)
+    if not small.any() or integral.seconds(draws, small) > CHEAP:
+        return np.zeros(len(integral.structure.design.y), dtype=bool)
+    return np.asarray(small[integral.structure.units.index])
+
+
+def _conditional(design: Design, draws: Draws, chosen: Mask) -> tuple[pd.DataFrame, Array, Array]:
+    """Return the values given the group effects, and the influence of each draw on all rows and on those not chosen."""
+    values: list[dict[str, float]] = []
+    of_all, of_others = np.zeros(draws.size), np.zeros(draws.size)
+    for rows, log_density in likelihood.conditional(design, draws):
+        for column, elsewhere in zip(log_density.T, chosen[rows], strict=True):
+            found, influence = psis.smoothed(column, draws.chains)
+            values.append(found)
+            of_all += influence
+            if not elsewhere:
+                of_others += influence
+    return pd.DataFrame(values), of_all, of_others
+
+
+def _integrated(integral: Integral, draws: Draws, chosen: Mask, table: pd.DataFrame) -> Array:
+    """Put the integrated values of the chosen rows into the table; return the influence of each draw on them, shape (S,)."""
+    lpd = (table["elpd"] + table["p_loo"]).to_numpy()
+    columns = {name: table[name].to_numpy(copy=True) for name in ("elpd", "p_loo", "pareto_k", "r_eff", "mcse")}
+    total = np.zeros(draws.size)
+    of_units = np.zeros(integral.structure.units.count, dtype=bool)
+    of_units[integral.structure.units.index[chosen]] = True
+    for block in integral.blocks(draws, with_rows=True, chosen=of_units):
+        assert block.of_rows is not None  # asked for
+        for row, log_density in zip(block.rows, block.of_rows.T, strict=True):
+            found, influence = psis.smoothed(log_density, draws.chains)
+            found["p_loo"] = lpd[row] - found["elpd"]
+            for name, column in columns.items():
+                column[row] = found[name]
+            total += influence
+    for name, column in columns.items():
+        table[name] = column
+    return total
+
+
+def _estimators(design: Design, integral: Integral | None, chosen: Mask, why_not: str) -> dict[str, Any]:
+    """Return how the scores were estimated, in words and by number of rows."""
+    count, rows = int(chosen.sum()), len(chosen)
+    given = GIVEN if design.group_terms else "given the coefficients; there are no group effects"
+    if integral is None or not count:
+        reason = why_not or "integrating the group effects out would take too long"
+        return {
+            "likelihood": given,
+            "estimator": CONDITIONAL,
+            "estimators": {CONDITIONAL: rows},
+            "why_conditional": reason,
+        }
+    if count == rows:
+        return {"likelihood": integral.words, "estimator": INTEGRATED, "estimators": {INTEGRATED: rows}}
     return {
-        "criterion": "loo",
-        "unit": "observation",
-        "leaves_out": "one observation at a time",
-        "predicts": "a new observation in a known group",
-        "likelihood": "conditional on the group effects",
-        "estimator": "PSIS",
-        "elpd": float(elpd.sum()),
-        "se": float(np.sqrt(count * np.var(elpd, ddof=1))),
-        "mcse": float(np.sqrt(np.square(table["mcse"]).sum())) if mcse is None else mcse,
-        "p_loo": float(table["p_loo"].sum()),
-        "looic": float(-2 * elpd.sum()),
-        "n_units": count,
-        "draws": size,
-        "k_threshold": threshold,
-        "k_max": float(k.max()),
-        "k_counts": {"good": count - bad - very_bad, "bad": bad, "very_bad": very_bad},
-        "r_eff": float(table["r_eff"].mean()),
-        "warnings": warnings,
+        "likelihood": f"{integral.words} for {count} of {rows} observations, {given} for the others",
+        "estimator": f"{INTEGRATED}, {CONDITIONAL} for {rows - count} observations",
+        "estimators": {INTEGRATED: count, CONDITIONAL: rows - count},
+        "why_conditional": "groups of so many rows that their effects are known without any one of them",
     }
-
-
-def k_threshold(size: int) -> float:
-    """Return the k above which PSIS from that many draws is unreliable (Vehtari et al. 2024, section 3.2.4)."""
-    return float(min(1 - 1 / np.log10(size), 0.7))
-
-
-def pointwise(log_density: Array, chains: int) -> dict[str, float]:
-    """Return the PSIS-LOO values of one observation.
-
-    Parameters
-    ----------
-    log_density
-        log p(y_i | theta_s), shape (S,), chains after one another.
-    chains
-        Number of chains.
-
-    Returns
-    -------
-    dict
-        ``elpd``; ``p_loo`` (lpd - elpd); ``pareto_k``; ``r_eff``, the relative efficiency of p(y_i | theta_s); ``mcse``
-        of elpd by the delta method (Vehtari et al. 2024, section 3.3).
-    """
-    return _smoothed(log_density, chains)[0]
-
-
-def _smoothed(log_density: Array, chains: int) -> tuple[dict[str, float], Array]:
-    """Return what `pointwise` does, and the influence of each draw on elpd, shape (S,), which sums to zero."""
-    density = np.exp(log_density - log_density.max())
-    shaped = density.reshape(chains, -1)
-    constant = np.ptp(density) == 0
-    ess = len(density) if constant else mcmc.ess(shaped, "mean")
-    r_eff = min(ess / len(density), 1.0) if np.isfinite(ess) else 1.0
-    log_weights, k = mcmc.pareto_smooth(log_density, r_eff)
-    elpd = float(logsumexp(log_weights + log_density))
-    lpd = float(logsumexp(log_density) - np.log(len(log_density)))
-    influence = np.exp(log_weights) * (np.exp(log_density - elpd) - 1.0)
-    mcse = float(np.sqrt(np.square(influence).sum() / r_eff))
-    return {"elpd": elpd, "p_loo": lpd - elpd, "pareto_k": k, "r_eff": r_eff, "mcse": mcse}, influence

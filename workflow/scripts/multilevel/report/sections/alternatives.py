@@ -74,14 +74,12 @@ def _elpd_differences(record: Record, about: str) -> str:
 
 
 def _pointwise(record: Record, about: str) -> str:
-    words = (
-        "Charts, one for each candidate, of the difference in log predictive density from the best at each observation."
-    )
+    words = "Charts, one for each candidate, of the difference in log predictive density from the best at each unit left out."
     return f"{words} {_differences(record, about)}"
 
 
 def _differences(record: Record, about: str) -> str:
-    made = [item for item in record["comparisons"] if item["made"] and about in {"", item["name"]}]
+    made = [item for item in record["comparisons"] if item["made"] and about in {"", item["about"]}]
     entries = rank(record, made[0]).ranked if made else []
     parts = [
         f"{entry.model['label']}: {fixed(entry.row.get('elpd_diff'), 1)}, "

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from multilevel.report.flags import caution, model_name
-from multilevel.report.markdown import Markdown, escape, span, table
+from multilevel.report.markdown import Markdown, escape, sentence_list, span, table
 from multilevel.report.numbers import ABSENT, as_float, count, decimals_for, fixed, probability
 from multilevel.report.record import Record
 
@@ -28,6 +28,12 @@ def statistics_table(record: Record) -> Markdown:
         rows.append([escape(name.replace("_", " ")), observed, *(_cell(row, decimals, observed) for row in found)])
     headers = ["Statistic", "Observed", *(model_name(model) for model in models)]
     return table(headers, rows, label="Predictive checks")
+
+
+def replicates(record: Record) -> str:
+    """Return how many data sets were simulated; ``some`` where candidates differ in it."""
+    numbers = {as_float(row.get("replicates")) for model in record["models"] for row in model["checks"]}
+    return count(numbers.pop()) if len(numbers) == 1 and None not in numbers else "some"
 
 
 def _spread(row: dict[str, Any]) -> float | None:
@@ -69,7 +75,12 @@ def coverage_table(record: Record) -> Markdown:
         cells = [_share(by_model[model["name"]].get(share)) for model in models]
         rows.append([f"{100 * share:g}%", *cells])
     headers = ["Interval", *(model_name(model) for model in models)]
-    return table(headers, rows, label="Coverage of predictive intervals")
+    found = table(headers, rows, label="Coverage of predictive intervals")
+    looked_at = max((as_float(row.get("rows")) or 0.0 for model in models for row in model["coverage"]), default=0.0)
+    used = as_float(((record["data"] or {}).get("rows") or {}).get("used")) or 0.0
+    if not 0.0 < looked_at < used:
+        return found
+    return Markdown(f"{found}\n\nCounted in a random sample of {count(looked_at)} of {count(used)} rows.")
 
 
 def _share(row: dict[str, Any] | None) -> Markdown:
@@ -91,6 +102,34 @@ def sampler_table(record: Record) -> Markdown:
     for model in record["models"]:
         diagnostics = model["diagnostics"] or {}
         cells = [count(diagnostics.get(key)) for key in ("chains", "draws", "tune", "divergences")]
-        rows.append([model_name(model), *cells, str(diagnostics.get("seed", ABSENT))])
-    headers = ["Candidate", "Chains", "Draws kept per chain", "Warm-up draws per chain", "Divergences", "Seed"]
+        way = _WAYS.get(model["method"], ABSENT)
+        rows.append([model_name(model), *cells, str(diagnostics.get("seed", ABSENT)), way])
+    headers = [
+        "Candidate",
+        "Chains",
+        "Draws kept per chain",
+        "Warm-up draws per chain",
+        "Divergences",
+        "Seed",
+        "Effects",
+    ]
     return table(headers, rows, label="Sampler settings")
+
+
+_WAYS = {"sampled": "sampled", "integrated": "integrated out"}
+
+
+def integrated(record: Record) -> Markdown:
+    """Return what was done where effects were integrated out; empty where no fit did that."""
+    models = [model for model in record["models"] if model["method"] == "integrated"]
+    if not models:
+        return Markdown("")
+    everyone = len(models) == len(record["models"])
+    who = "Every candidate" if everyone else sentence_list(model["label"] for model in models)
+    verb = "was" if len(models) == 1 or everyone else "were"
+    return Markdown(
+        f"{who} {verb} fitted with group effects, and coefficients with normal priors, integrated out of what was sampled: "
+        "given the other parameters they have a normal distribution, from which they were drawn exactly afterwards, once for "
+        "each draw. The posterior is the same as with everything sampled; log posterior, energy and divergences are those of "
+        "the other parameters alone."
+    )

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from multilevel.names import OBSERVATION
 from multilevel.report.flags import absent, bad, caution, good, model_name
 from multilevel.report.markdown import Markdown, code, escape, strong, table
-from multilevel.report.numbers import ABSENT, as_float, count, fixed, probability, significant
+from multilevel.report.numbers import ABSENT, as_float, count, fixed, probability, shortest, significant
 from multilevel.report.ranking import BEST, BETTER, SAME, Entry, rank
-from multilevel.report.record import FAILED, NOT_FITTED, OK, Record, fitted
-from multilevel.report.sections.quality import high_k, loo_score
+from multilevel.report.record import FAILED, NOT_FITTED, OK, Record, find_model, fitted
+from multilevel.report.sections.quality import high_k, loo_score, sampled, scored_units
 
 _DIC = "dic.conditional"
-_ESTIMATORS = {"PSIS": "Pareto-smoothed importance sampling (PSIS)"}
 
 
 def what_it_means(record: Record, comparison: dict[str, Any]) -> Markdown:
@@ -25,11 +25,31 @@ def what_it_means(record: Record, comparison: dict[str, Any]) -> Markdown:
     parts = [Markdown(f"{strong('Leaves out:')} {escape(left_out)}")]
     if predicted:
         parts.append(Markdown(f"{strong('predicts')} {escape(predicted)}"))
-    if likelihood := _shared(scores, "likelihood"):
-        parts.append(Markdown(f"{strong('likelihood:')} {escape(likelihood)}"))
-    if estimator := _shared(scores, "estimator"):
-        parts.append(Markdown(f"{strong('estimated by')} {escape(_ESTIMATORS.get(estimator, estimator))}"))
-    return Markdown("; ".join(parts) + ".")
+    if estimand := _shared(scores, "estimand"):
+        parts.append(Markdown(f"{strong('elpd')} is the sum of {escape(estimand)}"))
+    return Markdown("; ".join(parts) + f". {_estimated(scores, comparison['unit'])}")
+
+
+def _estimated(scores: list[dict[str, Any]], unit: str) -> Markdown:
+    """Return how the scores were estimated, in one or two sentences."""
+    if not scores:
+        return Markdown("")
+    opening = "Estimated from one fit of each candidate by Pareto-smoothed importance sampling"
+    if unit != OBSERVATION:
+        return Markdown(
+            f"{opening}, what only the rows of one {escape(unit)} tell of being integrated out (nothing, where a candidate "
+            "has no term for it). All rows of a group are predicted jointly, and standard errors count groups."
+        )
+    integrated = sum(int((s.get("estimators") or {}).get("integrated PSIS", 0)) for s in scores)
+    total = sum(map(scored_units, scores))
+    if not integrated:
+        return Markdown(f"{opening}, given the group effects.")
+    if integrated == total:
+        return Markdown(f"{opening}, the effects of the observation's group being integrated out.")
+    return Markdown(
+        f"{opening}; the effects of the observation's group are integrated out for {count(integrated)} of {count(total)} scores "
+        "and given for the others, where a candidate has none or they would take too long."
+    )
 
 
 def _score(record: Record, name: str, unit: str) -> dict[str, Any] | None:
@@ -49,8 +69,9 @@ def loo_table(record: Record, comparison: dict[str, Any]) -> Markdown:
     rows += [_unranked_row(entry, comparison["unit"]) for entry in found.unranked]
     base = f"Difference from {found.base.model['label']}" if found.base else "Difference"
     headers = ["Candidate", "Rank", "elpd", "MCSE", "SE", base, "SE of difference", "In words"]
-    headers += ["Stacking weight", "p_loo", "High k", "Largest k", "P(worse)", "Note"]
-    return table(headers, rows, label="Ranking by leave-one-out prediction", align="lrrrrrrlrrrrrl")
+    headers += ["Stacking weight", "Pseudo-BMA+ weight", "p_loo", "High k", "Largest k", "P(worse)", "Note"]
+    label = f"Ranking by prediction of what was left out: one {comparison['unit']} at a time"
+    return table(headers, rows, label=label, align="lrrrrrrlrrrrrrl")
 
 
 def _ranked_row(entry: Entry, place: int, unit: str) -> list[object]:
@@ -64,6 +85,7 @@ def _ranked_row(entry: Entry, place: int, unit: str) -> list[object]:
         *difference,
         _words(entry.verdict),
         fixed(row.get("weight"), 2),
+        fixed(row.get("pseudo_bma"), 2),
         fixed(row.get("p_loo"), 1),
         *_k_cells(entry, unit),
         ABSENT if is_base else probability(row.get("p_worse")),
@@ -91,6 +113,10 @@ def _k_cells(entry: Entry, unit: str) -> list[object]:
 
 def _note(row: dict[str, Any]) -> Markdown:
     texts = [str(row[key]) for key in ("note", "diag_diff", "diag_elpd") if row.get(key)]
+    if row.get("subsampling_se") is not None:
+        of_difference = row.get("subsampling_se_diff") or 0.0
+        more = f", {fixed(of_difference, 1)} to that of the difference (in its SE)" if of_difference else ""
+        texts.append(f"from a sample of rows, which adds an error of {fixed(row['subsampling_se'], 1)} to elpd{more}")
     return escape("; ".join(texts))
 
 
@@ -105,11 +131,43 @@ def _unranked_row(entry: Entry, unit: str) -> list[object]:
         ABSENT,
         reasons.get(entry.status, caution(entry.status)),
         ABSENT,
+        ABSENT,
         p_loo,
         *_k_cells(entry, unit),
         ABSENT,
     ]
     return [model_name(entry.model), *cells, _note(entry.row)]
+
+
+def waic_table(record: Record, comparison: dict[str, Any]) -> Markdown:
+    """Return WAIC beside the score of the same units, or nothing where no candidate has both."""
+    rows: list[list[object]] = []
+    for name in comparison["models"]:
+        score = _score(record, name, comparison["unit"]) or {}
+        waic = score.get("waic")
+        if not waic:
+            continue
+        high = int(as_float(waic.get("high_variances")) or 0)
+        cells = [fixed(score.get("elpd"), 1), fixed(waic.get("elpd"), 1), fixed(waic.get("se"), 1)]
+        cells += [fixed(score.get("p_loo"), 1), fixed(waic.get("p_waic"), 1)]
+        state = (
+            caution(f"{count(high)} variances above {shortest(waic.get('variance_limit'))}") if high else good("none")
+        )
+        words = "; from ".join(part for part in (waic.get("likelihood") or "", sampled(score)) if part)
+        rows.append([model_name(find_model(record, name)), *cells, state, escape(words)])
+    if not rows:
+        return Markdown("")
+    headers = [
+        "Candidate",
+        "elpd, left out",
+        "elpd by WAIC",
+        "SE",
+        "p_loo",
+        "p_waic",
+        "High variances",
+        "WAIC's likelihood",
+    ]
+    return table(headers, rows, label="WAIC beside leaving out", align="lrrrrrll")
 
 
 def dic_table(record: Record) -> Markdown:

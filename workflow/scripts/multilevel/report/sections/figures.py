@@ -17,7 +17,7 @@ _STUDY_CAPTIONS = {
     "line holds the parameter with 50% probability, the thin one with 95%. Each parameter has a scale of its own.",
     "elpd_differences": "How much worse than the best each candidate is expected to predict, with standard errors. "
     "Bars that reach zero mean that the data cannot tell.",
-    "pointwise": "Which observations a difference comes from. Each dot is one observation: above zero the candidate "
+    "pointwise": "Where a difference comes from. Each dot is what was left out at a time: above zero the candidate "
     "predicts it better than the best one does, below zero worse. Grey blocks add up to a group's part. A lead that rests "
     "on a handful of dots is fragile.",
     "predictive_density": "The distribution of the response (dark) over data simulated from each candidate (light).",
@@ -74,11 +74,20 @@ def study_figure(record: Record, name: str, about: str | None = None) -> Markdow
 
 
 def _study_figure(record: Record, name: str, figure: dict[str, str]) -> Markdown:
-    kind = "Groups of" if name in _ABOUT_GROUPS else "Comparison"
-    subject = f"{kind} {code(figure['about'])}. " if figure["about"] else ""
+    subject = _subject(name, figure["about"])
     fits = "" if name in _BEFORE_ANY_FIT else fits_note(record)
     caption = Markdown(f"{subject}{escape(_STUDY_CAPTIONS[name])}{fits}")
     return image(figure["path"], caption, study_alternative(record, name, figure["about"]))
+
+
+def _subject(name: str, about: str) -> str:
+    """Return what a figure is of: the groups of a grouping, or a comparison by what it leaves out."""
+    if not about:
+        return ""
+    if name in _ABOUT_GROUPS:
+        return f"Groups of {code(about)}. "
+    comparison, _, unit = about.partition(":")
+    return f"Comparison {code(comparison)}" + (f", leaving out one {escape(unit)} at a time. " if unit else ". ")
 
 
 def model_figure(model: dict[str, Any], name: str) -> Markdown:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from multilevel.names import OBSERVATION
 from multilevel.report.flags import absent, bad, caution, good, model_name, status_badge
 from multilevel.report.markdown import Markdown, code, escape, join, sentence_list, span, strong, table
 from multilevel.report.numbers import ABSENT, as_float, count, fixed, plural, shortest
 from multilevel.report.record import FAILED, NOT_FITTED, OK, Record, fitted
+from multilevel.rules import in_path
+from multilevel.rules import score as score_file
 
 _DIRECTIONS = {"<": "below", "<=": "at most", ">": "above", ">=": "at least", "==": "exactly"}
 
@@ -57,7 +60,7 @@ def _loo_card(record: Record) -> Card:
     title = "Predictive scores"
     if not scores:
         return _card(title, "absent", "not computed", ABSENT, "No leave-one-out score was computed.")
-    high, total = sum(map(high_k, scores)), sum(int(as_float(score.get("n_units")) or 0) for score in scores)
+    high, total = sum(map(high_k, scores)), sum(map(scored_units, scores))
     text = f"of {count(total)} leave-one-out terms rest on too few draws (high Pareto k)."
     if high:
         return _card(title, "bad" if high > 0.01 * total else "care", "read with care", count(high), text)
@@ -65,8 +68,8 @@ def _loo_card(record: Record) -> Card:
 
 
 def loo_score(model: Mapping[str, Any], unit: str = "observation") -> dict[str, Any] | None:
-    """Return a model's leave-one-out score, or None."""
-    score = model["scores"].get(f"loo.{unit}")
+    """Return a model's score of leaving out one observation, or one level of a grouping, at a time; or None."""
+    score = model["scores"].get(score_file(in_path(unit)))
     return score if isinstance(score, dict) else None
 
 
@@ -74,6 +77,17 @@ def high_k(score: Mapping[str, Any]) -> int:
     """Return how many terms of a leave-one-out score have a Pareto k above the threshold."""
     counts = score.get("k_counts") or {}
     return int(as_float(counts.get("bad")) or 0) + int(as_float(counts.get("very_bad")) or 0)
+
+
+def scored_units(score: Mapping[str, Any]) -> int:
+    """Return how many units were scored, which of very many rows is a sample."""
+    return int(as_float((score.get("subsampling") or {}).get("rows")) or as_float(score.get("n_units")) or 0)
+
+
+def sampled(score: Mapping[str, Any]) -> str:
+    """Return ``a sample of 2,000 of 1,000,000 rows`` where such a one was scored, else nothing."""
+    found = score.get("subsampling") or {}
+    return f"a sample of {count(found.get('rows'))} of {count(found.get('of'))} rows" if found else ""
 
 
 def _rows_card(record: Record) -> Card:
@@ -164,22 +178,42 @@ def _check_cell(check: Mapping[str, Any] | None, show_rule: bool) -> Markdown:
     return Markdown(f"{bad(f'{shown}{rule} failed')}{where}")
 
 
-def loo_table(record: Record) -> Markdown:
-    """Return how reliable each candidate's leave-one-out score is."""
+def loo_table(record: Record, unit: str = OBSERVATION) -> Markdown:
+    """Return how reliable each candidate's scores of leaving out one unit at a time are, and how they were estimated."""
+    whole = unit == OBSERVATION
     rows = []
     for model in record["models"]:
-        score = loo_score(model)
-        if score is None:
-            rows.append([model_name(model), absent("not computed"), *[ABSENT] * 6])
+        score = loo_score(model, unit)
+        if score is None or score.get("refused"):
+            why = (
+                absent("not computed")
+                if score is None
+                else absent(Markdown(f"not defined: {escape(score['refused'])}"))
+            )
+            rows.append([model_name(model), why, *[ABSENT] * (9 if whole else 7)])
             continue
         counts = score.get("k_counts") or {}
         high = high_k(score)
         verdict = good("reliable") if high == 0 else caution(f"{high} high")
-        cells = [count(score.get("n_units")), *(count(counts.get(key)) for key in ("good", "bad", "very_bad"))]
+        cells = [
+            sampled(score) or count(score.get("n_units")),
+            *(count(counts.get(key)) for key in ("good", "bad", "very_bad")),
+        ]
         cells += [fixed(score.get("k_max"), 2), fixed(score.get("k_threshold"), 2)]
-        rows.append([model_name(model), verdict, *cells])
-    headers = ["Candidate", "Score", "Observations", "k good", "k bad", "k very bad", "Largest k", "Threshold"]
-    return table(headers, rows, label="Reliability of the leave-one-out scores", align="ll")
+        if whole:
+            given = score.get("conditional") or {}
+            cells += [count(high_k(given)), fixed(given.get("k_max"), 2)] if given else [ABSENT] * 2
+        rows.append([model_name(model), verdict, escape(score.get("likelihood") or ""), *cells])
+    units = "Observations" if whole else f"Levels of {unit}"
+    headers = ["Candidate", "Score", "Likelihood", units, "k good", "k bad", "k very bad", "Largest k", "Threshold"]
+    headers += ["High k given the effects", "Largest k given the effects"] if whole else []
+    label = f"Reliability of the scores of leaving out one {unit} at a time"
+    return table(headers, rows, label=label, align="lll")
+
+
+def groupings_left_out(record: Record) -> list[str]:
+    """Return the groupings that some comparison leaves out, in order of first use."""
+    return list(dict.fromkeys(c["unit"] for c in record["comparisons"] if c["unit"] != OBSERVATION))
 
 
 def warnings(record: Record) -> list[Markdown]:
