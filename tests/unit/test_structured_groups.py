@@ -7,12 +7,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fixtures import small_study
+from fixtures.any_draws import any_draws
 from fixtures.small_data import dataset_of, design_of
+from scipy import stats
 
-from multilevel import cautions, dataset, default_priors, design, equations, estimands, formula, gaussian_ml, predictor
+from multilevel import (
+    cautions,
+    dataset,
+    default_priors,
+    design,
+    equations,
+    estimands,
+    formula,
+    gaussian_ml,
+    integration,
+    nesting,
+    predictor,
+    quadrature_ml,
+    rules,
+    units,
+)
 from multilevel.dataset import of_covariance
 from multilevel.predictor import Draws
 from multilevel.relationships import read_matrix, read_pedigree
+from multilevel.scores import logo, loo
 
 RNG = np.random.default_rng(8)
 PLAIN = dataset_of(
@@ -210,3 +229,96 @@ def test_equations_say_what_is_structured(term: str, row: str, level: str, plain
 
 def test_groupings_of_several_levels_have_no_pictures_of_one() -> None:
     assert design.planes(design_of("y ~ (1 + x | gr(g, cov=kin))", DATA)) == []
+
+
+SCORED = [
+    (
+        "(1 | mm(a, b))",
+        "a",
+        "rows belong to several levels of 'a+b', so that what is left out with one a overlaps with others",
+    ),
+    (
+        "(1 | gr(g, cov=kin))",
+        "g",
+        "the levels of 'g' have a known covariance, and leaving out one g would integrate some of them out",
+    ),
+    (
+        "(1 | gr(g, dist=student))",
+        "g",
+        "the effects of 'g' are student-t, and leaving out one g would integrate some of them out",
+    ),
+    (
+        "(1 | gr(g, by=arm))",
+        "g",
+        (
+            "the effects of 'g' have a covariance for each level of another factor, and leaving out one g would integrate some "
+            "of them out"
+        ),
+    ),
+]
+
+
+@pytest.mark.parametrize(("term", "left_out", "reason"), SCORED)
+def test_leaving_out_a_group_is_refused_where_its_effects_are_structured(term: str, left_out: str, reason: str) -> None:
+    built = design_of(f"y ~ x + {term}", DATA)
+    priors = {p.parameter: p.prior for p in default_priors.resolve(built, {})}
+    record, table = logo.score(built, any_draws(built, 100), units.of_grouping(DATA.frame, left_out), priors)
+    assert record["refused"] == reason
+    assert len(table) == 0
+
+
+@pytest.mark.parametrize("term", [term for term, _, _ in SCORED])
+def test_structured_effects_are_given_when_observations_are_left_out(term: str) -> None:
+    built = design_of(f"y ~ x + {term}", DATA)
+    record, _ = loo.score(built, any_draws(built, 100))
+    assert record["estimator"] == loo.CONDITIONAL
+    assert record["why_conditional"] == built.group_terms[0].words
+    assert nesting.reason_against(built) == built.group_terms[0].words
+
+
+def test_effects_beside_structured_ones_are_integrated_out() -> None:
+    built = design_of("y ~ x + (1 | a) + (1 | gr(g, cov=kin))", DATA)
+    draws = any_draws(built, 60)
+    record, table = loo.score(built, draws)
+    assert record["estimator"] == loo.INTEGRATED
+    # By hand: y of a level of a is normal with the effects of g in its mean.
+    (level,) = (t for t in built.group_terms if t.group == "a")
+    found = integration.integral(built, draws, units.of_term(level))
+    (block,) = list(found.blocks(draws))
+    for unit, label in enumerate(level.levels):
+        rows = np.flatnonzero(level.index == unit)
+        for s in range(3):
+            one = draws.select(slice(s, s + 1))
+            mean = predictor.linear_predictor(built, one, rows)[0] - one.effects[level.key][0, unit, 0]
+            covariance = one.sd[level.key][0, 0] ** 2 + one.others["sigma"][0] ** 2 * np.eye(len(rows))
+            expected = stats.multivariate_normal(mean, covariance).logpdf(built.y[rows])
+            assert block.log_density[s, list(block.units).index(unit)] == pytest.approx(expected, abs=1e-6), label
+    assert len(table) == 12
+
+
+def test_likelihoods_by_quadrature_are_refused() -> None:
+    counts = replace(DATA, frame=DATA.frame.assign(k=np.arange(12) % 4))
+    built = design_of("k ~ x + (1 | mm(a, b))", counts, "poisson")
+    assert quadrature_ml.refusal(built) == (
+        "our quadrature is for independent normal effects, and rows belong to several levels of 'a+b'"
+    )
+
+
+def test_a_study_with_structured_terms_is_planned(tmp_path: Path) -> None:
+    parents = "id,sire,dam\nA,,\nB,,\nC,A,B\nD,A,C\nE,D,B\nF,D,C\n"
+    text = str(small_study.FILES[small_study.STUDY])
+    text = text.replace("  filter:", "  covariances: {kin: {pedigree: data/pedigree.csv}}\n  filter:")
+    text = text.replace(
+        "(1 | school)", "(1 | gr(school, cov = kin)) + (1 | mm(school, region, weights = cbind(1, -1)))"
+    )
+    text = text.replace("models:\n", "models:\n  by:\n    formula: score ~ hours + (1 | gr(school, by = region))\n", 1)
+    made = small_study.made(tmp_path, {small_study.STUDY: text, "data/pedigree.csv": parents})
+    assert made["models"]["varying"]["covariances"] == ["cov(kin)"]
+    assert made["models"]["varying"]["groups"] == ["school"]
+    assert "covariances" not in made["models"]["by"]
+    assert "data/pedigree.csv" in rules.raw_tables(made, tmp_path)
+    before = made["models"]["varying"]["fingerprint"]
+    other = parents.replace("F,D,C", "F,D,B")
+    again = small_study.made(tmp_path, {small_study.STUDY: text, "data/pedigree.csv": other})
+    assert again["models"]["varying"]["fingerprint"] != before
+    assert again["models"]["by"]["fingerprint"] == made["models"]["by"]["fingerprint"]
