@@ -26,7 +26,9 @@ def draw_effects(
     save(draw_caterpillar(drawn, group=group), paths_out["caterpillar"], drawn)
     drawn = figure_data.shrinkage(built, summary, group)
     if drawn.empty:
-        figure = words_only(f"The effects of {group} are not on the mean, so a level alone has no estimate of them.")
+        shared = next((t.words for t in figure_data.terms_of(built, group) if t.weights is not None), "")
+        why = f"Because {shared}" if shared else f"The effects of {group} are not on the mean"
+        figure = words_only(f"{why}, {'a' if shared else 'so a'} level alone has no estimate of them.")
     else:
         scale = quantity if built.link == "identity" else f"{quantity} on the {built.link} scale"
         figure = draw_shrinkage(drawn, quantity=f"Difference from the average {group} in {scale}", group=group)

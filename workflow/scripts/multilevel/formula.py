@@ -312,6 +312,11 @@ def partitions(parts: list[Formula]) -> list[str]:
     return list(dict.fromkeys(t.group for part in parts for t in part.group_terms if not t.members))
 
 
+def memberships(parts: list[Formula]) -> list[str]:
+    """Return the groupings of formulas that put each row into several levels, in order of first use."""
+    return list(dict.fromkeys(t.group for part in parts for t in part.group_terms if t.members))
+
+
 def known_parameters(parsed: Formula) -> frozenset[str]:
     """Return the parameters that the formula makes known: ``sigma`` under ``se(s)``, unless it adds ``sigma=true``."""
     se = parsed.response_term("se")

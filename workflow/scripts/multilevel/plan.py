@@ -126,11 +126,9 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     for name, model in models.items():
         first = parsed[name][0]
         model["columns"] = [*dict.fromkeys([first.response, *sorted(used[name])])]
-        model["groups"] = formula.partitions(parsed[name])
         model["suited"] = list(getattr(families.get(model["family"]), "PICTURES", ()))
-        if known := formula.covariances(parsed[name]):
-            model["covariances"] = known  # a key that other models have not
-        model["fingerprint"] = dataset.fingerprint([*used[name], *known])
+        model.update(_groupings(parsed[name]))
+        model["fingerprint"] = dataset.fingerprint([*used[name], *model.get("covariances", [])])
         model["response_fingerprint"] = dataset.digests[first.response or ""]
         model["seed"] = seed(study.seed, path.stem, name)
     sampler = {**config["sampler"], **{k: v for k, v in study.sampler.model_dump().items() if v is not None}}
@@ -160,6 +158,13 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         "published": printed,
         "warnings": warnings,
     }
+
+
+def _groupings(parts: list[formula.Formula]) -> dict[str, list[str]]:
+    """Return the groupings of a model, and the keys that only some models have."""
+    several, known = formula.memberships(parts), formula.covariances(parts)
+    further = {key: found for key, found in (("memberships", several), ("covariances", known)) if found}
+    return {"groups": formula.partitions(parts), **further}
 
 
 def seed(study_seed: int, study: str, model: str) -> int:

@@ -89,7 +89,8 @@ def grouping(plan: dict[str, Any], name: str) -> str:
     KeyError
         When the study has none of that name.
     """
-    for group in groups(plan):
+    several = [g for m in plan["models"].values() for g in m.get("memberships", [])]
+    for group in [*groups(plan), *several]:
         if in_path(group) == name:
             return group
     raise KeyError(name)
@@ -282,7 +283,7 @@ def model_figures(plan: dict[str, Any], model: str) -> list[str]:
     """Return the figures of a fit, without suffix, relative to the study's folder."""
     entry = plan["models"][model]
     names = ["trace", "ranks", "pairs", "energy", "pareto_k", "predictive_by_group", *entry["suited"]]
-    for group in entry["groups"]:
+    for group in [*entry["groups"], *entry.get("memberships", [])]:
         names += [f"caterpillar.{in_path(group)}", f"shrinkage.{in_path(group)}"]
     names += [f"shrinkage_plane.{in_path(group)}" for group in entry["planes"]]
     return [f"models/{model}/figures/{name}" for name in names]
