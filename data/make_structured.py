@@ -153,7 +153,8 @@ def package(folder: str, resources: list[dict[str, Any]], **words: Any) -> None:
 
 def licensed(title: str, *sources: str, name: str = "GPL-2.0-or-later") -> dict[str, Any]:
     """Return licence and sources."""
-    return {"licenses": [{"name": name, "title": title}], "sources": [{"title": source} for source in sources]}
+    found = [{"title": source} for source in sources]
+    return {"licenses": [{"name": name, "title": title}], "sources": found, "citation": sources[-1]}
 
 
 def main(folder: Path) -> None:
@@ -208,22 +209,24 @@ def main(folder: Path) -> None:
             "Ultraviolet signals ultra-aggression in a lizard. Animal Behaviour 72, 353-363.",
         ),
     )
-    for name, file, title, source in (
+    for name, file, title, *sources in (
         (
             "scotssec",
             "pupils.csv",
             "Attainment of 3435 Scottish pupils by primary and secondary school",
             "The object ScotsSec of the R package mlmRev 1.0-8 (Debian r-cran-mlmrev), written as CSV without a change",
+            "Paterson, L. (1991). Socio-economic status and educational attainment. Evaluation and Research in Education 5.",
         ),
         (
             "insteval",
             "evaluations.csv",
             "73421 evaluations of lecturers by students at ETH Zurich",
             "The object InstEval of the R package lme4 1.1-31 (Debian r-cran-lme4), written as CSV without a change",
+            "Bates, D., Mächler, M., Bolker, B. and Walker, S. (2015). Journal of Statistical Software 67(1).",
         ),
     ):
         path = HERE / name / file
-        words = licensed("GPL-2 or later, as the R package", source)
+        words = licensed("GPL-2 or later, as the R package", *sources)
         package(name, [described(path, pd.read_csv(path))], title=title, description=f"{title}; one row each.", **words)
 
 
