@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ DATA = dataset_of(
     rating=RNG.integers(1, 5, ROWS).astype(float),
 )
 
+DATA = replace(DATA, frame=DATA.frame.assign(k2=["b" if k == "p" else "a" for k in DATA.frame["k"]]))
+
 CASES = [
     ("yes ~ x", "bernoulli", {}, 2),
     ("yes ~ x + k + (1 + x | g)", "bernoulli", {}, 24),
@@ -48,6 +50,9 @@ CASES = [
     ("rating | weights(w) ~ x", "cumulative", {"disc": "0 + x"}, None),
     ("rating ~ x + cs(k) + offset(e)", "adjacent", {}, None),
     ("k ~ x + (1 | g)", "categorical", {}, None),
+    ("yes ~ x + (1 | mm(g, k))", "bernoulli", {}, 24),
+    ("yes ~ (1 | mm(g, k, weights=cbind(e, 0 - n)))", "bernoulli", {}, None),
+    ("count_ ~ x + (1 + x | gr(k, by=k2)) + (1 | gr(g, dist=student))", "poisson", {}, None),
 ]
 
 
@@ -123,6 +128,7 @@ def test_whatever_a_design_has_for_each_row_is_known() -> None:
     }  # fmt: skip
     assert {f.name for f in fields(Term)} == {
         "key", "label", "group", "effects", "parameters", "z", "index", "levels", "correlated", "scales", "structure",
+        "weights", "factor", "dist", "covariance", "by",
     }  # fmt: skip
 
 

@@ -89,7 +89,7 @@ def grouping(plan: dict[str, Any], name: str) -> str:
     KeyError
         When the study has none of that name.
     """
-    several = [g for m in plan["models"].values() for g in m.get("memberships", [])]
+    several: list[str] = [g for m in plan["models"].values() for g in m.get("memberships", [])]
     for group in [*groups(plan), *several]:
         if in_path(group) == name:
             return group
