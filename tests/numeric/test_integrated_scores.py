@@ -21,7 +21,7 @@ from scipy.stats import norm
 from multilevel import units
 from multilevel.design import Design
 from multilevel.predictor import Draws
-from multilevel.scores import logo, loo
+from multilevel.scores import dic, logo, loo
 
 SIZE = 16_000
 
@@ -93,6 +93,44 @@ def test_leave_one_group_out(name: str) -> None:
     assert np.abs(table["elpd"] - truth(name)["logo"]).max() < 0.05
     assert record["se"] == pytest.approx(np.sqrt(len(table)) * table["elpd"].std(ddof=1))  # J terms, not N
     assert record["n_units"] == design(name).group_terms[0].index.max() + 1
+
+
+@cache
+def deviance(name: str) -> dict[str, Any]:
+    return dic.score(design(name), draws(name))[0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["pairs", "bernoulli"])
+def test_every_deviance_information_criterion(name: str) -> None:
+    found, exactly = deviance(name), truth(name)
+    for key, value, error in (
+        ("dbar", exactly["dbar"], "mcse_dbar"),
+        ("p_d", exactly["dbar"] - exactly["at_plug_in"], "mcse_p_d"),
+        ("p_v", exactly["p_v"], "mcse_p_v"),
+        ("p_kl", exactly["p_kl"].sum(), "mcse_p_kl"),
+        ("p_opt", exactly["p_opt"].sum(), "mcse_p_opt"),
+    ):
+        assert abs(found[key] - value) < 4 * found[error], (key, found[key], value, found[error])
+        assert 0 < found[error] < 0.05 + 0.05 * value, key  # else agreement says little
+    own, integrated = found["integrated"], exactly["integrated_dbar"]
+    for key, value, error in (
+        ("dbar", integrated, "mcse_dbar"),
+        ("p_d", integrated - exactly["integrated_at_plug_in"], "mcse_p_d"),
+        ("p_v", exactly["integrated_p_v"], "mcse_p_v"),
+    ):
+        assert abs(own[key] - value) < 4 * own[error], (key, own[key], value, own[error])
+    assert "new levels of g" in own["predicts"]
+
+
+@pytest.mark.slow
+def test_monte_carlo_errors_of_penalties_are_right() -> None:
+    """Over sets of independent draws, penalties scatter as their errors say."""
+    sets = [dic.score(design("pairs"), draws("pairs", 1000, seed))[0] for seed in range(40)]
+    for name in ("p_d", "p_v", "p_kl"):
+        scatter = np.std([record[name] for record in sets], ddof=1)
+        claimed = np.mean([record[f"mcse_{name}"] for record in sets])
+        assert 0.6 < scatter / claimed < 1.6, (name, scatter, claimed)
 
 
 def test_the_truth_does_not_depend_on_the_grid() -> None:

@@ -374,3 +374,25 @@ def _given(batch: Batch, draws: Draws, with_rows: bool) -> tuple[Array, Array | 
     of_rows = likelihood.of_rows(design, batch.rows, predictor.arguments(design, draws, batch.rows))
     of_rows = np.broadcast_to(of_rows, (draws.size, len(batch.rows)))
     return np.add.reduceat(of_rows, batch.unit_starts, axis=1), of_rows if with_rows else None
+
+
+def most(design: Design, draws: Draws) -> tuple[Integral | None, str]:
+    """Return how the effects of a row's group are integrated out, or None and why not.
+
+    Any grouping would do. The one whose units take most effects with them leaves the fewest to be conditioned on.
+    """
+    if not design.group_terms:
+        return None, "the model has no group effects"
+    found: list[tuple[int, Integral]] = []
+    reasons = [term.words for term in design.group_terms if not term.exchangeable]
+    for term in {term.group: term for term in design.group_terms if term.exchangeable}.values():
+        try:
+            one = integral(design, draws, units.of_term(term))
+        except NotIntegrableError as error:
+            reasons.append(str(error))
+            continue
+        taken = sum(g.local * len(g.parameters) for g in one.structure.groupings)
+        found.append((taken, one))
+    if not found:
+        return None, reasons[0]
+    return max(found, key=lambda pair: pair[0])[1], ""

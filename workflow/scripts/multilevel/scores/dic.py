@@ -1,4 +1,4 @@
-"""Deviance information criterion given the group effects, with both penalties in use.
+"""Deviance information criterion: given the group effects and integrated over them, with every penalty that is in use.
 
 ``p_d`` is Dbar - D(plug-in) (Spiegelhalter, Best, Carlin & van der Linde 2002, JRSS-B 64:583). The plug-in is the
 posterior mean of each linear predictor, of each threshold, and of every other parameter on the scale of its link; another
@@ -6,24 +6,49 @@ plug-in gives another p_d. Thresholds are averaged as they are, not their transf
 treated alike; means of increasing thresholds increase.
 ``p_v`` is Var(D)/2 (Gelman et al., Bayesian Data Analysis), invariant and never negative; two criteria are made of it:
 Dbar + p_v (R2jags) and D(plug-in) + 2 p_v (BDA3).
+``p_kl`` and ``p_opt`` are those of Plummer (2002, 2008), as JAGS has them: `divergence`. Dbar + p_opt is a penalised expected
+deviance, no DIC.
+
+Integrated over the group effects, the deviance is one of new levels of the grouping: another estimand, which never stands in
+one column with the conditional one. Its plug-in is the posterior mean of coefficients, of log standard deviations, of
+correlations and of every other parameter on the scale of its link.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from multilevel import families, likelihood, links, marginal, mcmc, nesting, predictor
-from multilevel.design import Design
+from multilevel import families, integration, likelihood, links, marginal, mcmc, nesting, predictor
+from multilevel.design import Design, Predictor
+from multilevel.integration import Integral
 from multilevel.predictor import Draws
+from multilevel.scores import divergence
 
 Array = NDArray[np.float64]
 
 MANY = 200_000_000
 """Rows x draws above which the rows of a normal model are compressed first, which is the same sum."""
 
+MOST_SECONDS = 300.0
+"""Most seconds that integrating may take, by counts: not timed, so that the choice is the same everywhere."""
+
+HIGH_K = 0.7
+"""Pareto k above which leaving a row out by weights is unreliable, of 2200 draws or more (Vehtari et al. 2024)."""
+
+TINY = 1e-300
+"""Least standard deviation whose logarithm is taken."""
+
+STEP = 1e-4
+"""Step of the differences that give the slope of the deviance at the plug-in."""
+
+INTEGRATED_PLUG_IN = (
+    "posterior mean of each coefficient, each log standard deviation, each correlation and every other parameter on the scale "
+    "of its link"
+)
 PLUG_IN = "posterior mean of each linear predictor, each threshold and every other parameter on the scale of its link"
 
 
@@ -40,7 +65,12 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
     tuple
         The record; None, because a deviance has no per-unit table that could be compared.
     """
-    return summarise(deviances(design, draws), plug_in_deviance(design, draws), draws.chains), None
+    deviance = deviances(design, draws)
+    moved = deviance - plug_in_influence(design, draws)
+    record = summarise(deviance, plug_in_deviance(design, draws), moved, draws.chains)
+    found = of_divergences(design, draws, record["dbar"], deviance)
+    record["warnings"] += found.pop("warnings_of_divergences", [])
+    return record | found | integrated(design, draws), None
 
 
 def deviances(design: Design, draws: Draws) -> Array:
@@ -69,8 +99,167 @@ def plug_in_deviance(design: Design, draws: Draws) -> float:
     return total
 
 
-def summarise(deviance: Array, at_plug_in: float, chains: int) -> dict[str, Any]:
-    """Return the record of posterior deviances, shape (S,), chains after one another."""
+def plug_in_influence(design: Design, draws: Draws) -> Array:
+    """Return how far each draw moves the deviance at the plug-in, which is of means over draws: to first order, shape (S,)."""
+    at, out = plug_in(design, draws), np.zeros(draws.size)
+    for place, part in enumerate(design.predictors):
+        up, down = (
+            _by_row(replace(design, predictors=_moved(design.predictors, place, step)), at) for step in (STEP, -STEP)
+        )
+        slope = (up - down) / (2.0 * STEP)
+        for rows in predictor.blocks(len(design.y), draws.size):
+            eta = predictor.linear_predictor(design, draws, rows, part.parameter)
+            out += (eta - eta.mean(axis=0)) @ slope[rows]
+    links_of = families.get(design.family).OTHER_LINKS
+    for name in design.scalars:
+        values = links.forward(links_of[name], draws.others[name])
+
+        def total(step: float, name: str = name, middle: float = float(values.mean())) -> float:
+            value = links.inverse(links_of[name], np.array([middle + step]))
+            return float(_by_row(design, replace(at, others={**at.others, name: value})).sum())
+
+        out += (total(STEP) - total(-STEP)) / (2.0 * STEP) * (values - values.mean())
+    for column in _alone(design):
+        step = np.zeros_like(at.b)
+        step[:, column] = STEP
+        above, below = (float(_by_row(design, replace(at, b=at.b + sign * step)).sum()) for sign in (1.0, -1.0))
+        out += (above - below) / (2.0 * STEP) * (draws.b[:, column] - draws.b[:, column].mean())
+    return out
+
+
+def _moved(parts: tuple[Predictor, ...], place: int, step: float) -> tuple[Predictor, ...]:
+    """Return predictors of which one is larger by a step at every row."""
+    return tuple(replace(p, offset=p.offset + step) if i == place else p for i, p in enumerate(parts))
+
+
+def _alone(design: Design) -> list[int]:
+    """Return the columns of the coefficients that are in no linear predictor: thresholds, and what shifts them."""
+    within = {
+        int(i)
+        for p in design.predictors
+        for i in np.arange(len(design.all_coefficients))[design.columns_of(p.parameter)]
+    }
+    return [i for i in range(len(design.all_coefficients)) if i not in within]
+
+
+def _by_row(design: Design, at: Draws) -> Array:
+    """Return the deviance of every row at one draw, shape (rows,)."""
+    out = np.empty(len(design.y))
+    for rows in predictor.blocks(len(design.y), design.width):
+        out[rows] = -2.0 * likelihood.of_rows(design, rows, predictor.arguments(design, at, rows))
+    return out
+
+
+def of_divergences(design: Design, draws: Draws, dbar: float, deviance: Array) -> dict[str, Any]:
+    """Return the penalties of Plummer with their Monte Carlo errors, or why they have no closed form.
+
+    Parameters
+    ----------
+    design, draws
+        The design and its posterior draws.
+    dbar, deviance
+        The mean deviance, and the deviance at each draw, shape (S,).
+    """
+    reason = divergence.reason_against(design)
+    if not reason and len(design.y) * draws.size > MANY:
+        reason = "so many rows and draws take too long"
+    if reason:
+        return {"why_no_p_kl": reason}
+    totals = {"p_kl": 0.0, "p_opt": 0.0}
+    influence = {name: np.zeros(draws.size) for name in totals}
+    k_max, high = 0.0, 0
+    for rows in predictor.blocks(len(design.y), draws.size * design.width):
+        arguments = predictor.arguments(design, draws, rows)
+        log_density = np.broadcast_to(likelihood.of_rows(design, rows, arguments), (draws.size, rows.stop - rows.start))
+        smoothed = [mcmc.pareto_smooth(column, 1.0) for column in log_density.T]
+        k_max, high = max([k_max, *(k for _, k in smoothed)]), high + sum(k > HIGH_K for _, k in smoothed)
+        without_row = np.exp(np.stack([weights for weights, _ in smoothed], axis=1))
+        pairs = divergence.parts(design, rows, arguments)
+        for name, weights, times in (
+            ("p_kl", np.full_like(without_row, 1.0 / draws.size), 1.0),
+            ("p_opt", without_row, 2.0),
+        ):
+            value, moved = divergence.expected(pairs, weights)
+            totals[name] += times * value
+            influence[name] += times * moved
+    warnings = []
+    if high:
+        warnings.append(
+            f"p_opt leaves {high} rows out by importance weights with a Pareto k above {HIGH_K:g} (largest {k_max:.2f}), which "
+            "makes it unreliable."
+        )
+    mcse = {name: mcmc.mcse_mean(values.reshape(draws.chains, -1)) for name, values in influence.items()}
+    both = (deviance + influence["p_kl"], deviance + influence["p_opt"])
+    of_sums = [mcmc.mcse_mean(values.reshape(draws.chains, -1)) for values in both]
+    return {
+        "p_kl": totals["p_kl"],
+        "mcse_p_kl": mcse["p_kl"],
+        "dic_p_kl": dbar + totals["p_kl"],
+        "mcse_dic_p_kl": of_sums[0],
+        "p_opt": totals["p_opt"],
+        "mcse_p_opt": mcse["p_opt"],
+        "penalised_expected_deviance": dbar + totals["p_opt"],
+        "mcse_penalised_expected_deviance": of_sums[1],
+        "k_max_p_opt": k_max,
+        "warnings_of_divergences": warnings,
+    }
+
+
+def integrated(design: Design, draws: Draws) -> dict[str, Any]:
+    """Return the DIC of the likelihood with group effects integrated out under ``integrated``, or why there is none.
+
+    Its penalties are p_d and p_v: the integrated likelihood is no product of densities of rows, so that of those of Plummer
+    there is no closed form.
+    """
+    found, reason = integration.most(design, draws)
+    if found is not None and found.seconds(draws) > MOST_SECONDS:
+        found, reason = None, "integrating the group effects out would take too long"
+    if found is None:
+        return {"why_no_integrated": reason}
+    deviance = _integrated_deviance(found, draws)
+    links_of = families.get(design.family).OTHER_LINKS
+    middle = {n: float(links.forward(links_of[n], draws.others[n]).mean()) for n in design.scalars}
+    at = replace(
+        draws.at_mean({n: float(links.inverse(links_of[n], np.array([m]))[0]) for n, m in middle.items()}),
+        sd={key: np.exp(np.log(np.maximum(value, TINY)).mean(axis=0))[None] for key, value in draws.sd.items()},
+        cor={key: value.mean(axis=0)[None] for key, value in draws.cor.items()},
+    )
+    units = found.structure.units
+    record = summarise(deviance, float(_integrated_deviance(found, at)[0]), None, draws.chains)
+    record |= {
+        "unit": "integrated",
+        "predicts": f"a replicate of the same observations in new levels of {units.name}",
+        "likelihood": found.words,
+        "plug_in": INTEGRATED_PLUG_IN,
+        "warnings": [*record["warnings"], *found.warnings()],
+    }
+    if quality := found.quality():
+        record["quadrature"] = quality
+    return {"integrated": record}
+
+
+def _integrated_deviance(found: Integral, draws: Draws) -> Array:
+    out = np.zeros(draws.size)
+    for block in found.blocks(draws):
+        out -= 2.0 * block.log_density.sum(axis=1)
+    return out
+
+
+def summarise(deviance: Array, at_plug_in: float, moved: Array | None, chains: int) -> dict[str, Any]:
+    """Return the record of posterior deviances.
+
+    Parameters
+    ----------
+    deviance
+        The deviance at each draw, shape (S,), chains after one another.
+    at_plug_in
+        The deviance at the plug-in.
+    moved
+        What each draw adds to p_d, shape (S,); None where it is taken to be its deviance, which leaves out that the plug-in
+        has an error of its own.
+    chains
+        Number of chains.
+    """
     shaped = deviance.reshape(chains, -1)
     dbar = float(deviance.mean())
     p_d = dbar - at_plug_in
@@ -99,7 +288,7 @@ def summarise(deviance: Array, at_plug_in: float, chains: int) -> dict[str, Any]
         "mcse_dbar": mcse_dbar,
         "deviance_at_plug_in": at_plug_in,
         "p_d": p_d,
-        "mcse_p_d": mcse_dbar,
+        "mcse_p_d": mcse_dbar if moved is None else mcmc.mcse_mean(moved.reshape(chains, -1)),
         "p_v": p_v,
         "mcse_p_v": mcse_p_v,
         "dic": dbar + p_d,

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multilevel import integration, likelihood, predictor, psis, units
+from multilevel import integration, likelihood, predictor, psis
 from multilevel.design import Design
 from multilevel.integration import Integral
 from multilevel.names import OBSERVATION
@@ -60,7 +60,7 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], pd.DataFrame]:
 
     if (sample := subsampled.sample(len(design.y))) is not None:
         return subsampled.score(design, draws, sample)
-    integral, why_not = _integral(design, draws)
+    integral, why_not = integration.most(design, draws)
     chosen = _affordable(integral, draws) if integral is not None else np.zeros(len(design.y), dtype=bool)
     conditional, of_all, of_others = _conditional(design, draws, chosen)
     table = conditional.copy()
@@ -91,28 +91,6 @@ def from_log_density(blocks: Iterable[Array], chains: int) -> tuple[dict[str, An
     blocks = list(blocks)
     table, mcse = psis.of_blocks(blocks, chains)
     return WORDS | psis.summarise(table, len(blocks[0]), mcse), table
-
-
-def _integral(design: Design, draws: Draws) -> tuple[Integral | None, str]:
-    """Return how the effects of a row's group are integrated out, or None and why not.
-
-    Any grouping would do. The one whose units take most effects with them leaves the fewest to be conditioned on.
-    """
-    if not design.group_terms:
-        return None, "the model has no group effects"
-    found: list[tuple[int, Integral]] = []
-    reasons = [term.words for term in design.group_terms if not term.exchangeable]
-    for term in {term.group: term for term in design.group_terms if term.exchangeable}.values():
-        try:
-            integral = integration.integral(design, draws, units.of_term(term))
-        except integration.NotIntegrableError as error:
-            reasons.append(str(error))
-            continue
-        taken = sum(g.local * len(g.parameters) for g in integral.structure.groupings)
-        found.append((taken, integral))
-    if not found:
-        return None, reasons[0]
-    return max(found, key=lambda pair: pair[0])[1], ""
 
 
 def _affordable(integral: Integral, draws: Draws) -> Mask:

@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multilevel import likelihood, predictor, psis
+from multilevel import integration, likelihood, predictor, psis
 from multilevel.design import Design
 from multilevel.integration import Integral
 from multilevel.predictor import Draws
@@ -69,7 +69,7 @@ def score(design: Design, draws: Draws, rows: Rows) -> tuple[dict[str, Any], pd.
         surrogates of all rows. A table as `loo.score` returns it, whose index is the sample, with the ``surrogate`` of each row.
     """
     sums, surrogate = _surrogates(design, draws, rows)
-    integral, why_not = loo._integral(design, draws)
+    integral, why_not = integration.most(design, draws)
     chosen = np.zeros(len(design.y), dtype=bool)
     if integral is not None:
         chosen[rows] = _affordable(integral, draws, rows)
