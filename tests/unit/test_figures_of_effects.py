@@ -308,8 +308,8 @@ def test_forty_models_of_three_hundred_groups() -> None:
 @pytest.mark.parametrize("name", ["predictive_density", "predictive_quantiles"])
 def test_panels_of_different_responses_share_no_scale(name: str) -> None:
     data = {"predictive_density": predictive_density, "predictive_quantiles": predictive_quantiles}[name](["a", "b"])
-    column = "density" if name == "predictive_density" else "upper"
-    data.loc[data["model"] == "b", column] *= 50
+    columns = ["density"] if name == "predictive_density" else ["observed", "predicted", "lower", "upper"]
+    data.loc[data["model"] == "b", columns] *= 50
     first, second = shown(draw(name, data, share=False))
     assert second.get_ylim()[1] > 10 * first.get_ylim()[1]
     first, second = shown(draw(name, data))

@@ -16,16 +16,29 @@ import xarray as xr
 import multilevel
 from multilevel.errors import FitError
 
+OF_PYMC = ("multilevel.sampling", "multilevel.model", "multilevel.responses")
+"""Modules that import PyMC: none of them may keep the empty one."""
+
+
+def of_pymc() -> list[str]:
+    return [name for name in sys.modules if name.startswith(OF_PYMC)]
+
 
 @pytest.fixture
 def sampling(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """Return the module, imported beside empty modules in place of PyMC and nutpie: nothing here samples."""
     for name in ("nutpie", "pymc"):
         monkeypatch.setitem(sys.modules, name, ModuleType(name))
-    monkeypatch.delitem(sys.modules, "multilevel.sampling", raising=False)
-    monkeypatch.delattr(multilevel, "sampling", raising=False)
+    for name in of_pymc():
+        monkeypatch.delitem(sys.modules, name)
+    for name in OF_PYMC:
+        monkeypatch.delattr(multilevel, name.rsplit(".", 1)[1], raising=False)
     yield importlib.import_module("multilevel.sampling")
-    del sys.modules["multilevel.sampling"], multilevel.sampling
+    for name in of_pymc():
+        del sys.modules[name]
+    for name in OF_PYMC:
+        if hasattr(multilevel, short := name.rsplit(".", 1)[1]):
+            delattr(multilevel, short)
 
 
 def trace(chains: int = 4, draws: int = 100, **holes: tuple[int, ...]) -> xr.DataTree:
