@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit, log_ndtr, ndtr, ndtri
 
 Array = NDArray[np.float64]
+
+LOG_HALF = math.log(0.5)
 
 POSITIVE = ("log", "softplus", "inverse")
 """Links of a parameter above 0, a mean or a scale. Under ``inverse`` a predictor of 0 or less has density 0."""
@@ -110,18 +113,22 @@ def log_tails(link: str, z: Array) -> tuple[Array, Array]:
         case "probit":
             return np.asarray(log_ndtr(z)), np.asarray(log_ndtr(-z))
         case "cloglog":
-            rate = _exp(z)
-            return log_one_minus_exp(rate, z), -rate
+            return log_one_minus_exp(z), -_exp(z)
         case "cauchit":
             return np.log(np.arctan2(1.0, -z) / np.pi), np.log(np.arctan2(1.0, z) / np.pi)
     raise KeyError(link)
 
 
-def log_one_minus_exp(rate: Array, log_rate: Array) -> Array:
-    """Return log(1 - exp(-rate)): by expm1 where the rate is small and by log1p where it is large."""
+def log1mexp(x: Array) -> Array:
+    """Return log(1 - exp(x)) for x <= 0, by expm1 near 0 and by log1p far below; minus infinity at 0."""
+    near = x > LOG_HALF
     with np.errstate(divide="ignore"):
-        small = rate < np.log(2.0)
-        value = np.where(
-            small, np.log(-np.expm1(-np.where(small, rate, 1.0))), np.log1p(-np.exp(-np.where(small, 1.0, rate)))
+        return np.asarray(
+            np.where(near, np.log(-np.expm1(np.where(near, x, -1.0))), np.log1p(-np.exp(np.where(near, -1.0, x))))
         )
-    return np.where(log_rate < -36.0, log_rate, value)
+
+
+def log_one_minus_exp(log_rate: Array) -> Array:
+    """Return log(1 - exp(-rate)) of a rate given by its logarithm, to which it is equal in every digit below -37."""
+    small = log_rate < -37.0
+    return np.asarray(np.where(small, log_rate, log1mexp(-_exp(np.where(small, 0.0, log_rate)))))

@@ -130,7 +130,7 @@ def log_between(link: str, lower: Array, upper: Array) -> Array:
                 # F(b) - F(a) = exp(-e^a) (1 - exp(-(e^b - e^a)))
                 log_rate = lower + np.log(np.expm1(upper - lower))
                 log_rate = np.where(upper - lower > 700.0, upper, log_rate)
-                value = -np.exp(lower) + links.log_one_minus_exp(np.exp(log_rate), log_rate)
+                value = -np.exp(lower) + links.log_one_minus_exp(log_rate)
                 return np.where(np.isposinf(np.exp(lower)), -np.inf, value)
             case "cauchit":
                 return np.asarray(np.log(np.arctan2(upper - lower, 1.0 + lower * upper) / np.pi))

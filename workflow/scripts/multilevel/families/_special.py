@@ -33,8 +33,6 @@ DEEP = 1e-290
 FRACTION_TERMS = 8
 """Terms of the continued fractions of deep tails, where they converge quickly: four give every digit of the logarithm."""
 
-LOG_HALF = math.log(0.5)
-
 
 def stirling_error(x: Array) -> Array:
     """Return log Gamma(x) minus Stirling's formula, for x of at least `STIRLING_FROM`."""
@@ -99,15 +97,6 @@ def poisson(rng: np.random.Generator, mu: Array) -> Array:
         large = np.minimum(mu[many], LARGEST)
         drawn[many] = np.minimum(np.rint(large + np.sqrt(large) * rng.standard_normal(large.shape)), LARGEST)
     return drawn
-
-
-def log1mexp(x: Array) -> Array:
-    """Return log(1 - exp(x)) for x <= 0, by expm1 near 0 and by log1p far below; minus infinity at 0."""
-    near = x > LOG_HALF
-    with np.errstate(divide="ignore"):
-        return np.asarray(
-            np.where(near, np.log(-np.expm1(np.where(near, x, -1.0))), np.log1p(-np.exp(np.where(near, -1.0, x))))
-        )
 
 
 def log_between(below: tuple[Array, Array], above: tuple[Array, Array]) -> Array:

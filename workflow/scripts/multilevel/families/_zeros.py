@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from multilevel.families._special import log1mexp, log_share, poisson
+from multilevel.families._special import log_share, poisson
+from multilevel.links import log1mexp
 
 Array = NDArray[np.float64]
 

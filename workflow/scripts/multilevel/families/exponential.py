@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from multilevel import links
 from multilevel.families import _scales, _support
-from multilevel.families._special import LARGEST, SMALLEST, log1mexp
+from multilevel.families._special import LARGEST, SMALLEST
 
 Array = NDArray[np.float64]
 
@@ -63,10 +63,7 @@ def log_density(y: Array, eta: Array, link: str = "log") -> Array:
 
 def log_cdf(y: Array, eta: Array, link: str = "log") -> Array:
     """Return log P(Y <= y)."""
-    z = _log_hazard(y, eta, link)
-    with np.errstate(over="ignore"):
-        # log(1 - exp(-h)) is log h to the last digit where the hazard h is below exp(-37).
-        return np.asarray(np.where(z < -37.0, z, log1mexp(-np.exp(np.maximum(z, -37.0)))))
+    return links.log_one_minus_exp(_log_hazard(y, eta, link))
 
 
 def log_survival(y: Array, eta: Array, link: str = "log") -> Array:

@@ -11,7 +11,8 @@ from scipy.special import erfcx, log_ndtr
 
 from multilevel import links
 from multilevel.families import _scales, _support
-from multilevel.families._special import LARGEST, SMALLEST, log1mexp
+from multilevel.families._special import LARGEST, SMALLEST
+from multilevel.links import log1mexp
 
 Array = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from multilevel import links
 from multilevel.families import _scales, _special, _support
-from multilevel.families._special import LARGEST, SMALLEST, log1mexp, log_betainc, log_choose
+from multilevel.families._special import LARGEST, SMALLEST, log_betainc, log_choose
 
 Array = NDArray[np.float64]
 
@@ -54,7 +54,7 @@ def log_not_zero(eta: Array, shape: Array | float, link: str) -> Array:
     """Return log P(Y > 0) = log(1 - exp(-h)) with h = shape log(1 + mu / shape), which is log h where h is small."""
     shape = np.asarray(shape, dtype=np.float64)
     log_h = np.log(shape) + links.log_inverse("softplus", _log_odds(eta, shape, link))
-    return np.asarray(np.where(log_h < -37.0, log_h, log1mexp(-np.exp(np.maximum(log_h, -37.0)))))
+    return links.log_one_minus_exp(log_h)
 
 
 def log_density(y: Array, eta: Array, shape: Array | float, link: str = "log") -> Array:

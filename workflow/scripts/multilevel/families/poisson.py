@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from multilevel import links
 from multilevel.families import _scales, _special, _support, gamma
-from multilevel.families._special import log1mexp, log_gammainc
+from multilevel.families._special import log_gammainc
 
 Array = NDArray[np.float64]
 
@@ -61,9 +61,7 @@ def log_density(y: Array, eta: Array, link: str = "log") -> Array:
 
 def log_not_zero(eta: Array, link: str) -> Array:
     """Return log P(Y > 0) = log(1 - exp(-mu)), which is log mu where mu is small."""
-    log_mu = links.log_inverse(link, eta)
-    with np.errstate(over="ignore"):
-        return np.asarray(np.where(log_mu < -37.0, log_mu, log1mexp(-np.exp(np.maximum(log_mu, -37.0)))))
+    return links.log_one_minus_exp(links.log_inverse(link, eta))
 
 
 def _tails(y: Array, eta: Array, link: str) -> tuple[Array, Array]:

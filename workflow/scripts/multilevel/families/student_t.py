@@ -79,8 +79,8 @@ def _tails(
         log_odds = 2.0 * np.log(np.abs(z)) - np.log(nu)  # of z^2 / (nu + z^2)
     log_x, log_y = -np.logaddexp(0.0, log_odds), -np.logaddexp(0.0, -log_odds)
     log_both, _ = log_betainc(nu / 2.0, np.asarray(0.5), np.exp(log_x), log_x, np.exp(log_y), log_y)
-    outer = math.log(0.5) + log_both
-    inner = np.log1p(-np.exp(np.minimum(outer, math.log(0.5))))
+    outer = links.LOG_HALF + log_both
+    inner = links.log1mexp(np.minimum(outer, links.LOG_HALF))
     return np.where(z < 0, outer, inner), np.where(z < 0, inner, outer)
 
 

@@ -16,7 +16,7 @@ from scipy.special import gammaln
 
 from multilevel import links
 from multilevel.families import _scales, _support
-from multilevel.families._special import LARGEST, SMALLEST, log1mexp
+from multilevel.families._special import LARGEST, SMALLEST
 
 Array = NDArray[np.float64]
 
@@ -64,10 +64,7 @@ def log_density(y: Array, eta: Array, shape: Array | float, link: str = "log") -
 
 def log_cdf(y: Array, eta: Array, shape: Array | float, link: str = "log") -> Array:
     """Return log P(Y <= y)."""
-    z = _log_hazard(y, eta, shape, link)
-    with np.errstate(over="ignore"):
-        # log(1 - exp(-h)) is log h to the last digit where the hazard h is below exp(-37).
-        return np.asarray(np.where(z < -37.0, z, log1mexp(-np.exp(np.maximum(z, -37.0)))))
+    return links.log_one_minus_exp(_log_hazard(y, eta, shape, link))
 
 
 def log_survival(y: Array, eta: Array, shape: Array | float, link: str = "log") -> Array:

@@ -20,7 +20,7 @@ import pytensor.tensor as pt_untyped
 
 from multilevel import intervals
 from multilevel.design import Design
-from multilevel.responses._special import log1mexp, log_between, number
+from multilevel.responses._special import log_between, log_one_minus_exp, number
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
 
@@ -98,16 +98,10 @@ def log_survival(link: str, z: Any) -> Any:
     return -pt.exp(z) if link == "cloglog" else _LOG_CDF[link](-z)
 
 
-def log_one_minus_exp(rate: Any, log_rate: Any) -> Any:
-    """Return log(1 - exp(-rate)); no branch that is not taken overflows, so that gradients are finite."""
-    tiny = pt.lt(log_rate, -36.0)
-    return pt.switch(tiny, log_rate, log1mexp(-pt.switch(tiny, number(1.0), rate)))
-
-
 _LOG_CDF: dict[str, Any] = {
     "logit": lambda z: -pt.softplus(-z),
     "probit": log_normal_cdf,
-    "cloglog": lambda z: log_one_minus_exp(pt.exp(pt.minimum(z, number(700.0))), z),
+    "cloglog": log_one_minus_exp,
     "cauchit": lambda z: pt.log(pt.arctan2(1.0, -z) / PI),
 }
 

@@ -11,7 +11,8 @@ import pytensor.tensor as pt_untyped
 from numpy.typing import NDArray
 
 from multilevel.design import Design
-from multilevel.responses import PI, log_normal_cdf, log_one_minus_exp
+from multilevel.responses import PI, log_normal_cdf
+from multilevel.responses._special import log_one_minus_exp
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
 
@@ -24,7 +25,7 @@ def log_between(link: str, lower: Any, upper: Any) -> Any:
 def _cloglog_between(lower: Any, upper: Any) -> Any:
     # F(b) - F(a) = exp(-e^a) (1 - exp(-(e^b - e^a)))
     log_rate = upper + pt.log(-pt.expm1(lower - upper))
-    return log_one_minus_exp(pt.exp(log_rate), log_rate) - pt.exp(lower)
+    return log_one_minus_exp(log_rate) - pt.exp(lower)
 
 
 def _probit_between(lower: Any, upper: Any) -> Any:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytensor.tensor as pt_untyped
 
-from multilevel.families._special import DEEP, FRACTION_TERMS, LOG_HALF, SMALLEST, STIRLING, STIRLING_FROM
+from multilevel.families._special import DEEP, FRACTION_TERMS, SMALLEST, STIRLING, STIRLING_FROM
+from multilevel.links import LOG_HALF
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
 
@@ -87,6 +88,16 @@ def log1mexp(x: Any) -> Any:
         pt.log(-pt.expm1(pt.switch(near, x, number(-1.0)))),
         pt.log1p(-pt.exp(pt.switch(near, number(-1.0), x))),
     )
+
+
+def log_one_minus_exp(log_rate: Any) -> Any:
+    """Return log(1 - exp(-rate)) of a rate given by its logarithm (`links.log_one_minus_exp`).
+
+    The rate is cut off where 1 - exp(-rate) has long been 1: an infinite one would make the gradient 0 times infinity.
+    """
+    small = pt.lt(log_rate, -37)
+    rate = pt.exp(pt.minimum(pt.switch(small, number(0.0), log_rate), number(700.0)))
+    return pt.switch(small, log_rate, log1mexp(-rate))
 
 
 def log_between(below: tuple[Any, Any], above: tuple[Any, Any]) -> Any:

@@ -10,7 +10,7 @@ import pytensor.tensor as pt_untyped
 
 from multilevel.design import Design
 from multilevel.responses import log_inverse, observe
-from multilevel.responses._special import log1mexp, number
+from multilevel.responses._special import log_one_minus_exp, number
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
 
@@ -27,9 +27,7 @@ def _log_hazard(y: Any, eta: Any, link: str) -> Any:
 
 def log_cdf_of_hazard(y: Any, z: Any) -> Any:
     """Return log P(Y <= y) = log(1 - exp(-h)) from z = log h, which is z where h is small."""
-    far = pt.lt(z, -37)
-    value = pt.switch(far, z, log1mexp(-pt.exp(pt.switch(far, number(0.0), z))))
-    return pt.switch(pt.gt(y, 0), value, number(-np.inf))
+    return pt.switch(pt.gt(y, 0), log_one_minus_exp(z), number(-np.inf))
 
 
 def log_density(y: Any, eta: Any, link: str) -> Any:

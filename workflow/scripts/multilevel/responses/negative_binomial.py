@@ -10,7 +10,7 @@ import pytensor.tensor as pt_untyped
 
 from multilevel.design import Design
 from multilevel.responses import log_inverse, observe
-from multilevel.responses._special import log1mexp, log_betainc, log_choose, number
+from multilevel.responses._special import log_betainc, log_choose, log_one_minus_exp, number
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
 
@@ -29,8 +29,7 @@ def log_density(y: Any, eta: Any, link: str, shape: Any) -> Any:
 def log_not_zero(eta: Any, link: str, shape: Any) -> Any:
     """Return log P(Y > 0)."""
     log_h = pt.log(shape) + log_inverse("softplus", log_inverse(link, eta) - pt.log(shape))
-    far = pt.lt(log_h, -37)
-    return pt.switch(far, log_h, log1mexp(-pt.exp(pt.switch(far, number(0.0), log_h))))
+    return log_one_minus_exp(log_h)
 
 
 def _tails(y: Any, eta: Any, link: str, shape: Any) -> tuple[Any, Any]:

@@ -10,7 +10,7 @@ import pytensor.tensor as pt_untyped
 
 from multilevel.design import Design
 from multilevel.responses import log_inverse, observe
-from multilevel.responses._special import log1mexp, log_gammainc, number
+from multilevel.responses._special import log_gammainc, log_one_minus_exp, number
 from multilevel.responses.gamma import log_normaliser
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
@@ -32,9 +32,7 @@ def log_density(y: Any, eta: Any, link: str) -> Any:
 
 def log_not_zero(eta: Any, link: str) -> Any:
     """Return log P(Y > 0)."""
-    log_mu = log_inverse(link, eta)
-    far = pt.lt(log_mu, -37)
-    return pt.switch(far, log_mu, log1mexp(-pt.exp(pt.switch(far, number(0.0), log_mu))))
+    return log_one_minus_exp(log_inverse(link, eta))
 
 
 def _tails(y: Any, eta: Any, link: str) -> tuple[Any, Any]:
