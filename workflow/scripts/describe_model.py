@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def describe_model(model: dict[str, Any], path_to_data: str, path_to_priors: str, path_to_equations: str) -> None:
     """Write the model's resolved priors and its equations level by level."""
     built = design.build(model, dataset.read(Path(path_to_data)))
-    priors = default_priors.resolve(built, model["priors"])
+    priors = default_priors.resolve(built, model["priors"], model.get("preset", ""))
     storage.write_json(Path(path_to_priors), [prior.as_dict() for prior in priors])
     storage.write_json(Path(path_to_equations), equations.describe(built))
 

@@ -43,7 +43,7 @@ def fit_model(
     used = set().union(*(part.variables() for part in formula.of_model(spec)))
     if data.fingerprint(used) != identity["fingerprint"]:
         raise ValueError(f"{path_to_data} does not hold the data that the plan was made from; run the workflow again")
-    priors = default_priors.resolve(built, spec["priors"])
+    priors = default_priors.resolve(built, spec["priors"], spec.get("preset", ""))
     seen = aggregate.rows(built)
     together = f", {len(seen.y)} of them distinct" if seen is not built else ""
     logging.getLogger("multilevel").info("%s: %d rows%s", spec["formula"], len(built.y), together)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt_untyped
-from scipy.special import gammaln
+from scipy.special import gammaln, multigammaln
 
 from multilevel import default_priors, distributions, families, responses
 from multilevel.design import Design, Predictor, Term, Thresholds
@@ -57,8 +57,10 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
     with pm.Model(coords=coords, check_bounds=False) as model:
         # check_bounds=False drops only PyMC's own argument checks; every scale is positive by its transform.
         etas = {part.parameter: _fixed_part(part, by_name) for part in design.predictors}
+        units = {p.prior.unit for p in priors if p.prior.unit}
+        scalars = {name: _scalar(name, by_name[name]) for name in design.scalars if name in units}
         for term in design.group_terms:
-            effects = _group_effects(term, by_name, centred, design.unprefixed)
+            effects = _group_effects(term, by_name, centred, design.unprefixed, scalars)
             for position, (effect, owner) in enumerate(zip(effects, term.parameters, strict=True)):
                 etas[owner] = etas[owner] + _times(term.z[:, position], effect[term.index])
         for part in design.predictors:
@@ -69,7 +71,8 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
         others = {name: responses.INVERSE_LINKS[inverse[name]](value) for name, value in etas.items()}
         if design.thresholds:
             others["thresholds"] = _thresholds(design.thresholds, by_name)
-        others |= {name: _scalar(name, by_name[name]) for name in design.scalars}
+        scalars |= {name: _scalar(name, by_name[name]) for name in design.scalars if name not in units}
+        others |= {name: scalars[name] for name in design.scalars}
         responses.get(design.family).add(design, eta if design.nominal else eta[0], others)
     return model
 
@@ -135,17 +138,26 @@ def _increasing(priors: Sequence[Prior]) -> Any:
     return found
 
 
-def _group_effects(term: Term, priors: Mapping[str, Prior], centred: bool, unprefixed: str) -> list[Any]:
+def _group_effects(
+    term: Term, priors: Mapping[str, Prior], centred: bool, unprefixed: str, scalars: Mapping[str, Any]
+) -> list[Any]:
     """Return the effects of a term, one vector over its levels for each effect."""
     size = len(term.effects)
-    sd = _variable(
-        f"sd_{term.key}", [priors[default_priors.sd_name(term, e)] for e in term.effects], f"{term.key}_effect"
-    )
-    factor = (
-        _correlation_factor(term, priors[default_priors.cor_name(term, unprefixed)].arguments[0])
-        if term.correlated
-        else np.eye(size).tolist()
-    )
+    matrix = priors.get(f"cov({term.label})")
+    if matrix is not None:
+        sd = pm.HalfFlat(f"sd_{term.key}", dims=f"{term.key}_effect")
+        eta = matrix.arguments[0] if matrix.name == "decov" else 1.0
+        factor = _correlation_factor(term, eta) if term.correlated else np.eye(size).tolist()
+        pm.Potential(f"cov_{term.key}", _covariance(matrix, sd, factor, scalars.get(matrix.unit, 1.0)))
+    else:
+        sd = _variable(
+            f"sd_{term.key}", [priors[default_priors.sd_name(term, e)] for e in term.effects], f"{term.key}_effect"
+        )
+        factor = (
+            _correlation_factor(term, priors[default_priors.cor_name(term, unprefixed)].arguments[0])
+            if term.correlated
+            else np.eye(size).tolist()
+        )
     if not centred:
         offsets = pm.Normal(f"offsets_{term.key}", 0.0, 1.0, dims=(f"{term.key}_effect", f"{term.key}_level"))
         return [
@@ -160,6 +172,67 @@ def _group_effects(term: Term, priors: Mapping[str, Prior], centred: bool, unpre
         standard.append((effect / sd[i] - (_sum(below) if below else 0.0)) / factor[i][i])
         effects.append(effect)
     return effects
+
+
+def _covariance(prior: Prior, sd: Any, factor: list[list[Any]], unit: Any) -> Any:
+    """Return what the prior of a covariance matrix adds to the density of its sds and correlations.
+
+    Parameters
+    ----------
+    prior
+        One of `priors.MATRIX`; the formulas are those of `distributions.log_density_of_covariance`.
+    sd, factor
+        The sds, and the Cholesky factor of the correlations, whose density is LKJ (eta 1 but for ``decov``).
+    unit
+        What sds are measured in.
+    """
+    size = len(factor)
+    logs = pt.log(sd)
+    if prior.name == "decov":
+        _, concentration, shape, scale = prior.arguments
+        u = sd / (unit * scale)
+        total = pt.sum(u**2)
+        tau = pt.sqrt(total / size)
+        constant = (
+            gammaln(size * concentration) - size * gammaln(concentration) - gammaln(shape) + (size - 1) * np.log(2.0)
+        )
+        density = (shape - 2.0) * pt.log(tau) - tau - np.log(size) + constant
+        density += 2.0 * (concentration - 1.0) * pt.sum(pt.log(u)) - (size * (concentration - 1.0) + size - 1) * pt.log(
+            total
+        )
+        return density + pt.sum(logs) - 2.0 * size * pt.log(unit * scale)
+    nu = prior.arguments[0]
+    scale_matrix = distributions.scale_matrix(prior, size)
+    log_det = 2.0 * pt.sum(logs) + 2.0 * _sum([pt.log(factor[i][i]) for i in range(1, size)] or [0.0])
+    # Entries of the covariance matrix by sds and correlations: 2^p times the product of sd^p.
+    jacobian = size * (np.log(2.0) + pt.sum(logs)) + distributions.log_lkj_constant(size, 1.0)
+    constant = -0.5 * nu * size * np.log(2.0) - multigammaln(0.5 * nu, size)
+    if prior.name == "inverse_wishart":
+        columns = np.linalg.cholesky(scale_matrix).T
+        trace = _sum([_sum([z**2 for z in _solved(factor, sd, column)]) for column in columns])
+        power, constant = -0.5 * (nu + size + 1), constant + 0.5 * nu * np.linalg.slogdet(scale_matrix)[1]
+    else:
+        columns = np.linalg.cholesky(np.linalg.inv(scale_matrix)).T
+        trace = _sum(
+            [
+                _sum([float(column[i]) * sd[i] * factor[i][j] for i in range(j, size)]) ** 2
+                for column in columns
+                for j in range(size)
+            ]
+        )
+        power, constant = 0.5 * (nu - size - 1), constant - 0.5 * nu * np.linalg.slogdet(scale_matrix)[1]
+    return power * log_det - 0.5 * trace + jacobian + constant
+
+
+def _solved(factor: list[list[Any]], sd: Any, column: np.ndarray) -> list[Any]:
+    """Return z with (sd times factor) z = column, from the first row down."""
+    found: list[Any] = []
+    for i, value in enumerate(column):
+        rest = float(value) / sd[i]
+        for j in range(i):
+            rest = rest - factor[i][j] * found[j]
+        found.append(rest / factor[i][i])
+    return found
 
 
 def _correlation_factor(term: Term, eta: float) -> list[list[Any]]:
@@ -209,19 +282,33 @@ def _scalar(name: str, prior: Prior) -> Any:
 
 
 def _variable(name: str, priors: Sequence[Prior], dims: str | None) -> Any:
-    """Return a scalar (dims None) or a vector of parameters; one vector variable for each distribution among the priors."""
-    kinds = sorted({p.name for p in priors})
+    """Return a scalar (dims None) or a vector of parameters; one vector variable for each distribution among the priors.
+
+    Where a variance or a precision has the distribution, that is the variable, and the standard deviation follows from it.
+    """
+    kinds = sorted({(p.name, p.on) for p in priors})
     if dims is None:
-        return _distribution(name, priors[0].name, [priors[0].arguments], None)
-    if len(kinds) == 1:
-        return _distribution(name, kinds[0], [p.arguments for p in priors], dims)
+        prior = priors[0]
+        own = f"{name}_{prior.on}" if prior.on else name
+        found = _distribution(own, prior.name, [prior.arguments], None)
+        return pm.Deterministic(name, _as_sd(found, prior.on)) if prior.on else found
+    if len(kinds) == 1 and not kinds[0][1]:
+        return _distribution(name, kinds[0][0], [p.arguments for p in priors], dims, len(priors))
     parts: list[Any] = [None] * len(priors)
-    for kind in kinds:
-        where = [i for i, p in enumerate(priors) if p.name == kind]
-        variable = _distribution(f"{name}_{kind}", kind, [priors[i].arguments for i in where], None, len(where))
+    for kind, on in kinds:
+        where = [i for i, p in enumerate(priors) if (p.name, p.on) == (kind, on)]
+        own = f"{name}_{on}_{kind}" if on else f"{name}_{kind}"
+        variable = _distribution(own, kind, [priors[i].arguments for i in where], None, len(where))
         for position, i in enumerate(where):
-            parts[i] = variable[position]
+            parts[i] = _as_sd(variable[position], on)
     return pm.Deterministic(name, pt.stack(parts), dims=dims)
+
+
+def _as_sd(value: Any, on: str) -> Any:
+    """Return the standard deviation of a variance or a precision; the value itself where it is one."""
+    if not on:
+        return value
+    return pt.sqrt(value) if on == "variance" else 1.0 / pt.sqrt(value)
 
 
 def _distribution(
@@ -238,6 +325,7 @@ _FREE: dict[str, Any] = {
     "normal": lambda a: pm.Normal.dist(a[0], a[1]),
     "student_t": lambda a: pm.StudentT.dist(nu=a[0], mu=a[1], sigma=a[2]),
     "cauchy": lambda a: pm.Cauchy.dist(a[0], a[1]),
+    "logistic": lambda a: pm.Logistic.dist(a[0], a[1]),
 }
 """Distributions on the whole line, which are named as variables are not."""
 
@@ -254,4 +342,7 @@ _DISTRIBUTIONS: dict[str, Any] = {
     "lognormal": lambda n, a, s: pm.LogNormal(n, a[0], a[1], **s),
     "beta": lambda n, a, s: pm.Beta(n, alpha=a[0], beta=a[1], **s),
     "uniform": lambda n, a, s: pm.Uniform(n, a[0], a[1], **s),
+    "logistic": lambda n, a, s: pm.Logistic(n, a[0], a[1], **s),
+    "flat": lambda n, a, s: pm.Flat(n, **s),  # noqa: ARG005 (one shape)
+    "half_flat": lambda n, a, s: pm.HalfFlat(n, **s),  # noqa: ARG005 (one shape)
 }

@@ -17,8 +17,8 @@ from multilevel.provenance import STACK, identity_digest
 PREVIOUS = "posterior.previous.nc"
 """The draws of a fit that a run is about to make anew, kept until the run went well."""
 
-SPEC = ("formula", "family", "link", "thresholds", "parameters", "priors", "centred")
-"""Keys of a model that decide its posterior, given the data; `thresholds` stands only where they are not the usual ones."""
+SPEC = ("formula", "family", "link", "thresholds", "parameters", "priors", "preset", "centred")
+"""Keys of a model that decide its posterior, given the data; `thresholds` and `preset` stand only where unusual."""
 
 
 SCORE_FILES = ("loo.observation.json", "loo.observation.parquet", "dic.conditional.json")

@@ -210,6 +210,9 @@ class Defaults(Closed):
     priors: dict[str, PriorText] = Field(
         default_factory=dict, description="Priors for all models, such as `sigma: exponential(1)`."
     )
+    priors_preset: Literal["brms", "rstanarm"] | None = Field(
+        None, description="Default priors of all models: those of brms or of rstanarm instead of the workflow's own."
+    )
     response: Column | None = Field(None, description="Response of formulas that leave it out (`~ x + (1 | g)`).")
 
 
@@ -230,6 +233,11 @@ class Model(Closed):
     priors: dict[str, PriorText] = Field(
         default_factory=dict,
         description="Priors of this model, by parameter (`sd(county: floor)`), term (`b(county)`) or class (`b`, `sd`).",
+    )
+    priors_preset: Literal["brms", "rstanarm"] | None = Field(
+        None,
+        description="Where priors that are not given come from: the defaults of brms (flat coefficients, so no Bayes "
+        "factors) or of rstanarm; the study's choice if left out.",
     )
     scored_as: Column | None = Field(
         None,
