@@ -121,3 +121,10 @@ def test_r_gives_the_stored_fits_of_categories(tmp_path: Path) -> None:
     for new, old in [*fits, (now["multinom"], before["multinom"])]:
         assert new["log_likelihood"] == pytest.approx(old["log_likelihood"], rel=0, abs=1e-6)
         assert new.get("thresholds", []) == pytest.approx(old.get("thresholds", []), rel=0, abs=1e-4)
+
+
+def test_brms_and_rstanarm_state_the_stored_default_priors(tmp_path: Path) -> None:
+    need_r("brms", "rstanarm", "jsonlite")
+    make_reference("priors", tmp_path)
+    before, now = (json.loads((f / "default_priors.json").read_text()) for f in (HERE / "reference", tmp_path))
+    assert now == before
