@@ -29,7 +29,9 @@ CHANGED = {("negbinomial", "shape"): "inverse_gamma(0.4, 0.3)"}
 
 def data() -> Dataset:
     columns: dict[str, Any] = default_prior_cases.rows()
-    return dataset_of(**{**columns, "severity": pd.Categorical(columns["severity"], ["low", "middle", "high"], ordered=True)})
+    return dataset_of(
+        **{**columns, "severity": pd.Categorical(columns["severity"], ["low", "middle", "high"], ordered=True)}
+    )
 
 
 def built(case: dict[str, Any], text: str) -> Design:

@@ -1,7 +1,7 @@
 # Fitting.
 #
 # needs   results/<study>/data.nc and, for each model, its formula, family and priors
-# makes   models/<model>/posterior.nc, fit.json, timings.json; diagnostics.json and summary.csv; priors.json, equations.json
+# makes   models/<model>/posterior.nc, fit.json, timings.json; diagnostics.json and summary.csv; priors.json, prior_predictive.json, equations.json
 # steps   fit (one job for all chains), check convergence, describe the model
 
 
@@ -78,12 +78,13 @@ rule diagnose_fit:
 
 rule describe_model:
     """
-    Write the priors and the equations of {wildcards.model} of {wildcards.study}, as its design gives them.
+    Write priors, their predictive distribution and equations of {wildcards.model} of {wildcards.study}, before it is fitted.
     """
     input:
         data=data_of,
     output:
         priors="results/{study}/models/{model}/priors.json",
+        prediction="results/{study}/models/{model}/prior_predictive.json",
         equations="results/{study}/models/{model}/equations.json",
     log:
         "results/{study}/logs/describe_model.{model}.log",
@@ -92,11 +93,13 @@ rule describe_model:
     conda:
         "../../envs/analysis.yaml"
     threads: 1
+    priority: 10
     resources:
         mem_mb=1000,
         runtime=10,
     params:
         model=model_params,
+        seed=lambda wildcards: model_of(wildcards)["seed"],
         fingerprint=lambda wildcards: model_of(wildcards)["fingerprint"],
         code=code_of("describe_model.py", "families"),
     script:
