@@ -90,10 +90,10 @@ rule describe_model:
         "results/{study}/logs/describe_model.{model}.log",
     benchmark:
         "results/{study}/benchmarks/describe_model.{model}.tsv"
+    priority: 10
     conda:
         "../../envs/analysis.yaml"
     threads: 1
-    priority: 10
     resources:
         mem_mb=1000,
         runtime=10,
