@@ -233,3 +233,59 @@ def test_a_stored_maximum_reads_back(simulated: Dataset) -> None:
     assert record["singular"] is True
     assert record["converged"] is True
     assert record["starts"] == len(found.reached)
+
+
+def with_errors(simulated: Dataset, formula: str) -> design.Design:
+    """Return a design whose standard errors, from 0.5 to 4, are known."""
+    frame = pd.DataFrame(simulated.frame).assign(s=np.random.default_rng(3).uniform(0.5, 4.0, len(simulated.frame)))
+    return design.build({"formula": formula, "family": "gaussian"}, as_dataset(frame))
+
+
+@pytest.mark.parametrize("estimator", ["ml", "reml"])
+@pytest.mark.parametrize("grouping", ["(1 | school)", "(1 + x | school)", "(1 | school) + (1 | rater)"])
+def test_known_standard_errors_are_the_residual(simulated: Dataset, grouping: str, estimator: Any) -> None:
+    """At the maximum the likelihood is that of the whole covariance matrix, and nowhere nearby is it larger."""
+    built = with_errors(simulated, f"y | se(s) ~ x + {grouping}")
+    found = gaussian_ml.maximise(built, estimator)
+    assert found.converged
+    assert "sigma" not in found.estimates
+    names = [[f"sd({t.label}: {e})" for e in t.effects] for t in built.group_terms]
+    sds = [np.array([found.estimates[name] for name in own]) for own in names]
+    covariances = [np.outer(sd, sd) for sd in sds]
+    for covariance, own, term in zip(covariances, sds, built.group_terms, strict=True):
+        if len(own) == 2:
+            covariance[0, 1] = covariance[1, 0] = found.estimates[f"cor({term.label}: Intercept, x)"] * own.prod()
+    coefficients = np.array([found.estimates["Intercept"], found.estimates["b(x)"]])
+
+    def dense(coefficients: np.ndarray, covariances: list[np.ndarray]) -> float:
+        variance = whole_covariance(built, covariances, 0.0) + np.diag(built.terms["se"] ** 2)
+        inverse = np.linalg.inv(variance)
+        residual = built.y - built.x @ coefficients
+        value = len(built.y) * np.log(2 * np.pi) + np.linalg.slogdet(variance)[1] + residual @ inverse @ residual
+        if estimator == "reml":
+            value += np.linalg.slogdet(built.x.T @ inverse @ built.x)[1] - built.x.shape[1] * np.log(2 * np.pi)
+        return -0.5 * float(value)
+
+    assert found.log_likelihood == pytest.approx(dense(coefficients, covariances), rel=0, abs=1e-6)
+    anywhere = gaussian_ml.log_likelihood(built, coefficients, 1.0, covariances, estimator)
+    assert anywhere == pytest.approx(found.log_likelihood, rel=0, abs=1e-6)
+    for share in (0.9, 1.1):
+        assert dense(coefficients, [c * share for c in covariances]) < found.log_likelihood
+        assert dense(coefficients * share, covariances) < found.log_likelihood
+    information = built.x.T @ np.linalg.solve(
+        whole_covariance(built, covariances, 0.0) + np.diag(built.terms["se"] ** 2), built.x
+    )
+    assert list(found.standard_errors.values()) == pytest.approx(list(np.sqrt(np.diag(np.linalg.inv(information)))))
+    if estimator == "ml":
+        parameters = 2 + len(found.theta)
+        assert found.criteria()["aic"] == pytest.approx(-2 * found.log_likelihood + 2 * parameters)
+
+
+def test_equal_known_errors_are_a_sigma_that_is_known(simulated: Dataset) -> None:
+    frame = pd.DataFrame(simulated.frame).assign(s=1.7)
+    known = design.build({"formula": "y | se(s) ~ x + (1 | school)", "family": "gaussian"}, as_dataset(frame))
+    plain = design.build({"formula": "y ~ x + (1 | school)", "family": "gaussian"}, as_dataset(frame))
+    arguments = (np.array([50.0, 0.6]), [np.array([[0.8]])])
+    assert gaussian_ml.log_likelihood(known, arguments[0], 1.0, arguments[1]) == pytest.approx(
+        gaussian_ml.log_likelihood(plain, arguments[0], 1.7, arguments[1]), rel=1e-12
+    )

@@ -59,17 +59,31 @@ FREEZE: dict[str, Any] = {
     "normal": stats.norm,
     "student_t": stats.t,
     "cauchy": stats.cauchy,
+    "logistic": stats.logistic,
     "half_normal": lambda sigma: stats.halfnorm(0, sigma),
     "half_student_t": lambda nu, sigma: Folded(stats.t(nu, 0, sigma)),
     "half_cauchy": lambda sigma: stats.halfcauchy(0, sigma),
     "exponential": lambda rate: stats.expon(0, 1 / rate),
     "gamma": lambda shape, rate: stats.gamma(shape, 0, 1 / rate),
     "inverse_gamma": lambda shape, scale: stats.invgamma(shape, 0, scale),
+    "sqrt_inverse_gamma": lambda shape, scale: Root(stats.invgamma(shape, 0, scale)),
     "lognormal": lambda mu, sigma: stats.lognorm(sigma, 0, np.exp(mu)),
     "beta": stats.beta,
     "uniform": lambda lower, upper: stats.uniform(lower, upper - lower),
-    "logistic": stats.logistic,
 }
+
+
+class Root:
+    """The square root of a positive variable."""
+
+    def __init__(self, squared: Any) -> None:
+        self.squared = squared
+
+    def logpdf(self, value: Any) -> Any:
+        return self.squared.logpdf(np.square(value)) + np.log(2.0 * np.asarray(value))
+
+    def logsf(self, value: Any) -> Any:
+        return self.squared.logsf(np.square(value))
 
 
 class Folded:
@@ -553,10 +567,10 @@ def test_what_is_stored_of_categories_is_on_the_original_scale(text: str, spec: 
             np.testing.assert_allclose(np.diff(draw["b"].to_numpy()[:3]), float(draw["delta"]), rtol=1e-10)
 
 
-REAL = ["normal(1, 2)", "student_t(3, 1, 2)", "cauchy(1, 2)", "uniform(-3, 5)"]
+REAL = ["normal(1, 2)", "student_t(3, 1, 2)", "cauchy(1, 2)", "logistic(1, 2)", "uniform(-3, 5)"]
 POSITIVE = [
     "half_normal(2)", "half_student_t(3, 2)", "half_cauchy(2)", "exponential(0.5)", "gamma(2, 3)", "inverse_gamma(2, 3)",
-    "lognormal(0.5, 2)", "uniform(0, 5)",
+    "sqrt_inverse_gamma(2, 3)", "lognormal(0.5, 2)", "uniform(0, 5)",
 ]  # fmt: skip
 
 

@@ -219,3 +219,11 @@ def test_levels_of_one_row_are_told_apart_by_known_standard_errors() -> None:
     model = {"family": "gaussian"}
     assert cautions.find(design_of("y | se(s) ~ 1 + (1 | g)", data), model) == []
     assert "have one row" in cautions.find(design_of("y | se(s, sigma=true) ~ 1 + (1 | g)", data), model)[0]
+
+
+def test_a_row_of_many_trials_tells_its_level_apart_by_itself() -> None:
+    data = dataset_of(y=np.arange(8.0), n=np.full(8, 20.0), g=list("abcdefgh"))
+    model = {"family": "binomial"}
+    assert cautions.find(design_of("y | trials(n) ~ 1 + (1 | g)", data, "binomial"), model) == []
+    single = dataset_of(y=np.arange(8.0) % 2, n=np.ones(8), g=list("abcdefgh"))
+    assert "have one row" in cautions.find(design_of("y | trials(n) ~ 1 + (1 | g)", single, "binomial"), model)[0]

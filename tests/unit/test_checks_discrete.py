@@ -153,3 +153,29 @@ def test_quantiles_of_wild_counts_take_no_memory() -> None:
     found = checks.quantiles_of(values, discrete=True)
     assert np.isfinite(found).all()
     assert found[-1, 0] > 1e14
+
+
+def test_replicates_of_a_long_tail_leave_the_data_legible() -> None:
+    """A negative binomial that expects counts far beyond the data: classes and curves stay near the data."""
+    y = np.concatenate([np.zeros(90), RNG.negative_binomial(0.5, 0.01, 170)]).clip(0, 357).astype(float)
+    replicates = RNG.negative_binomial(0.3, 0.001, (40, len(y))).astype(float)
+    assert replicates.max() > 5 * y.max()
+    found = checks_discrete.rootogram(y, [replicates])
+    assert found["low"].max() < 1.3 * y.max()
+    assert np.isinf(found["high"].iloc[-1])
+    assert found["observed"].sum() == len(y)
+    assert found["predicted"].sum() == pytest.approx(len(y))
+    assert (found["observed"] > 0).sum() > 15
+    curves = checks.densities(y, replicates[:5], {}, discrete=True)
+    assert curves["x"].min() == 0.0
+    assert y.max() < curves["x"].max() < 1.7 * y.max()
+    observed = curves[curves["source"] == "observed"]
+    assert (observed["density"] > 0.5 * observed["density"].max()).mean() < 0.2  # a peak as narrow as that of the data
+
+
+def test_of_zeros_and_ones_only_means_are_compared() -> None:
+    groups = {"g": checks.Grouping(np.arange(ROWS) % 7, tuple("abcdefg"))}
+    binary = design_of("yes ~ x", DATA, "bernoulli")
+    assert list(checks.functions_of(binary, groups)) == ["mean", "sd of g means"]
+    counts = design_of("s | trials(n) ~ x", DATA, "binomial")
+    assert {"median", "sd", "sd of g means"} <= set(checks.functions_of(counts, groups))

@@ -33,3 +33,15 @@ def test_equal_values_are_a_spike_of_the_right_area(values: list[float]) -> None
 
 def test_shares_add_up_to_one_over_the_values_in_view() -> None:
     assert density.shares(np.array([1.0, 2.0, 2.0, 9.0]), np.arange(1.0, 4.0)).tolist() == [0.25, 0.5, 0.0]
+
+
+def test_a_long_tail_does_not_widen_a_robust_kernel() -> None:
+    values = np.random.default_rng(4).normal(0, 2, 500)
+    plain = density.robust_width(values)
+    assert plain == pytest.approx(values.std(ddof=1) * 500**-0.2, rel=0.1)
+    assert density.robust_width(np.append(values[:-5], [1e4] * 5)) == pytest.approx(plain, rel=0.05)
+    assert density.robust_width(np.array([0.0] * 80 + [1.0] * 20)) == pytest.approx(0.402 * 100**-0.2, rel=1e-3)
+    assert density.robust_width(np.array([3.0])) == 0.0
+    np.testing.assert_allclose(
+        density.kernel(values, GRID, 0.7), gaussian_kde(values, 0.7 / values.std(ddof=1))(GRID), rtol=1e-9
+    )

@@ -210,11 +210,23 @@ def test_every_parameter_has_a_default_prior_of_the_right_support(family: str) -
             module.location_of("sigma", 2.0)
 
 
+class OverRoot:
+    """One over the square root of a positive variable, a precision."""
+
+    def __init__(self, precision: Any) -> None:
+        self.precision = precision
+
+    def cdf(self, value: Any) -> Any:
+        return self.precision.sf(np.asarray(value) ** -2.0)
+
+
 @pytest.mark.parametrize(
     ("prior", "frozen"),
     [
         ("half_student_t(3, 2)", stats.t(3, 0, 2)),
         ("inverse_gamma(0.4, 0.3)", stats.invgamma(0.4, scale=0.3)),
+        ("sqrt_inverse_gamma(2, 3)", OverRoot(stats.gamma(2, scale=1 / 3))),
+        ("logistic(1, 2)", stats.logistic(1, 2)),
         ("beta(2, 3)", stats.beta(2, 3)),
         ("lognormal(1, 0.5)", stats.lognorm(0.5, scale=np.e)),
         ("gamma(2, 0.1)", stats.gamma(2, scale=10.0)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -82,6 +83,9 @@ def test_digits_may_say_that_a_trailing_zero_was_printed(tmp_path: Path) -> None
         ("county[ST LOUIS: floor]", "county[ST LOUIS: floor]"),
         ("coef(county[AITKIN]: Intercept)", "coef(county[AITKIN]: Intercept)"),
         ("elpd_loo", "elpd_loo"),
+        ("exp(b(floor:log_uranium))", "exp(b(floor:log_uranium))"),
+        ("expit( coef(county[AITKIN]:Intercept) )", "expit(coef(county[AITKIN]: Intercept))"),
+        ("elpd_diff( pooled )", "elpd_diff(pooled)"),
     ],
 )
 def test_a_quantity_is_found_as_people_write_it(tmp_path: Path, written: str, name: str) -> None:
@@ -109,6 +113,19 @@ def test_the_standard_error_of_a_score_is_a_statistic_of_it(tmp_path: Path) -> N
     assert (found["quantity"], found["statistic"]) == ("elpd_loo", "se")
 
 
+def test_a_difference_in_elpd_has_a_standard_error_and_names_the_other_model(tmp_path: Path) -> None:
+    entry = "model: simple, quantity: elpd_diff(pooled), value: -5.2, se: 3.1, source: here"
+    value, error = planned(tmp_path, entry)["published"]
+    assert (value["recipe"], value["parts"], value["statistic"]) == ("criterion", ["pooled"], "estimate")
+    assert (error["quantity"], error["published"], error["statistic"]) == ("elpd_diff(pooled)", "3.1", "se")
+
+
+def test_a_quantity_on_another_scale_is_that_quantity_and_the_scale(tmp_path: Path) -> None:
+    found = row(tmp_path, "model: simple, quantity: 'expit(coef(county[AITKIN]: Intercept))', value: 0.8, source: here")
+    assert (found["recipe"], found["scale"]) == ("sum", "expit")
+    assert found["parts"] == ["Intercept", "county[AITKIN: Intercept]"]
+
+
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
@@ -124,17 +141,23 @@ def test_a_number_by_ml_of_a_response_with_terms_of_its_own_is_not_compared() ->
     item = published.schema.Published(
         model="m", quantity="Intercept", value=published.schema.Printed("1"), estimator="ml", source="s"
     )
-    for model in (
-        {"family": "poisson", "formula": "y ~ 1", "link": "identity", "parameters": {}},
-        {"family": "gaussian", "formula": "y | se(s) ~ 1 + (1 | g)", "link": "identity", "parameters": {}},
-        {"family": "gaussian", "formula": "y ~ 1", "link": "log", "parameters": {}},
-        {"family": "gaussian", "formula": "y ~ 1", "link": "identity", "parameters": {"sigma": "1 + x"}},
+    plain = {"family": "gaussian", "link": "identity", "parameters": {}}
+
+    def reason(model: dict[str, Any], terms: tuple[str, ...] = (), scalars: tuple[str, ...] = ("sigma",)) -> str:
+        built: Any = SimpleNamespace(terms=dict.fromkeys(terms), scalars=scalars)
+        return published._reason(item, {**plain, **model}, built)
+
+    assert reason({}) == ""
+    assert reason({}, ("se",), ()) == ""
+    for refused in (
+        reason({"link": "log"}),
+        reason({"parameters": {"sigma": "1 + x"}}, scalars=()),
+        reason({}, ("se",)),
+        reason({}, ("se", "weights"), ()),
+        reason({}, ("weights",)),
+        reason({}, ("cens",)),
     ):
-        assert (
-            published._reason(item, model) == "our ML fit is for a normal response with one residual standard deviation"
-        )
-    plain = {"family": "gaussian", "formula": "y ~ 1 + (1 | g)", "link": "identity", "parameters": {}}
-    assert not published._reason(item, plain)
+        assert refused == "our ML fit is for a normal response with one residual standard deviation, or with known ones"
 
 
 BASE = "value: 1.46, source: here"
@@ -218,6 +241,25 @@ BASE = "value: 1.46, source: here"
             "published[0].priors: an estimate by ML has no priors; leave them out",
         ),
         (
+            f"model: simple, quantity: elpd_diff(pooling), {BASE}",
+            "published[0].quantity: 'elpd_diff(pooling)' names the unknown model 'pooling'; did you mean 'pooled'?",
+        ),
+        (
+            f"model: simple, quantity: elpd_diff(simple), {BASE}",
+            "published[0].quantity: 'elpd_diff(simple)' is the difference of 'simple' from itself; name another model",
+        ),
+        (
+            f"model: simple, quantity: elpd_diff(pooled), estimator: ml, {BASE}",
+            (
+                "published[0].quantity: a fit by ML has no 'elpd_diff(pooled)'; "
+                "choose from log_likelihood, deviance, aic, bic, or give another estimator"
+            ),
+        ),
+        (
+            f"model: simple, quantity: exp(elpd_loo), {BASE}",
+            "published[0].quantity: the model 'simple' has no quantity 'exp(elpd_loo)'; did you mean 'elpd_loo'?",
+        ),
+        (
             "model: simple, quantity: sigma, value: 1.46",
             "published[0].source: the key 'source' is missing",
         ),
@@ -264,6 +306,17 @@ def test_the_rules_ask_for_what_the_numbers_are_compared_with_and_no_more(tmp_pa
         "models/simple/diagnostics.json",
         "models/simple/published.csv",
     ]
+    difference = planned(tmp_path, "model: simple, quantity: elpd_diff(pooled), value: -5.2, source: a")
+    assert rules.replicated_files(difference, ["simple", "varying", "pooled"]) == [
+        "models/simple/diagnostics.json",
+        "models/simple/scores/loo.observation.json",
+        "models/simple/scores/loo.observation.parquet",
+        "models/simple/scores/dic.conditional.json",
+        "models/pooled/diagnostics.json",
+        "models/pooled/scores/loo.observation.json",
+        "models/pooled/scores/loo.observation.parquet",
+    ]
+    assert len(rules.replicated_files(difference, ["simple"])) == 4
     assert rules.replicated_files(made, []) == ["models/pooled/maximum.ml.json", "models/simple/maximum.reml.json"]
     assert [q["quantity"] for q in rules.published_of(made, "simple")] == ["sigma"]
 

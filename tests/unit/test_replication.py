@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -218,6 +219,53 @@ def test_scores_are_compared_with_their_own_error(
     assert found["ours"] == pytest.approx(value)
     expected = 2 * replication.mcse_of_se(POINTWISE) if error is None else error
     assert found["mcse_ours"] == pytest.approx(expected)
+
+
+def test_a_difference_in_elpd_is_taken_row_by_row_and_errors_of_both_fits_add() -> None:
+    here = POINTWISE.assign(row_id=["a", "b", "c"])
+    there = pd.DataFrame({"row_id": ["a", "b", "c"], "elpd": [-1.5, -1.0, -1.0], "mcse": [0.0, 0.1, 0.1]})
+    other = Results("ok", loo={"mcse": 0.15}, pointwise=there)
+    row = number("-3.5", quantity="elpd_diff(o)", recipe="criterion", parts=["o"], statistic="estimate")
+
+    def found(row: dict[str, Any], **changes: Any) -> dict[str, Any]:
+        return verdict(row, **{"loo": LOO, "pointwise": here, "dic": DIC, "others": {"o": other}, **changes})
+
+    value = found(row)
+    assert (value["ours"], value["mcse_ours"], value["verdict"]) == (-3.5, pytest.approx(0.25), "reproduced")
+    error = found({**row, "statistic": "se"})
+    assert error["ours"] == pytest.approx(np.sqrt(3 * np.var([0.5, -1.0, -3.0], ddof=1)))
+    rows = pd.DataFrame({"elpd": [0.5, -1.0, -3.0], "mcse": [0.1, 0.1, np.hypot(0.2, 0.1)]})
+    assert error["mcse_ours"] == pytest.approx(replication.mcse_of_se(rows))
+
+    missing = found(row, others={})
+    assert (missing["verdict"], missing["reason"]) == (
+        "not fitted",
+        "the fit of the other model did not finish; see its log",
+    )
+    failed = found(row, others={"o": replace(other, status="failed checks", failed="R-hat")})
+    assert (failed["verdict"], failed["reason"]) == ("failed checks", "the other model failed: R-hat")
+    shuffled = found(row, others={"o": replace(other, pointwise=there.iloc[::-1])})
+    assert (shuffled["verdict"], shuffled["reason"]) == (
+        "not comparable",
+        "the two models were scored on different rows",
+    )
+
+
+def test_a_probability_is_that_of_each_draw_not_of_the_mean() -> None:
+    draws = np.random.default_rng(2).normal(-2.0, 1.0, (4, 500))
+    effect = np.random.default_rng(3).normal(0.0, 1.0, (4, 500))
+    found = [
+        Quantity(name, "b", "", "", "", values) for name, values in (("Intercept", draws), ("g[A: Intercept]", effect))
+    ]
+    wanted = [
+        Estimand("expit(coef(g[A]: Intercept))", "sum", ("Intercept", "g[A: Intercept]"), "expit"),
+        Estimand("exp(Intercept)", "value", ("Intercept",), "exp"),
+    ]
+    table = replication.summarise(wanted, found).set_index("quantity")
+    chance = 1 / (1 + np.exp(-(draws + effect)))
+    assert table.loc["expit(coef(g[A]: Intercept))", "mean"] == pytest.approx(float(chance.mean()))
+    assert table.loc["exp(Intercept)", "mean"] == pytest.approx(float(np.exp(draws).mean()))
+    assert all(Estimand.from_row(estimand.as_row()) == estimand for estimand in wanted)
 
 
 def test_the_error_of_a_standard_error_is_its_derivative_times_the_errors_of_the_rows() -> None:

@@ -18,7 +18,7 @@ rule maximise_likelihood:
     benchmark:
         "results/{study}/benchmarks/maximise_likelihood.{model}.{estimator}.tsv"
     wildcard_constraints:
-        estimator="ml|reml",
+        estimator="ml|reml|quadrature",
     conda:
         "../../envs/analysis.yaml"
     threads: 1

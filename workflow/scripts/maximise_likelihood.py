@@ -1,11 +1,11 @@
-"""Fit one Gaussian model by ML or REML, to compare with numbers published by that estimator."""
+"""Fit one model by ML, REML or ML with quadrature, to compare with numbers published by that estimator."""
 
 import json
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multilevel import dataset, design, gaussian_ml, joblog, storage
+from multilevel import dataset, design, gaussian_ml, joblog, quadrature_ml, storage
 
 if TYPE_CHECKING:
     from snakemake.script import Snakemake
@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     snakemake: Snakemake
 
 
-def maximise_likelihood(
-    model: dict[str, Any], estimator: gaussian_ml.Estimator, path_to_data: str, path_to_record: str
-) -> None:
+def maximise_likelihood(model: dict[str, Any], estimator: str, path_to_data: str, path_to_record: str) -> None:
     """Write the estimates, their standard errors and how the search went."""
     built = design.build(model, dataset.read(Path(path_to_data)))
-    record = gaussian_ml.as_record(gaussian_ml.maximise(built, estimator))
+    if built.family == "gaussian":
+        found = gaussian_ml.maximise(built, "reml" if estimator == "reml" else "ml")
+    else:
+        found = quadrature_ml.maximise(built)
+    record = gaussian_ml.as_record(found)
     logging.getLogger("multilevel").info(
         "%(estimator)s: log likelihood %(log_likelihood).6f, converged: %(converged)s, singular: %(singular)s, "
         "%(starts_elsewhere)d of %(starts)d starts ended lower",

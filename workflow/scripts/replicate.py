@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from multilevel import joblog, replication, storage
+from multilevel import joblog, replication, rules, storage
 
 if TYPE_CHECKING:
     from snakemake.script import Snakemake
@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 def replicate(published: list[dict[str, Any]], not_fitted: list[str], folder: str, path_to_table: str) -> None:
     """Write replication.csv: a row for each published number, with ours and the verdict."""
     names = dict.fromkeys(row["model"] for row in published)
-    results = {name: _results(name, Path(folder) / name, published, name in not_fitted) for name in names}
+    results = {name: _results(name, Path(folder), published, not_fitted) for name in names}
     storage.write_csv(Path(path_to_table), replication.replicate(published, results))
 
 
-def _results(name: str, folder: Path, published: list[dict[str, Any]], not_fitted: bool) -> replication.Results:
+def _results(name: str, models: Path, published: list[dict[str, Any]], not_fitted: list[str]) -> replication.Results:
     """Read what a run knows of one model; only what its published numbers are compared with."""
+    folder = models / name
     rows = [row for row in published if row["model"] == name]
     wanted = {row["estimator"] for row in rows if not row["reason"]} - {"posterior"}
     maxima = {estimator: storage.read_json(folder / f"maximum.{estimator}.json") for estimator in sorted(wanted)}
-    if not_fitted:
+    if name in not_fitted:
         return replication.Results(replication.NOT_FITTED, maxima=maxima)
     diagnostics = storage.read_json(folder / "diagnostics.json")
     posterior: dict[str, dict[str, Any]] = {}
@@ -47,6 +48,18 @@ def _results(name: str, folder: Path, published: list[dict[str, Any]], not_fitte
         loo=loo,
         pointwise=pointwise,
         dic=dic,
+        others={other: _scored(models / other) for other in rules.others_of(rows) if other not in not_fitted},
+    )
+
+
+def _scored(folder: Path) -> replication.Results:
+    """Read the leave-one-out score of a model."""
+    diagnostics = storage.read_json(folder / "diagnostics.json")
+    return replication.Results(
+        status="ok" if diagnostics["passed"] else replication.FAILED_CHECKS,
+        failed=", ".join(diagnostics["failed"]),
+        loo=storage.read_json(folder / "scores" / "loo.observation.json"),
+        pointwise=pd.read_parquet(folder / "scores" / "loo.observation.parquet"),
     )
 
 

@@ -99,7 +99,8 @@ def _few(term: Term) -> list[str]:
 
 def _thin(design: Design, term: Term) -> list[str]:
     """Warn where most levels have no more rows than effects: there is nothing left to tell effects from residuals."""
-    if ("se" in design.terms and "sigma" not in design.parameters) or design.family in ONE_PARAMETER:
+    counted = design.family == "binomial" and bool(np.median(design.terms.get("trials", 1.0)) > 1)
+    if ("se" in design.terms and "sigma" not in design.parameters) or design.family in ONE_PARAMETER or counted:
         return []  # known standard errors tell them, or a variance that the mean decides
     effects, sizes = len(term.effects), _sizes(term)
     thin = int((sizes <= effects).sum())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,9 @@ POINTS = 80
 
 MOST_SHARES = 60
 """Whole numbers that a curve of shares may cover; a wider range is drawn as a density."""
+
+FARTHEST = 0.5
+"""How far curves go beyond the data, as a share of their range."""
 
 WIDEST = 1_000_000
 """Range of whole numbers above which their quantiles are taken as those of continuous values."""
@@ -191,8 +195,10 @@ def functions_of(design: Design, groups: Mapping[str, Grouping]) -> dict[str, Fu
     """Return the statistics that suit the response, by name.
 
     Of categories, the share of each is checked; of ordered ones also mean and sd of their numbers, and the sd of the
-    means of each grouping.
+    means of each grouping. Of zeros and ones the mean says all that their quantiles and moments could.
     """
+    if design.family == "bernoulli":
+        return {"mean": STATISTICS["mean"], **_between(groups)}
     if not design.categories:
         return {**STATISTICS, **_between(groups)}
     shares = {f"share of {label}": _share(k) for k, label in enumerate(design.categories, 1)}
@@ -347,19 +353,23 @@ def densities(y: Array, replicates: Array, groups: Mapping[str, Grouping], discr
     pandas.DataFrame
         As `Checks.densities`.
     """
-    low, high = min(y.min(), np.quantile(replicates, 0.001)), max(y.max(), np.quantile(replicates, 0.999))
+    # Replicates with a longer tail than the data are not followed to its end: the data would be a spike.
+    reach = FARTHEST * float(np.ptp(y)) or np.inf
+    low = max(min(y.min(), np.quantile(replicates, 0.001)), y.min() - reach)
+    high = min(max(y.max(), np.quantile(replicates, 0.999)), y.max() + reach)
     scale = "share" if discrete and high - low <= MOST_SHARES else "density"
     if scale == "share":
         grid = np.arange(np.floor(low), np.ceil(high) + 1)
     else:
         margin = 0.05 * (high - low) or 0.5
-        grid = np.linspace(low - margin, high + margin, POINTS)
-    curve = density.shares if scale == "share" else density.kernel
+        bottom = low if discrete and low >= 0 else low - margin  # no counts below zero
+        grid = np.linspace(bottom, high + margin, POINTS)
     chosen = [("", "", np.arange(len(y)))]
     chosen += [(g, groups[g].levels[level], np.flatnonzero(groups[g].index == level)) for g, level in largest(groups)]
     parts: list[dict[str, Any]] = []
     for group, level, rows in chosen:
         place = {"group": group, "level": level, "n": len(rows)}
+        curve = density.shares if scale == "share" else partial(density.kernel, width=density.robust_width(y[rows]))
         parts.append({**place, "source": "observed", "replicate": 0, "density": curve(y[rows], grid)})
         parts += [
             {**place, "source": "replicate", "replicate": number, "density": curve(values[rows], grid)}

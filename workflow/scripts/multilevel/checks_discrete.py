@@ -26,6 +26,9 @@ MOST_BARS = 50
 Zeros are a class of their own at any width.
 """
 
+FARTHEST = 0.25
+"""How far classes go beyond the largest count, as a share of the range of the counts, before the last one takes the rest."""
+
 BINS = 10
 """Bins of predicted probabilities, of about equal numbers of rows."""
 
@@ -77,7 +80,8 @@ def rootogram(y: Array, replicates: Iterable[Array]) -> pd.DataFrame:
     first = next(blocks)
     bottom = float(min(y.min(), first.min()))
     # Replicates beyond the last class all count in it: a few wild ones would stretch the scale past reading.
-    top = float(max(y.max(), np.quantile(first, 0.999)))
+    reach = FARTHEST * max(float(y.max()) - bottom, 1.0)
+    top = float(np.clip(np.quantile(first, 0.999), y.max(), y.max() + np.ceil(reach)))
     low = _classes(bottom, top)
     counts = [_frequencies(block, low) for block in (first, *blocks)]
     replicated = np.concatenate(counts)

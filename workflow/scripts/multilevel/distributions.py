@@ -20,16 +20,17 @@ _FROZEN: dict[str, Callable[..., Any]] = {
     "normal": stats.norm,
     "student_t": stats.t,
     "cauchy": stats.cauchy,
+    "logistic": stats.logistic,
     "half_normal": lambda sigma: stats.halfnorm(0.0, sigma),
     "half_student_t": lambda nu, sigma: stats.t(nu, 0.0, sigma),
     "half_cauchy": lambda sigma: stats.halfcauchy(0.0, sigma),
     "exponential": lambda rate: stats.expon(0.0, 1.0 / rate),
     "gamma": lambda shape, rate: stats.gamma(shape, 0.0, 1.0 / rate),
     "inverse_gamma": lambda shape, scale: stats.invgamma(shape, 0.0, scale),
+    "sqrt_inverse_gamma": lambda shape, scale: stats.gengamma(shape, -2.0, 0.0, math.sqrt(scale)),
     "lognormal": lambda mu, sigma: stats.lognorm(sigma, 0.0, math.exp(mu)),
     "beta": stats.beta,
     "uniform": lambda lower, upper: stats.uniform(lower, upper - lower),
-    "logistic": stats.logistic,
 }
 
 

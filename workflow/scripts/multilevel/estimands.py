@@ -1,16 +1,20 @@
 """What a published number can be of: every parameter of a design under the name people write, and what is made of them.
 
 `LISTED` names the kinds. The same recipe is applied to posterior draws and to ML or REML estimates.
+
+A mean of a posterior is that of the quantity itself: ``expit(x)`` is the mean of the probabilities of the draws, not the
+probability at the mean of x.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy.special import expit
 
 from multilevel.default_priors import coefficient_name, cor_names, sd_name
 from multilevel.design import INTERCEPT, Design, Term
@@ -21,9 +25,13 @@ SCORES = ("elpd_loo", "looic", "dic", "p_d", "p_v", "deviance")
 CRITERIA = {
     "ml": ("log_likelihood", "deviance", "aic", "bic"),
     "reml": ("log_likelihood", "reml_criterion"),
+    "quadrature": ("log_likelihood", "deviance", "aic", "bic"),
 }
 """Criteria of a fit by each estimator."""
 
+
+SCALES = {"exp": np.exp, "expit": expit}
+"""Scales that a quantity may be given on."""
 
 LISTED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("Intercept", "b(x)"), "a coefficient; `b(g[A])` of a factor's level, `b(x:z)` of an interaction"),
@@ -31,9 +39,11 @@ LISTED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("cor(g: x, z)",), "a correlation of effects; `cov(g: x, z)` their covariance"),
     (("g[A: x]",), "the effect of one level of g"),
     (("coef(g[A]: x)",), "coefficient and effect of one level together, as coef() of lme4 and brms"),
+    (("exp(q)", "expit(q)"), "a quantity q of the lines above, of each draw, as a ratio or a probability"),
     (("icc(g)",), "share of the variance that lies between the levels of g, where intercepts alone vary"),
     (SCORES, "a score of a posterior; `se(elpd_loo)` its standard error"),
-    (CRITERIA["ml"], "a criterion of an ML fit"),
+    (("elpd_diff(m)",), "its `elpd_loo` less that of the model m, row by row; `se(elpd_diff(m))` the standard error"),
+    (CRITERIA["ml"], "a criterion of an ML fit, by quadrature too"),
     (CRITERIA["reml"], "a criterion of a REML fit"),
 )
 """Kinds of quantities and their meaning, for the reference page."""
@@ -51,17 +61,24 @@ class Estimand:
         How it is made of its parts: ``value``, ``square``, ``product``, ``sum`` or ``share``; ``criterion`` for what is no
         parameter.
     parts
-        Names of the parameters it is made of.
+        Names of the parameters it is made of; of ``elpd_diff(m)`` the other model.
+    scale
+        ``exp`` or ``expit``, of what the recipe gives; empty for the number itself.
     """
 
     name: str
     recipe: str
     parts: tuple[str, ...]
+    scale: str = ""
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Estimand:
         """Return the quantity of a row of the plan."""
-        return cls(str(row["quantity"]), str(row["recipe"]), tuple(row["parts"]))
+        return cls(str(row["quantity"]), str(row["recipe"]), tuple(row["parts"]), str(row.get("scale", "")))
+
+    def as_row(self) -> dict[str, Any]:
+        """Return it as plain values, for the plan."""
+        return {"quantity": self.name, "recipe": self.recipe, "parts": list(self.parts), "scale": self.scale}
 
     def of(self, values: Mapping[str, Any]) -> Any:
         """Compute it from parameters, numbers or arrays of draws of one shape.
@@ -73,7 +90,11 @@ class Estimand:
         """
         if self.recipe == "criterion":
             raise KeyError(self.name)
-        parts = [values[name] for name in self.parts]
+        value = self._combined([values[name] for name in self.parts])
+        return SCALES[self.scale](value) if self.scale else value
+
+    def _combined(self, parts: list[Any]) -> Any:
+        """Combine the parts by the recipe."""
         if self.recipe == "square":
             return parts[0] ** 2
         if self.recipe == "product":
@@ -147,10 +168,18 @@ def find(text: str, known: Mapping[str, Estimand]) -> Estimand | None:
     """Return the quantity that a name means, or None.
 
     Blanks do not matter, ``sigma^2`` is ``var(sigma)``, ``b(Intercept)`` is ``Intercept``; an interaction may name its
-    factors in any order, a correlation or covariance its effects.
+    factors in any order, a correlation or covariance its effects. What the other model of ``elpd_diff(m)`` is, is not checked.
     """
+    bare = re.sub(r"\s+", "", text)
+    if match := re.fullmatch(rf"({'|'.join(SCALES)})\((.*)\)", bare):
+        inner = find(match[2], known)
+        if inner is None or inner.scale or inner.recipe == "criterion":
+            return None
+        return replace(inner, name=f"{match[1]}({inner.name})", scale=match[1])
+    if match := re.fullmatch(r"elpd_diff\((.+)\)", bare):
+        return Estimand(bare, "criterion", (match[1],))
     normal = {_normal(name): estimand for name, estimand in known.items()}
-    return next((normal[name] for name in map(_normal, _spellings(re.sub(r"\s+", "", text))) if name in normal), None)
+    return next((normal[name] for name in map(_normal, _spellings(bare)) if name in normal), None)
 
 
 def names(text: str, known: Mapping[str, Estimand]) -> list[str]:

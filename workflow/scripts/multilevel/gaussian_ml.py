@@ -10,6 +10,13 @@ profiled out, are (Bates, Maechler, Bolker & Walker 2015, J. Statistical Softwar
 
 and half of them, with the sign turned, are the log likelihood and the restricted log likelihood as lme4 and nlme print them.
 
+Where every row's standard error s_i is known (a meta-analysis), rows are divided by it, sigma is 1 and is not profiled:
+
+    ML      log|M| + n log(2 pi) + r^2 + 2 sum log s_i
+    REML    log|M| + log|X' V^-1 X| + (n - p) log(2 pi) + r^2 + 2 sum log s_i
+
+metafor adds log|X'X| / 2 to the restricted log likelihood (its REMLf); lme4, nlme and this module do not.
+
 Rows enter through their cross-products alone, computed once: with one grouping as one small block for each level
 (Woodbury's identity level by level), with several groupings, nested or crossed, as sparse matrices. Everything is computed
 on coordinates in which X has orthonormal columns, y is the least-squares residual and each column of Z has unit mean square,
@@ -20,7 +27,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
 
@@ -81,6 +88,8 @@ class Maximum:
         Newton decrement of the deviance at the maximum.
     rows, coefficients
         Numbers of rows and of coefficients.
+    known
+        Whether there is no sigma to estimate: standard errors of the rows are known, or the family has none.
     """
 
     estimator: Estimator
@@ -93,6 +102,7 @@ class Maximum:
     decrement: float
     rows: int
     coefficients: int
+    known: bool = False
 
     @property
     def converged(self) -> bool:
@@ -104,12 +114,12 @@ class Maximum:
 
         Both estimators have ``log_likelihood`` and ``deviance``, -2 times it; for REML the deviance is the
         ``reml_criterion``. ML has ``aic`` and ``bic`` too, with one parameter for each coefficient, each element of theta
-        and sigma.
+        and, unless standard errors are known, sigma.
         """
         deviance = -2.0 * self.log_likelihood
         if self.estimator == "reml":
             return {"log_likelihood": self.log_likelihood, "reml_criterion": deviance}
-        parameters = self.coefficients + len(self.theta) + 1
+        parameters = self.coefficients + len(self.theta) + (not self.known)
         return {
             "log_likelihood": self.log_likelihood,
             "deviance": deviance,
@@ -158,7 +168,7 @@ def log_likelihood(
     coefficients
         In the order of the columns of X, shape (coefficients,). The restricted likelihood does not depend on them.
     sigma
-        Residual standard deviation.
+        Residual standard deviation; 1 where the standard errors of the rows are known.
     covariances
         Covariance of the effects of each group term, shape (effects, effects) each; singular ones are allowed.
     estimator
@@ -177,7 +187,8 @@ def log_likelihood(
         shift = products.r @ (coefficients - products.least_squares)
         quadratic = inner[p, p] - 2.0 * inner[p, :p] @ shift + shift @ inner[:p, :p] @ shift
         count = products.rows
-    return -0.5 * float(count * (LOG_2PI + 2.0 * np.log(sigma)) + log_det + quadratic / sigma**2)
+    constant = count * (LOG_2PI + 2.0 * np.log(sigma)) + products.log_errors
+    return -0.5 * float(constant + log_det + quadratic / sigma**2)
 
 
 # -- the profiled deviance ---------------------------------------------------------------------------------------------
@@ -205,6 +216,10 @@ class CrossProducts:
         With one grouping, Z_j' Z_j and Z_j' W_j of every level: shapes (levels, q, q) and (levels, q, p + 1).
     z, zw
         With several groupings, Z with the columns of each term level by level, and Z' W.
+    known
+        Whether rows were divided by standard errors that are known, which makes sigma 1.
+    log_errors
+        2 sum log s_i of the known standard errors; 0 without them.
     """
 
     terms: tuple[Term, ...]
@@ -217,6 +232,8 @@ class CrossProducts:
     blocks: tuple[Array, Array] | None
     z: Any
     zw: Array
+    known: bool = False
+    log_errors: float = 0.0
 
     @classmethod
     def of(cls, design: Design, *, one_grouping: bool | None = None) -> CrossProducts:
@@ -234,10 +251,12 @@ class CrossProducts:
         NotGaussianError
             When the columns of X are linearly dependent, or leave no residual.
         """
-        y = design.y - design.offset
-        n, p = design.x.shape
-        q, r = qr(design.x, mode="economic") if p else (np.zeros((n, 0)), np.zeros((0, 0)))
-        size = np.linalg.norm(design.x, axis=0)
+        known = knows_errors(design)
+        errors = design.terms["se"] if known else np.ones(len(design.y))
+        y, x = (design.y - design.offset) / errors, design.x / errors[:, None]
+        n, p = x.shape
+        q, r = qr(x, mode="economic") if p else (np.zeros((n, 0)), np.zeros((0, 0)))
+        size = np.linalg.norm(x, axis=0)
         if p and (p > n or np.abs(np.diag(r)).min() <= 1e-9 * size.max() or (size == 0).any()):
             raise NotGaussianError("the columns of the fixed part are linearly dependent")
         least_squares = solve_triangular(r, q.T @ y) if p else np.zeros(0)
@@ -246,7 +265,7 @@ class CrossProducts:
         if not np.linalg.norm(residual) > 1e-10 * np.linalg.norm(y):
             raise NotGaussianError("the fixed part explains the response without a residual")
         w = np.column_stack([q, residual])
-        terms = design.group_terms
+        terms = tuple(replace(t, z=t.z / errors[:, None]) for t in design.group_terms) if known else design.group_terms
         scales = tuple(np.maximum(np.sqrt(np.mean(np.square(t.z), axis=0)), 1e-300) for t in terms)
         scaled = [t.z / s for t, s in zip(terms, scales, strict=True)]
         together = all(_same_grouping(t, terms[0]) for t in terms)
@@ -259,7 +278,8 @@ class CrossProducts:
             z = sparse.hstack([_indicator(t, s) for t, s in zip(terms, scaled, strict=True)], format="csc")
             zw = np.asarray(z.T @ w)
             z = (z.T @ z).tocsc()
-        return cls(terms, scales, n, p, r, least_squares, w.T @ w, blocks, z, zw)
+        log_errors = 2.0 * float(np.log(errors).sum())
+        return cls(terms, scales, n, p, r, least_squares, w.T @ w, blocks, z, zw, known, log_errors)
 
     @cached_property
     def theta_size(self) -> int:
@@ -331,7 +351,10 @@ class CrossProducts:
                 log_det += self.log_det_x(inner[:p, :p])
         except (np.linalg.LinAlgError, RuntimeError):
             return np.inf
-        value = log_det + left * (1.0 + LOG_2PI + np.log(rss / left)) if rss > 0 else np.inf
+        if self.known:
+            value = log_det + left * LOG_2PI + rss + self.log_errors
+        else:
+            value = log_det + left * (1.0 + LOG_2PI + np.log(rss / left)) if rss > 0 else np.inf
         return float(value) if np.isfinite(value) else np.inf
 
     def _residual_sum(self, inner: Array) -> float:
@@ -347,6 +370,11 @@ class CrossProducts:
         return 2.0 * float(
             np.log(np.abs(np.diag(np.linalg.cholesky(inner)))).sum() + np.log(np.abs(np.diag(self.r))).sum()
         )
+
+
+def knows_errors(design: Design) -> bool:
+    """Tell whether the standard error of every row is known, and with it the whole residual."""
+    return "se" in design.terms and "sigma" not in design.scalars
 
 
 def _same_grouping(a: Term, b: Term) -> bool:
@@ -510,7 +538,7 @@ def _described(
     _, inner, effects = products.solve(factors)
     p = products.coefficients
     left = products.rows - p if estimator == "reml" else products.rows
-    sigma = float(np.sqrt(products._residual_sum(inner) / left))
+    sigma = 1.0 if products.known else float(np.sqrt(products._residual_sum(inner) / left))
     shift = np.linalg.solve(inner[:p, :p], inner[:p, p]) if p else np.zeros(0)
     coefficients = products.least_squares + (solve_triangular(products.r, shift) if p else shift)
     inverse = solve_triangular(products.r, np.eye(p)) if p else np.zeros((0, 0))
@@ -519,7 +547,8 @@ def _described(
     estimates = dict(zip(names, map(float, coefficients), strict=True))
     standard_errors = dict(zip(names, map(float, sigma * np.sqrt(variances)), strict=True))
     estimates |= _covariances(products, factors, sigma)
-    estimates["sigma"] = sigma
+    if not products.known:
+        estimates["sigma"] = sigma
     weights = np.append(-shift, 1.0)
     for term, scale, effect in zip(products.terms, products.z_scales, effects, strict=True):
         predicted = effect @ weights / scale
@@ -540,6 +569,7 @@ def _described(
         decrement=decrement,
         rows=products.rows,
         coefficients=p,
+        known=products.known,
     )
 
 

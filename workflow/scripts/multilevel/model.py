@@ -321,6 +321,35 @@ def _distribution(
     return _DISTRIBUTIONS[kind](name, columns, shape)
 
 
+def _sqrt_inverse_gamma(name: str, shape: Any, scale: Any, **settings: Any) -> Any:
+    """Return a standard deviation whose square is inverse_gamma(shape, scale)."""
+    return pm.CustomDist(
+        name,
+        shape,
+        scale,
+        logp=_log_sqrt_inverse_gamma,
+        random=_draw_sqrt_inverse_gamma,
+        support_point=_middle_of_sqrt_inverse_gamma,
+        **{"default_transform": pm.distributions.transforms.log, **settings},
+    )
+
+
+def _log_sqrt_inverse_gamma(value: Any, shape: Any, scale: Any) -> Any:
+    """Return log p(sd): that of the variance, sd^2, and the Jacobian 2 sd."""
+    constant = np.log(2.0) + shape * pt.log(scale) - pt.gammaln(shape)
+    density = constant - (2.0 * shape + 1.0) * pt.log(value) - scale / value**2
+    return pt.switch(pt.gt(value, 0.0), density, -np.inf)
+
+
+def _middle_of_sqrt_inverse_gamma(rv: Any, _size: Any, shape: Any, scale: Any) -> Any:
+    """Return the mode, where the sampler starts."""
+    return pt.sqrt(scale / (shape + 0.5)) + pt.zeros_like(rv)
+
+
+def _draw_sqrt_inverse_gamma(shape: Any, scale: Any, rng: Any = None, size: Any = None) -> Any:
+    return np.sqrt(scale / rng.gamma(shape, 1.0, size))
+
+
 _FREE: dict[str, Any] = {
     "normal": lambda a: pm.Normal.dist(a[0], a[1]),
     "student_t": lambda a: pm.StudentT.dist(nu=a[0], mu=a[1], sigma=a[2]),
@@ -333,16 +362,17 @@ _DISTRIBUTIONS: dict[str, Any] = {
     "normal": lambda n, a, s: pm.Normal(n, a[0], a[1], **s),
     "student_t": lambda n, a, s: pm.StudentT(n, nu=a[0], mu=a[1], sigma=a[2], **s),
     "cauchy": lambda n, a, s: pm.Cauchy(n, a[0], a[1], **s),
+    "logistic": lambda n, a, s: pm.Logistic(n, a[0], a[1], **s),
     "half_normal": lambda n, a, s: pm.HalfNormal(n, a[0], **s),
     "half_student_t": lambda n, a, s: pm.HalfStudentT(n, nu=a[0], sigma=a[1], **s),
     "half_cauchy": lambda n, a, s: pm.HalfCauchy(n, a[0], **s),
     "exponential": lambda n, a, s: pm.Exponential(n, lam=a[0], **s),
     "gamma": lambda n, a, s: pm.Gamma(n, alpha=a[0], beta=a[1], **s),
     "inverse_gamma": lambda n, a, s: pm.InverseGamma(n, alpha=a[0], beta=a[1], **s),
+    "sqrt_inverse_gamma": lambda n, a, s: _sqrt_inverse_gamma(n, a[0], a[1], **s),
     "lognormal": lambda n, a, s: pm.LogNormal(n, a[0], a[1], **s),
     "beta": lambda n, a, s: pm.Beta(n, alpha=a[0], beta=a[1], **s),
     "uniform": lambda n, a, s: pm.Uniform(n, a[0], a[1], **s),
-    "logistic": lambda n, a, s: pm.Logistic(n, a[0], a[1], **s),
     "flat": lambda n, a, s: pm.Flat(n, **s),  # noqa: ARG005 (one shape)
     "half_flat": lambda n, a, s: pm.HalfFlat(n, **s),  # noqa: ARG005 (one shape)
 }

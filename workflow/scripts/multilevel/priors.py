@@ -20,16 +20,17 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
     "normal": ("mu", "sigma"),
     "student_t": ("nu", "mu", "sigma"),
     "cauchy": ("mu", "sigma"),
+    "logistic": ("mu", "scale"),
     "half_normal": ("sigma",),
     "half_student_t": ("nu", "sigma"),
     "half_cauchy": ("sigma",),
     "exponential": ("rate",),
     "gamma": ("shape", "rate"),
     "inverse_gamma": ("shape", "scale"),
+    "sqrt_inverse_gamma": ("shape", "scale"),
     "lognormal": ("mu", "sigma"),
     "beta": ("alpha", "beta"),
     "uniform": ("lower", "upper"),
-    "logistic": ("mu", "scale"),
     "flat": (),
     "half_flat": (),
     "lkj": ("eta",),
@@ -38,6 +39,9 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
     "decov": ("regularization", "concentration", "shape", "scale"),
 }
 """Distributions by name with their arguments, in order. ``exponential`` and ``gamma`` take rates, as in Stan and BUGS.
+
+``sqrt_inverse_gamma(a, b)`` is the prior of a standard deviation whose square is inverse_gamma(a, b), that is, whose precision
+1 / sd^2 is gamma(a, b): the usual one of BUGS. ``logistic(0, 1)`` of a logit makes its probability uniform.
 
 The scale of a Wishart or inverse Wishart is a number (times the identity matrix), a list (a diagonal) or a list of rows.
 """
@@ -55,6 +59,7 @@ POSITIVE = (
     "exponential",
     "gamma",
     "inverse_gamma",
+    "sqrt_inverse_gamma",
     "lognormal",
     "uniform",
     "half_flat",

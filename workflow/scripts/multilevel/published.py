@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from multilevel import estimands, schema
+from multilevel import estimands, quadrature_ml, schema
 from multilevel.design import Design
 from multilevel.errors import Problem, did_you_mean
 
@@ -16,7 +16,7 @@ FIT_STATISTICS = ("estimate", "se")
 BESIDE = ("sd", "se", "lower", "upper")
 """Numbers that may be printed beside the value."""
 
-FITTED = ("ml", "reml")
+FITTED = ("ml", "reml", "quadrature")
 """Estimators that the workflow computes itself, to compare on their own estimand."""
 
 ESTIMATOR_NAMES = {
@@ -71,7 +71,7 @@ def _of_one(item: schema.Published) -> list[tuple[str, str, str]]:
     if item.digits is not None and item.digits < decimals(item.value):
         message = f"'{item.value}' is printed with {decimals(item.value)} decimals, so digits cannot be {item.digits}"
         found.append(("digits", message, "leave digits out"))
-    if item.estimator == "posterior" and item.se is not None and item.quantity.strip() not in estimands.SCORES:
+    if item.estimator == "posterior" and item.se is not None and not _is_score(item):
         found.append(("se", "a posterior has no standard error", "its standard deviation is 'sd'"))
     if item.estimator == "posterior" and item.statistic in FIT_STATISTICS and not _is_score(item):
         found.append(
@@ -96,7 +96,7 @@ def _of_one(item: schema.Published) -> list[tuple[str, str, str]]:
 
 
 def _is_score(item: schema.Published) -> bool:
-    return item.quantity.strip() in estimands.SCORES
+    return item.quantity.strip() in estimands.SCORES or item.quantity.strip().startswith("elpd_diff(")
 
 
 def _negative(written: str | None) -> bool:
@@ -136,10 +136,10 @@ def resolve(
         if found is None:
             hint = did_you_mean(item.quantity, estimands.names(item.quantity, choices))
             problems.append(Problem(where, f"the model '{item.model}' has no quantity '{item.quantity}'", hint))
-        elif message := _of_other_estimator(found, item):
+        elif message := _of_other_estimator(found, item) or _of_other_model(found, item, models):
             problems.append(Problem(where, *message))
         else:
-            rows += _rows(item, found, model)
+            rows += _rows(item, found, model, designs[item.model])
     return rows, problems
 
 
@@ -148,13 +148,29 @@ def _of_other_estimator(found: estimands.Estimand, item: schema.Published) -> tu
     if found.recipe != "criterion":
         return None
     has = estimands.SCORES if item.estimator == "posterior" else estimands.CRITERIA.get(item.estimator, (found.name,))
-    if found.name in has:
+    if found.name in has or (item.estimator == "posterior" and found.parts):
         return None
     name = "a posterior" if item.estimator == "posterior" else f"a fit by {ESTIMATOR_NAMES[item.estimator]}"
     return f"{name} has no '{found.name}'", f"choose from {', '.join(has)}, or give another estimator"
 
 
-def _rows(item: schema.Published, found: estimands.Estimand, model: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _of_other_model(
+    found: estimands.Estimand, item: schema.Published, models: Mapping[str, Any]
+) -> tuple[str, str] | None:
+    """Return what is wrong with the model that ``elpd_diff(m)`` is taken from."""
+    if found.recipe != "criterion" or not found.parts:
+        return None
+    other = found.parts[0]
+    if other not in models:
+        return f"'{found.name}' names the unknown model '{other}'", did_you_mean(other, models)
+    if other == item.model:
+        return f"'{found.name}' is the difference of '{other}' from itself", "name another model"
+    return None
+
+
+def _rows(
+    item: schema.Published, found: estimands.Estimand, model: Mapping[str, Any], design: Design
+) -> list[dict[str, Any]]:
     """Return the row of the value, then those of what is printed beside it."""
     is_fit = item.estimator != "posterior" or found.recipe == "criterion"
     statistic = item.statistic or ("estimate" if is_fit else "mean")
@@ -163,9 +179,7 @@ def _rows(item: schema.Published, found: estimands.Estimand, model: Mapping[str,
     return [
         {
             "model": item.model,
-            "quantity": found.name,
-            "recipe": found.recipe,
-            "parts": list(found.parts),
+            **found.as_row(),
             "statistic": name,
             "estimator": item.estimator,
             "published": str(text),
@@ -173,22 +187,25 @@ def _rows(item: schema.Published, found: estimands.Estimand, model: Mapping[str,
             "mcse": mcse,
             "source": item.source,
             "note": item.note or "",
-            "reason": _reason(item, model),
+            "reason": _reason(item, model, design),
         }
         for name, text, digits, mcse in printed
     ]
 
 
-def _reason(item: schema.Published, model: Mapping[str, Any]) -> str:
+def _reason(item: schema.Published, model: Mapping[str, Any], design: Design) -> str:
     """Return why a number cannot be compared; empty where it can."""
     name = ESTIMATOR_NAMES[item.estimator]
     if item.priors is not None:
         return f"its priors are not this model's: {item.priors}"
     if item.estimator == "posterior":
         return ""
-    if item.estimator not in FITTED:
+    if item.estimator not in FITTED or (item.estimator == "quadrature" and model["family"] == "gaussian"):
         return f"it was computed by {name}, whose estimand is neither a posterior mean nor an exact maximum"
+    if model["family"] != "gaussian" and item.estimator != "reml":
+        return quadrature_ml.refusal(design)
     plain = model["link"] == "identity" and not model["parameters"]
-    if model["family"] != "gaussian" or not plain or "|" in model["formula"].split("~")[0]:
-        return f"our {name} fit is for a normal response with one residual standard deviation"
+    plain_terms = not design.terms or (set(design.terms) == {"se"} and not design.scalars)
+    if model["family"] != "gaussian" or not plain or not plain_terms:
+        return f"our {name} fit is for a normal response with one residual standard deviation, or with known ones"
     return ""

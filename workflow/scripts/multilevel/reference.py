@@ -152,7 +152,9 @@ def page() -> str:
         "## Priors",
         (
             "A prior is given to a parameter (`sd(county: floor)`), to all of a group or term (`sd(county)`, `b(county)`) "
-            "or to a class (`sd`, `b`); the most specific one wins. `Intercept` is at the mean of the predictors."
+            "or to a class (`sd`, `b`); the most specific one wins. `Intercept` is at the mean of the predictors. "
+            "`sqrt_inverse_gamma(a, b)` of an sd is what BUGS examples write as `1 / sd^2 ~ gamma(a, b)`; `logistic(0, 1)` of a "
+            "logit makes every probability equally likely."
         ),
         "| distribution | for |\n|---|---|\n"
         + "\n".join(

@@ -72,6 +72,8 @@ class Results:
         Stored maxima (`gaussian_ml.as_record`) by estimator.
     loo, pointwise, dic
         Its scores, where they are needed.
+    others
+        Results of the models that differences in elpd are taken from, by name.
     """
 
     status: str
@@ -81,6 +83,7 @@ class Results:
     loo: Mapping[str, Any] | None = None
     pointwise: pd.DataFrame | None = None
     dic: Mapping[str, Any] | None = None
+    others: Mapping[str, Results] = field(default_factory=dict)
 
 
 def summarise(wanted: Sequence[Estimand], found: Sequence[Quantity]) -> pd.DataFrame:
@@ -214,6 +217,8 @@ def _of_maximum(row: Mapping[str, Any], record: Mapping[str, Any], estimand: Est
 def _score(row: Mapping[str, Any], results: Results) -> Ours:
     """Return a score of the posterior, or its standard error."""
     name, statistic = row["quantity"], row["statistic"]
+    if row["parts"]:
+        return _elpd_difference(statistic, results, results.others.get(row["parts"][0]))
     if name in {"elpd_loo", "looic"}:
         if results.loo is None or results.pointwise is None:
             return Ours(verdict=NOT_COMPARABLE, reason="the model has no leave-one-out score")
@@ -232,6 +237,28 @@ def _score(row: Mapping[str, Any], results: Results) -> Ours:
         "p_v": ("p_v", "mcse_p_v", 1.0),
     }[name]
     return Ours(float(results.dic[key]), factor * float(results.dic[error]))
+
+
+def _elpd_difference(statistic: str, results: Results, other: Results | None) -> Ours:
+    """Return the elpd of a model less that of another, row by row, or its standard error.
+
+    The two fits are independent, so their squared Monte Carlo errors add.
+    """
+    if other is None or other.loo is None or other.pointwise is None:
+        return Ours(verdict=NOT_FITTED, reason="the fit of the other model did not finish; see its log")
+    if results.loo is None or results.pointwise is None:
+        return Ours(verdict=NOT_COMPARABLE, reason="the model has no leave-one-out score")
+    here, there = results.pointwise, other.pointwise
+    if len(here) != len(there) or list(here["row_id"]) != list(there["row_id"]):
+        return Ours(verdict=NOT_COMPARABLE, reason="the two models were scored on different rows")
+    rows = pd.DataFrame({"elpd": here["elpd"] - there["elpd"], "mcse": np.hypot(here["mcse"], there["mcse"])})
+    if statistic == "se":
+        ours = Ours(float(np.sqrt(len(rows) * np.var(rows["elpd"], ddof=1))), mcse_of_se(rows))
+    else:
+        ours = Ours(float(rows["elpd"].sum()), float(np.hypot(results.loo["mcse"], other.loo["mcse"])))
+    if other.status == FAILED_CHECKS:
+        return Ours(ours.value, ours.mcse, FAILED_CHECKS, f"the other model failed: {other.failed}")
+    return ours
 
 
 def mcse_of_se(pointwise: pd.DataFrame) -> float:

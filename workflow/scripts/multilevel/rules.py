@@ -21,6 +21,9 @@ SPEC = ("formula", "family", "link", "thresholds", "parameters", "priors", "pres
 """Keys of a model that decide its posterior, given the data; `thresholds` and `preset` stand only where unusual."""
 
 
+OTHER_FILES = ("diagnostics.json", "scores/loo.observation.json", "scores/loo.observation.parquet")
+"""What a difference in elpd needs of the other model."""
+
 SCORE_FILES = ("loo.observation.json", "loo.observation.parquet", "dic.conditional.json")
 """Scores that a published number may be compared with."""
 
@@ -109,13 +112,15 @@ def _named(plan: dict[str, Any], response: str) -> str:
 def published_of(plan: dict[str, Any], model: str) -> list[dict[str, Any]]:
     """Return the parameters of a model that have published numbers, in the order of the study."""
     rows = [row for row in plan["published"] if row["model"] == model and row["recipe"] != "criterion"]
-    return list({row["quantity"]: {key: row[key] for key in ("quantity", "recipe", "parts")} for row in rows}.values())
+    return list(
+        {row["quantity"]: {key: row[key] for key in ("quantity", "recipe", "parts", "scale")} for row in rows}.values()
+    )
 
 
 def estimators_of(plan: dict[str, Any], model: str) -> list[str]:
-    """Return the estimators, ML and REML, that a model is fitted by to be compared with published numbers."""
+    """Return the estimators, ML, REML and quadrature, that a model is fitted by to be compared with published numbers."""
     rows = [row for row in plan["published"] if row["model"] == model and not row["reason"]]
-    return [e for e in ("ml", "reml") if any(row["estimator"] == e for row in rows)]
+    return [e for e in ("ml", "reml", "quadrature") if any(row["estimator"] == e for row in rows)]
 
 
 def replicated_files(plan: dict[str, Any], fitted: list[str]) -> list[str]:
@@ -129,7 +134,15 @@ def replicated_files(plan: dict[str, Any], fitted: list[str]) -> list[str]:
             if any(row["recipe"] == "criterion" and row["estimator"] == "posterior" for row in rows):
                 names += [f"scores/{name}" for name in SCORE_FILES]
         found += [f"models/{model}/{name}" for name in names]
-    return found
+        if model in fitted:
+            others = [name for name in others_of(rows) if name in fitted]
+            found += [f"models/{other}/{name}" for other in others for name in OTHER_FILES]
+    return list(dict.fromkeys(found))
+
+
+def others_of(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the models that published differences in elpd are taken from."""
+    return list(dict.fromkeys(part for row in rows if row["recipe"] == "criterion" for part in row["parts"]))
 
 
 def labels(plan: dict[str, Any], models: list[str]) -> str:

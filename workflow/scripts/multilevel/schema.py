@@ -305,7 +305,8 @@ class Published(Closed):
     quantity: Annotated[str, StringConstraints(min_length=1, max_length=300)] = Field(
         description="What the number is of, as parameters are written: `b(floor)`, `sd(county: Intercept)`, "
         "`var(county: Intercept)`, `cor(county: Intercept, floor)`, `cov(...)`, `sigma`, `var(sigma)`, "
-        "`school[A: Intercept]`, `coef(school[A]: Intercept)`, `icc(school)`, `log_likelihood`, `reml_criterion`, `elpd_loo`."
+        "`school[A: Intercept]`, `coef(school[A]: Intercept)`, `icc(school)`, `exp(b(floor))`, `expit(Intercept)`, "
+        "`log_likelihood`, `reml_criterion`, `elpd_loo`, `elpd_diff(pooled)`."
     )
     value: Printed = Field(description="The number, digit for digit as printed.")
     sd: Printed | None = Field(None, description="The posterior standard deviation printed beside it.")
@@ -324,10 +325,12 @@ class Published(Closed):
         None,
         description="What `value` is: of a posterior its `mean` if left out, of any other estimator the `estimate`.",
     )
-    estimator: Literal["posterior", "ml", "reml", "laplace", "quadrature", "pql", "empirical_bayes", "other"] = Field(
+    estimator: Literal["posterior", "ml", "reml", "quadrature", "laplace", "pql", "empirical_bayes", "other"] = Field(
         "posterior",
-        description="How the number was computed. `ml` and `reml` are compared with our own ML and REML fit of the same "
-        "design, never with a posterior mean; those after `reml` are shown as not comparable.",
+        description="How the number was computed. `ml`, `reml` and `quadrature` are compared with our own fit of the "
+        "same design, never with a posterior mean: normal responses in closed form, Bernoulli, binomial and Poisson ones with up "
+        "to two effects of one grouping by adaptive Gauss-Hermite quadrature, as exact as printed numbers are. Those after "
+        "`quadrature` are shown as not comparable.",
     )
     priors: Text | None = Field(
         None,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from multilevel.figures.labels import percent
 from multilevel.figures.layout import arrange, panel_grid
@@ -25,7 +27,8 @@ def draw_predictive_quantiles(
     Columns: model; probability (of the quantile, between 0 and 1); observed; predicted (median over replicated data
     sets); lower, upper (interval of the replicated quantiles that holds probability `interval`). One row per model and
     probability. A curve that leaves its band says where in the distribution a model goes wrong; an overlay of densities
-    hides it. Quantiles outside are crosses. All panels `share` both scales, which models of different responses cannot.
+    hides it. Quantiles outside are crosses. A band that is wider than the data's own range leaves its panel. All panels
+    `share` both scales, which models of different responses cannot.
 
     Raises
     ------
@@ -33,6 +36,8 @@ def draw_predictive_quantiles(
         When a column is missing, or there is nothing to draw.
     """
     table = checked(data, "draw_predictive_quantiles", ["model"], NUMBERS, ["observed", "predicted"])
+    observed = table.groupby("model", sort=False)["observed"]
+    table["range"] = observed.transform("max") - observed.transform("min")
     for column in ("observed", "lower", "upper"):
         table[column] -= table["predicted"]
     models = in_order(table["model"])
@@ -41,7 +46,7 @@ def draw_predictive_quantiles(
         part = table[table["model"] == model].sort_values("probability", kind="stable")
         _draw_model(axes, part)
         axes.set_xlim(0, 1)
-        axes.set_ylim(span((table if share else part)[["observed", "lower", "upper"]].to_numpy().ravel()))
+        axes.set_ylim(span(_drawn(table if share else part)))
         number_axis(axes, "x", ticks=3 if grid.shape[1] > 1 else 7, grid=False)
         number_axis(axes, "y", ticks=4)
     outside = bool(((table["observed"] < table["lower"]) | (table["observed"] > table["upper"])).any())
@@ -56,6 +61,13 @@ def draw_predictive_quantiles(
         key=[*key, ("observed outside it", sample(VERMILLION, "X"))] if outside else key,
     )
     return figure
+
+
+def _drawn(table: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the differences that limits must hold: none larger than the range of the data, which would flatten the rest."""
+    values = table[["observed", "lower", "upper"]].to_numpy(dtype=float)
+    reach = table["range"].to_numpy(dtype=float)[:, None]
+    return np.where(reach > 0, np.clip(values, -reach, reach), values).ravel()
 
 
 def _draw_model(axes: Axes, table: pd.DataFrame) -> None:

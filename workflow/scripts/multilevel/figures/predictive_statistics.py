@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,6 +12,9 @@ from multilevel.figures.layout import arrange, facets, row_height
 from multilevel.figures.marks import estimates, number_axis, sample, span, stripe
 from multilevel.figures.table import checked, in_order
 from multilevel.figures.theme import BLUE, INK, SMALL, VERMILLION, themed
+
+LONG = 10_000
+"""Numbers from here on take so much room that a facet has only two."""
 
 NUMBERS = ["observed", "predicted", "lower", "upper"]
 
@@ -60,7 +64,7 @@ def _draw_statistic(axes: Axes, table: pd.DataFrame, models: list[str]) -> None:
     outside = list(_outside(table))
     estimates(axes, rows, table, "predicted", [VERMILLION if out else BLUE for out in outside], outside)
     axes.set_xlim(span(table[NUMBERS].to_numpy().ravel(), room=0.08))
-    number_axis(axes, "x", ticks=4)
+    number_axis(axes, "x", ticks=4 if np.nanmax(np.abs(table[NUMBERS].to_numpy(dtype=float))) < LONG else 2)
 
 
 def _outside(table: pd.DataFrame) -> pd.Series[bool]:
