@@ -34,7 +34,7 @@ def fit_model(
     multilevel.errors.FitError
         When the sampler finds no point to start from, fails, or returns fewer draws than asked for.
     """
-    from multilevel import aggregate, dataset, default_priors, design, formula, model, provenance, sampling, storage
+    from multilevel import aggregate, attempts, dataset, default_priors, design, formula, provenance, storage
 
     imported = time.perf_counter()
     spec = identity["model"]
@@ -47,10 +47,11 @@ def fit_model(
     seen = aggregate.rows(built)
     together = f", {len(seen.y)} of them distinct" if seen is not built else ""
     logging.getLogger("multilevel").info("%s: %d rows%s", spec["formula"], len(built.y), together)
-    compiled = model.build(seen, priors, spec["centred"])
-    trace, timings = sampling.sample(compiled, identity["sampler"], identity["seed"], cores)
-    posterior, encoding = sampling.posterior(trace, built, spec["centred"])
+    posterior, encoding, timings, tried = attempts.fit(
+        built, seen, priors, spec["centred"], identity["sampler"], identity["seed"], cores
+    )
     record = provenance.of_fit(identity, [p.as_dict() for p in priors], len(built.y), len(seen.y))
+    record["attempts"] = tried
     posterior.attrs = provenance.attributes(record)
     storage.write_netcdf(Path(path_to_posterior), posterior, encoding)
     storage.write_json(Path(path_to_record), record)

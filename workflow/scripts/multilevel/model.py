@@ -1,7 +1,7 @@
 """From a design to a `pm.Model`: families, structures and priors turned into PyMC. Compiled and run by `sampling`.
 
-Predictors are centred for sampling where there is an intercept, and group effects are standardised offsets unless the
-model says ``centred: true``. A correlation matrix is built from independent partial correlations, which gives exactly
+Predictors are centred for sampling where there is an intercept, and group effects are standardised offsets unless
+`parameterisation` says otherwise. A correlation matrix is built from independent partial correlations, which gives exactly
 the LKJ density (Lewandowski, Kurowicka & Joe 2009, J. Multivariate Analysis 100:1989, section 2.4) and compiles quickly.
 """
 
@@ -17,6 +17,7 @@ from scipy.special import gammaln, multigammaln
 
 from multilevel import default_priors, distributions, families, responses
 from multilevel.design import Design, Predictor, Term, Thresholds
+from multilevel.parameterisation import CENTRED, HIERARCHICAL, NON_CENTRED, of_levels
 from multilevel.priors import LOWEST, Prior
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
@@ -25,7 +26,7 @@ FEW_COLUMNS = 8
 """Up to this many columns, X b is summed column by column, which compiles faster than a matrix product."""
 
 
-def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bool) -> pm.Model:
+def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bool | Mapping[str, str]) -> pm.Model:
     """Build the PyMC model of a design.
 
     Parameters
@@ -35,7 +36,8 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
     priors
         The prior of every parameter, from `default_priors.resolve`.
     centred
-        Whether group effects are sampled directly instead of as standardised offsets.
+        Whether group effects are sampled directly instead of as standardised offsets; or how those of each term are, by
+        its key (`parameterisation`).
 
     Returns
     -------
@@ -43,7 +45,8 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
         Free variables: ``intercept`` (at the mean of the predictors) and ``slopes``, with the parameter's name behind for
         parameters other than the first (``slopes_sigma``); ``thresholds`` (at the mean of the predictors), or
         ``first_threshold`` and ``delta``, and ``specific``, category-specific effects; the family's other parameters; and,
-        for a term with key k, ``sd_k``, ``partial_k``, and ``offsets_k`` or ``effects_k``.
+        for a term with key k, ``sd_k``, ``partial_k``, and ``offsets_k``, or ``effects_k_i``, or, centred hierarchically,
+        ``level_k_i``.
     """
     by_name = {p.parameter: p.prior for p in priors}
     coords: dict[str, Any] = {}
@@ -56,11 +59,15 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
         coords[f"{term.key}_effect"] = list(term.effects)
     with pm.Model(coords=coords, check_bounds=False) as model:
         # check_bounds=False drops only PyMC's own argument checks; every scale is positive by its transform.
-        etas = {part.parameter: _fixed_part(part, by_name) for part in design.predictors}
+        fixed = {part.parameter: _fixed_part(part, by_name) for part in design.predictors}
+        etas = {name: found[0] for name, found in fixed.items()}
+        ways = how(design, centred)
         units = {p.prior.unit for p in priors if p.prior.unit}
         scalars = {name: _scalar(name, by_name[name]) for name in design.scalars if name in units}
         for term in design.group_terms:
-            effects = _group_effects(term, by_name, centred, design.unprefixed, scalars)
+            centres = _centres(design, term, fixed) if ways[term.key] == HIERARCHICAL else None
+            own_way = ways[term.key] != NON_CENTRED
+            effects = _group_effects(term, by_name, own_way, design.unprefixed, scalars, centres)
             for position, (effect, owner) in enumerate(zip(effects, term.parameters, strict=True)):
                 etas[owner] = etas[owner] + _times(term.z[:, position], effect[term.index])
         for part in design.predictors:
@@ -82,15 +89,49 @@ def variable_name(name: str, part: Predictor) -> str:
     return f"{name}_{part.parameter}" if part.prefix else name
 
 
-def _fixed_part(part: Predictor, priors: Mapping[str, Prior]) -> Any:
-    """Return X b with the columns of X centred where there is an intercept, or thresholds for it."""
+def how(design: Design, centred: bool | Mapping[str, str]) -> dict[str, str]:
+    """Return how the effects of each term are sampled, by its key."""
+    if isinstance(centred, Mapping):
+        return dict(centred)
+    return {term.key: CENTRED if centred else NON_CENTRED for term in design.group_terms}
+
+
+def _centres(design: Design, term: Term, fixed: Mapping[str, tuple[Any, Any, Any]]) -> list[Any]:
+    """Return the mean of each effect of a term, one value or a vector over its levels: what the fixed part says of it."""
+    first = np.zeros(len(term.levels), dtype=np.int64)
+    first[term.index[::-1]] = np.arange(len(term.index))[::-1]
+    centres: list[Any] = []
+    for effect, owner in zip(term.effects, term.parameters, strict=True):
+        part = next(p for p in design.predictors if p.parameter == owner)
+        _, intercept, slopes = fixed[owner]
+        centre: Any = 0.0
+        if effect == part.intercept:
+            centre = intercept if part.has_intercept else 0.0
+            columns = part.x - part.x.mean(axis=0) if part.centre is None else part.x.copy()
+            if part.centre is not None:
+                columns[:, part.slopes] -= part.centre
+            for i in of_levels(part.x, term):
+                position = part.slopes.index(i)
+                values = (columns if part.centred else part.x)[first, i]
+                centre = centre + values * slopes[position]
+        elif effect in part.coefficients:
+            centre = slopes[part.slopes.index(part.coefficients.index(effect))]
+        centres.append(centre)
+    return centres
+
+
+def _fixed_part(part: Predictor, priors: Mapping[str, Prior]) -> tuple[Any, Any, Any]:
+    """Return X b with the columns of X centred where there is an intercept, or thresholds for it; intercept and slopes."""
+    intercept: Any = None
+    slopes: Any = None
     names = [part.coefficients[i] for i in part.slopes]
     columns = part.x[:, part.slopes]
     eta: Any = np.zeros(len(part.x))
     if part.centred:
         columns = columns - part.means
     if part.has_intercept:
-        eta = _variable(variable_name("intercept", part), [priors[part.intercept]], None)
+        intercept = _variable(variable_name("intercept", part), [priors[part.intercept]], None)
+        eta = intercept
     if names:
         own = [priors[default_priors.coefficient_name(n)] for n in names]
         slopes = _variable(variable_name("slopes", part), own, variable_name("slope", part))
@@ -99,7 +140,7 @@ def _fixed_part(part: Predictor, priors: Mapping[str, Prior]) -> Any:
                 eta = eta + columns[:, position] * slopes[position]
         else:
             eta = eta + pt.dot(columns, slopes)
-    return eta
+    return eta, intercept, slopes
 
 
 def _thresholds(thresholds: Thresholds, priors: Mapping[str, Prior]) -> Any:
@@ -139,9 +180,14 @@ def _increasing(priors: Sequence[Prior]) -> Any:
 
 
 def _group_effects(
-    term: Term, priors: Mapping[str, Prior], centred: bool, unprefixed: str, scalars: Mapping[str, Any]
+    term: Term,
+    priors: Mapping[str, Prior],
+    centred: bool,
+    unprefixed: str,
+    scalars: Mapping[str, Any],
+    centres: list[Any] | None,
 ) -> list[Any]:
-    """Return the effects of a term, one vector over its levels for each effect."""
+    """Return the effects of a term, one vector over its levels for each effect; sampled about `centres` where given."""
     size = len(term.effects)
     matrix = priors.get(f"cov({term.label})")
     if matrix is not None:
@@ -168,7 +214,12 @@ def _group_effects(
     for i in range(size):
         below = [factor[i][j] * standard[j] for j in range(i) if _present(factor[i][j])]
         mean = sd[i] * _sum(below) if below else 0.0
-        effect = pm.Normal(f"effects_{term.key}_{i}", mean, sd[i] * factor[i][i], dims=f"{term.key}_level")
+        name, dims = f"effects_{term.key}_{i}", f"{term.key}_level"
+        if centres is None:
+            effect = pm.Normal(name, mean, sd[i] * factor[i][i], dims=dims)
+        else:
+            whole = pm.Normal(f"level_{term.key}_{i}", centres[i] + mean, sd[i] * factor[i][i], dims=dims)
+            effect = pm.Deterministic(name, whole - centres[i], dims=dims)
         standard.append((effect / sd[i] - (_sum(below) if below else 0.0)) / factor[i][i])
         effects.append(effect)
     return effects

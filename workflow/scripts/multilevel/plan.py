@@ -18,6 +18,7 @@ from multilevel import (
     formula,
     grid,
     jacobian,
+    parameterisation,
     preflight,
     preparation,
     priors,
@@ -376,7 +377,10 @@ def _against_data(
         resolved = resolve(design, model["priors"], model.get("preset", ""))
     except FormulaError as error:
         return _Checked([*problems, Problem(f"{where}.priors", str(error))], notes)
-    spec["centred"] = model["centred"] and bool(design.group_terms)
+    try:
+        spec["centred"] = sorted(parameterisation.resolve(design, model["centred"]).items())
+    except FormulaError as error:
+        return _Checked([*problems, Problem(f"{where}.centred", str(error))], notes)
     model["size"] = {
         "rows": len(design.y),
         "coefficients": len(design.all_coefficients),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ import xarray as xr
 from multilevel.default_priors import cor_names
 from multilevel.design import Design, Predictor, Term, Thresholds
 from multilevel.errors import FitError
-from multilevel.model import variable_name
+from multilevel.model import how, variable_name
+from multilevel.parameterisation import NON_CENTRED
 
 LOG = logging.getLogger(__name__)
 
@@ -148,7 +150,9 @@ class _Progress:
         )
 
 
-def posterior(trace: xr.DataTree, design: Design, centred: bool) -> tuple[xr.DataTree, dict[str, dict[str, Any]]]:
+def posterior(
+    trace: xr.DataTree, design: Design, centred: bool | Mapping[str, str]
+) -> tuple[xr.DataTree, dict[str, dict[str, Any]]]:
     """Turn nutpie's trace into what is stored.
 
     Parameters
@@ -158,7 +162,7 @@ def posterior(trace: xr.DataTree, design: Design, centred: bool) -> tuple[xr.Dat
     design
         The design that the model was built from.
     centred
-        Whether group effects were sampled directly.
+        Whether group effects were sampled directly, or how those of each term were (`parameterisation`).
 
     Returns
     -------
@@ -181,11 +185,12 @@ def posterior(trace: xr.DataTree, design: Design, centred: bool) -> tuple[xr.Dat
                 variables["delta"] = xr.DataArray(raw["delta"].to_numpy(), dims=("chain", "draw"))
         variables["b"] = xr.DataArray(np.concatenate(parts, axis=-1), dims=("chain", "draw", "coefficient"))
         coords["coefficient"] = list(design.all_coefficients)
+    ways = how(design, centred)
     for term in design.group_terms:
         level, effect, pair = f"{term.key}_level", f"{term.key}_effect", f"{term.key}_pair"
         sd = raw[f"sd_{term.key}"].to_numpy()
         factor = _factors(raw, term)
-        effects = _effects(raw, term, sd, factor, centred)
+        effects = _effects(raw, term, sd, factor, ways[term.key] != NON_CENTRED)
         variables[f"sd_{term.key}"] = xr.DataArray(sd, dims=("chain", "draw", effect))
         variables[f"r_{term.key}"] = xr.DataArray(effects.astype(np.float32), dims=("chain", "draw", level, effect))
         coords |= {level: list(term.levels), effect: list(term.effects)}
