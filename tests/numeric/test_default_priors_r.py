@@ -24,7 +24,7 @@ R = json.loads((REFERENCE / "default_priors.json").read_text(encoding="utf-8"))
 FAMILIES = {"student": "student_t", "negbinomial": "negative_binomial", "sratio": "sequential"}
 
 CHANGED = {("negbinomial", "shape"): "inverse_gamma(0.4, 0.3)"}
-"""What brms 2.20 changed; the stored outputs are of an earlier version and say gamma(0.01, 0.01)."""
+"""What later versions of brms changed; the stored outputs are of 2.18 and say gamma(0.01, 0.01)."""
 
 
 def data() -> Dataset:

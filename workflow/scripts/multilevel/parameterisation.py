@@ -10,10 +10,11 @@
 
 The rule of ``auto``: with I_j the information that the rows of level j hold on its effect and tau^2 the variance of the effects,
 the posterior of an effect keeps the share 1 / (1 + I_j tau^2) of its prior variance. A term is centred where that share is at
-most `KEPT` at the median level, for its least informed effect, and non-centred otherwise (Papaspiliopoulos, Roberts & Skold
+most 0.2 at the median level, for its least informed effect, and non-centred otherwise (Papaspiliopoulos, Roberts & Skold
 2007, Statistical Science 22:59, section 2, where the rates of the two are that share and what is left of it). I_j is the sum
 over rows of w z^2, with z centred in its level for a slope beside an intercept and w the information of one row at the mean
-response: 1 / s^2 (s the sd within levels), mean p (1 - p) times trials, or for counts m^2 / variance, and 1 for other families.
+response: 1 / s^2 (s the sd within levels; of log y where the link is not the identity), for proportions p (1 - p) times the
+mean number of trials, for counts m^2 / variance (m the mean).
 tau^2 is the variance of the levels' means (of the logit or log of means) less what the rows' own noise adds to it.
 Effects on parameters other than the formula's are non-centred.
 """

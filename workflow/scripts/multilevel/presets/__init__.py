@@ -33,6 +33,11 @@ def names() -> list[str]:
     return [name for name in _MODULES if name]
 
 
+def module(name: str) -> Any:
+    """Return the module of a set."""
+    return _MODULES[name]
+
+
 def get(name: str, design: Design) -> Any:
     """Return the ``Defaults`` of a design; of the workflow's own set where the name is empty."""
     return _MODULES[name].Defaults(design)

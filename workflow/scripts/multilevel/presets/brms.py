@@ -5,7 +5,8 @@ link(y), each rounded to one decimal and s at least 2.5: intercepts at the mean 
 the mean offset; standard deviations, sigma among them, half-student_t(3, s); correlations lkj(1). Under links other than
 identity, log and inverse, and for categories, l is 0 and s 2.5. Zeros count as 0.1 where link(0) is not finite.
 
-brms 2.20 replaced gamma(0.01, 0.01) for the shape of a negative binomial by inverse_gamma(0.4, 0.3), which is used here.
+Later versions have inverse_gamma(0.4, 0.3) for the shape of a negative binomial, where 2.18 has gamma(0.01, 0.01); the later
+one is used here.
 """
 
 from __future__ import annotations

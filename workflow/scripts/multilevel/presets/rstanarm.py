@@ -6,7 +6,8 @@ predictors normal(m_y, 2.5 s_y); sigma exponential(1 / s_y). s_y is the sd of a 
 m_y its mean under the identity link and 0 otherwise. A probit link widens coefficients and intercept by
 dnorm(0) / dlogis(0). The covariance matrix of each group term is decov(1, 1, 1, 1), its sds in units of sigma, or of
 whatever other auxiliary parameter the family has there: shape of a gamma and lambda of an inverse Gaussian response, as in
-rstanarm's own Stan program (`continuous.stan`, `make_theta_L`).
+rstanarm's own Stan program (`continuous.stan`, `make_theta_L`). With three effects or more that program multiplies the
+correlations of each row from the third on by the sd of the row before; the density here is the documented one.
 """
 
 from __future__ import annotations
