@@ -21,7 +21,7 @@ from fixtures.small_data import dataset_of, design_of
 from scipy import stats
 from scipy.special import betaln, expit
 
-from multilevel import default_priors, likelihood, predictor, relationships
+from multilevel import default_priors, distributions, likelihood, predictor, relationships
 from multilevel.default_priors import Resolved, coefficient_name, cor_name, sd_name
 from multilevel.design import INTERCEPT, Design, Term
 from multilevel.predictor import Draws
@@ -101,6 +101,12 @@ class Folded:
 
 
 def log_prior(prior: Prior, value: float) -> float:
+    if not prior.proper:
+        return 0.0
+    if prior.on:
+        square = value**2 if prior.on == "variance" else value**-2
+        # Of what is sampled, the square; that this gives the stated density of the sd is tested below.
+        return float(FREEZE[prior.name](*prior.arguments).logpdf(square))
     return float(FREEZE[prior.name](*prior.arguments).logpdf(value))
 
 
@@ -130,6 +136,17 @@ def correlation_from(partial: np.ndarray, size: int) -> tuple[np.ndarray, float]
     rest = np.sqrt((1 - r12**2) * (1 - r13**2))
     r23 = r12 * r13 + p23 * rest
     return np.array([[1.0, r12, r13], [r12, 1.0, r23], [r13, r23, 1.0]]), float(np.log(rest))
+
+
+def log_matrix(prior: Prior, covariance: np.ndarray, unit: float) -> float:
+    """Log density of a covariance matrix; that of decov is tested in test_covariance_priors.py."""
+    if prior.name == "decov":
+        return distributions.log_density_of_covariance(prior, covariance, unit)
+    scale = (
+        np.array(prior.scale) if len(prior.scale) == len(covariance) else prior.scale[0][0] * np.eye(len(covariance))
+    )
+    found = stats.wishart if prior.name == "wishart" else stats.invwishart
+    return float(found.logpdf(covariance, prior.arguments[0], scale))
 
 
 class Point:
@@ -174,12 +191,20 @@ class Point:
         """Return a vector of parameters, gathered where its priors are of several kinds."""
         if name in self.values:
             return self.values[name]
-        positions = dict.fromkeys({p.name for p in priors}, 0)
+        positions = dict.fromkeys({(p.name, p.on) for p in priors}, 0)
         out = []
         for prior in priors:
-            out.append(float(self.values[f"{name}_{prior.name}"][positions[prior.name]]))
-            positions[prior.name] += 1
+            kind = f"{prior.on}_{prior.name}" if prior.on else prior.name
+            value = float(self.values[f"{name}_{kind}"][positions[prior.name, prior.on]])
+            out.append({"": value, "variance": value**0.5, "precision": value**-0.5}[prior.on])
+            positions[prior.name, prior.on] += 1
         return np.array(out)
+
+    def scalar(self, name: str, prior: Prior) -> float:
+        """Return a parameter with one value."""
+        if not prior.on:
+            return float(self.values[name])
+        return float(self.values[f"{name}_{prior.on}"]) ** (0.5 if prior.on == "variance" else -0.5)
 
 
 def expected(design: Design, priors: list[Resolved], point: Point, centred: bool) -> float:
@@ -207,7 +232,7 @@ def expected(design: Design, priors: list[Resolved], point: Point, centred: bool
         unprefixed = "" if design.family == "categorical" else design.parameters[0]
         effects[term.key], density = effects_of(term, by_name, point, centred, unprefixed)
         total += density
-    others = {name: np.array([float(point.values[name])]) for name in design.scalars}
+    others = {name: np.array([point.scalar(name, by_name[name])]) for name in design.scalars}
     total += sum(log_prior(by_name[name], value[0]) - log_left(by_name[name], name) for name, value in others.items())
     draws = Draws(1, 1, b, effects, others)
     rows = slice(0, len(design.y))
@@ -255,18 +280,21 @@ def effects_of(
 ) -> tuple[np.ndarray, float]:
     """Return a term's effects, shape (1, levels, effects), and the log density of all its variables."""
     size = len(term.effects)
-    own = [priors[sd_name(term, effect)] for effect in term.effects]
+    matrix = priors.get(default_priors.cov_name(term, first))
+    own = [] if matrix else [priors[sd_name(term, effect)] for effect in term.effects]
     sd = point.vector(f"sd_{term.key}", own)
-    total = sum(log_prior(prior, value) for prior, value in zip(own, sd, strict=True))
+    total = 0.0 if matrix else sum(log_prior(prior, value) for prior, value in zip(own, sd, strict=True))
     correlation = np.eye(size)
     if term.correlated:
         partial = 2 * point.values[f"partial_{term.key}"] - 1
         correlation, log_jacobian = correlation_from(partial, size)
         # What is sampled is (p + 1) / 2.
-        total += (
-            log_lkj(correlation, priors[cor_name(term, first)].arguments[0]) + log_jacobian + len(partial) * np.log(2)
-        )
+        total += log_jacobian + len(partial) * np.log(2)
+        total += 0.0 if matrix else log_lkj(correlation, priors[cor_name(term, first)].arguments[0])
     covariance = correlation * np.outer(sd, sd)
+    if matrix:  # of the matrix's entries, times their derivatives by sds and correlations
+        unit = point.scalar(matrix.unit, priors[matrix.unit]) if matrix.unit else 1.0
+        total += log_matrix(matrix, covariance, unit) + size * np.log(2) + size * np.log(sd).sum()
     factor = np.linalg.cholesky(covariance)
     if term.dist == "student":
         df = float(point.values[f"df_{term.key}"])
@@ -327,6 +355,22 @@ CASES = [
     ("y ~ x + z + k", {"b(x)": "student_t(3, 0, 2)", "b(k)": "cauchy(0, 1)"}, False),
     ("y ~ x + (1 + x + z | g)", {"sd(g: x)": "half_student_t(4, 1)", "sd(g: z)": "gamma(2, 1)"}, False),
     ("y ~ x + (1 + x | g)", {"sd(g: x)": "half_cauchy(1)"}, True),
+    ("y ~ x + z", {"b(x)": "flat()", "b(z)": "logistic(0, 2)", "sigma": "half_flat()", "Intercept": "flat()"}, False),
+    # Variances and precisions.
+    ("y ~ x + (1 | g)", {"precision(g)": "gamma(1, 2)", "var(sigma)": "inverse_gamma(1, 2)"}, False),
+    ("y ~ x + (1 + x | g)", {"var(g)": "gamma(2, 1)", "precision(sigma)": "uniform(0, 9)"}, True),
+    ("y ~ x + (1 + x + z | g)", {"var(g: x)": "gamma(2, 1)", "precision(g: z)": "gamma(2, 1)"}, False),
+    # Covariance matrices.
+    ("y ~ x + (1 | g)", {"cov(g)": "inverse_wishart(0.002, 0.002)"}, False),
+    ("y ~ x + (1 | g)", {"cov(g)": "wishart(2, 3)"}, True),
+    ("y ~ x + (1 + x | g)", {"cov(g)": "inverse_wishart(3, [[1, 0.3], [0.3, 2]])"}, False),
+    ("y ~ x + (1 + x | g)", {"cov(g)": "wishart(2.5, [[1, 0.3], [0.3, 2]])"}, True),
+    ("y ~ x + (1 + x | g)", {"precision(g)": "wishart(2.5, [1, 2])"}, False),
+    ("y ~ x + (1 + x + z | g)", {"cov(g)": "inverse_wishart(4, [[1, 0.3, 0], [0.3, 2, 0.1], [0, 0.1, 1]])"}, False),
+    ("y ~ x + (1 + x + z | g)", {"cov(g)": "wishart(4, [[1, 0.3, 0], [0.3, 2, 0.1], [0, 0.1, 1]])"}, False),
+    ("y ~ x + (1 | g)", {"cov(g)": "decov(1, 1, 1, 1)"}, False),
+    ("y ~ x + (1 + x | g)", {"cov(g)": "decov(2, 1.5, 2, 0.7)"}, False),
+    ("y ~ x + (1 + x + z | g) + (1 | h)", {"cov": "decov(1, 1, 1, 1)"}, True),
 ]
 
 
@@ -697,3 +741,43 @@ def test_gradients_are_numbers_also_where_a_branch_is_not_taken(text: str, famil
     for far in (-60.0, 60.0, -800.0):  # predictors far from the data: every row lies deep in a tail
         gradient = built.compile_dlogp()({**point, "intercept": np.asarray(far)})
         assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "power"),
+    [("var", "gamma(0.5, 0.5)", 2.0), ("precision", "inverse_gamma(0.5, 0.5)", -2.0)],
+)
+def test_a_prior_of_a_square_is_its_change_of_variables(kind: str, text: str, power: float) -> None:
+    """Of a squared standard normal number, the root is half-normal; the unconstrained scales differ by a factor of 2."""
+    from multilevel import model
+
+    design = design_of("y ~ x + (1 | g)", DATA)
+    plain = model.build(
+        design, default_priors.resolve(design, {"sd": "half_normal(1)", "sigma": "half_normal(1)"}), False
+    )
+    squared = model.build(design, default_priors.resolve(design, {kind: text, f"{kind}(sigma)": text}), False)
+    densities = [log_density_of(built) for built in (plain, squared)]
+    point = Point(plain, 3).sampled
+    behind = {"var": "variance", "precision": "precision"}[kind]
+    names = {
+        "sd_g_log__": f"sd_g_{behind}_{text.split('(', maxsplit=1)[0]}_log__",
+        "sigma_log__": f"sigma_{behind}_log__",
+    }
+    other = {names.get(name, name): power * value if name in names else value for name, value in point.items()}
+    assert float(densities[0](point)) == pytest.approx(float(densities[1](other)) + 2 * np.log(2), rel=0, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("preset", ["brms", "rstanarm"])
+@pytest.mark.parametrize(
+    ("text", "family"), [("y ~ x + k + (1 + x | g)", "gaussian"), ("waiting ~ x + (1 | g)", "gamma")]
+)
+def test_the_joint_density_under_a_preset_is_the_one_stated(preset: str, text: str, family: str) -> None:
+    from multilevel import model
+
+    design = design_of(text, DATA, family)
+    priors = default_priors.resolve(design, {}, preset)
+    built = model.build(design, priors, centred=False)
+    point = Point(built, 5)
+    assert float(log_density_of(built)(point.sampled)) == pytest.approx(
+        expected(design, priors, point, centred=False), rel=1e-12, abs=TOLERANCE
+    )

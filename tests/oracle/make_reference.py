@@ -10,9 +10,10 @@
     python tests/oracle/make_reference.py patsy                tests/oracle/reference/designs_patsy.json (needs patsy)
     python tests/oracle/make_reference.py ml                   tests/oracle/reference/gaussian_ml_lme4.json   (seconds)
     python tests/oracle/make_reference.py structured           tests/oracle/reference/structured.json         (minutes)
+    python tests/oracle/make_reference.py priors               tests/oracle/reference/default_priors.json (a minute)
 
 Needs Rscript and the Debian packages r-cran-lme4, r-cran-jsonlite; for loo r-cran-loo; for categories r-cran-mass,
-r-cran-nnet, r-cran-vgam; for JAGS also jags, r-cran-rjags,
+r-cran-nnet, r-cran-vgam; for priors r-cran-brms, r-cran-rstanarm; for JAGS also jags, r-cran-rjags,
 r-cran-loo, r-cran-posterior. What R reads is made with the standard library alone, from data/radon/ or from a seed, so that
 nothing under test has a hand in it.
 """
@@ -33,7 +34,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # this file is run as a script and imported by tests
 
-from oracle import design_formulas  # noqa: E402
+from oracle import default_prior_cases, design_formulas  # noqa: E402
 
 DATA = HERE.parents[1] / "data" / "radon"
 COLUMNS = ("log_radon", "floor", "log_uranium", "county")
@@ -191,6 +192,20 @@ def run_responses() -> dict[str, object]:
     return _run_on("responses", "response_terms.R", design_formulas.response_columns())
 
 
+def run_priors() -> dict[str, object]:
+    """Run default_priors.R on the models and the data of `default_prior_cases`."""
+    with tempfile.TemporaryDirectory() as name:
+        data, cases, out = (Path(name) / file for file in ("data.csv", "cases.json", "out.json"))
+        columns = default_prior_cases.rows()
+        with data.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(columns)
+            writer.writerows(zip(*columns.values(), strict=True))
+        cases.write_text(json.dumps({"brms": default_prior_cases.BRMS, "rstanarm": default_prior_cases.RSTANARM}))
+        subprocess.run(["Rscript", str(HERE / "default_priors.R"), str(data), str(cases), str(out)], check=True)
+        return dict(json.loads(out.read_text(encoding="utf-8")))
+
+
 def run_categories() -> dict[str, object]:
     """Run categories.R on `design_formulas.category_columns`."""
     return _run_on("categories", "categories.R", design_formulas.category_columns())
@@ -247,7 +262,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "what",
-        choices=["prepare", "lme4", "jags", "loo", "designs", "patsy", "responses", "categories", "ml", "structured"],
+        choices=[
+            "prepare",
+            "lme4",
+            "jags",
+            "loo",
+            "designs",
+            "patsy",
+            "responses",
+            "categories",
+            "ml",
+            "structured",
+            "priors",
+        ],
     )
     parser.add_argument("--into", type=Path, default=HERE / "reference", help="folder to write to")
     arguments = parser.parse_args()
@@ -263,6 +290,7 @@ def main() -> None:
         "categories": ("categories_r", run_categories),
         "ml": ("gaussian_ml_lme4", run_ml),
         "structured": ("structured", run_structured),
+        "priors": ("default_priors", run_priors),
     }
     if arguments.what in own:
         name, run = own[arguments.what]

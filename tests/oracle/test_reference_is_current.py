@@ -137,3 +137,10 @@ def test_r_gives_the_stored_fits_of_structured_groups(tmp_path: Path) -> None:
         for name, values in parameters.items():
             error = math.hypot(values["mcse_mean"], now["posterior"][study][name]["mcse_mean"])
             assert abs(now["posterior"][study][name]["mean"] - values["mean"]) < 4 * error
+
+
+def test_brms_and_rstanarm_state_the_stored_default_priors(tmp_path: Path) -> None:
+    need_r("brms", "rstanarm", "jsonlite")
+    make_reference("priors", tmp_path)
+    before, now = (json.loads((f / "default_priors.json").read_text()) for f in (HERE / "reference", tmp_path))
+    assert now == before

@@ -273,7 +273,7 @@ def test_a_prior_of_the_wrong_support_is_refused_when_priors_are_resolved() -> N
 
 
 def test_every_name_that_a_prior_may_be_given_to_is_listed() -> None:
-    targets = default_priors.targets(design_of("y ~ x + k + (1 + x | g)", small()))
+    targets = default_priors.targets(design_of("y ~ x + k + (1 + x | g)", small()), squares=False)
     assert set(targets) == {
         "Intercept", "b(x)", "b(k[m])", "b(k)", "b", "sd(g: Intercept)", "sd(g: x)", "sd(g)", "sd", "cor(g)", "cor", "sigma",
     }  # fmt: skip
@@ -306,3 +306,76 @@ def test_the_counties_of_the_unpooled_model_have_the_prior_that_the_study_gives_
     assert len(counties) == 85
     assert {(str(p.prior), p.source) for p in counties} == {("normal(0, 10)", "study: b(county)")}
     assert found["b(floor)"].source == "default"
+
+
+def test_variances_and_precisions_are_addressed_as_standard_deviations_are() -> None:
+    named = set(default_priors.targets(design_of("y ~ x + (1 + x | g)", small())))
+    plain = set(default_priors.targets(design_of("y ~ x + (1 + x | g)", small()), squares=False))
+    squares = {f"{kind}{name[2:]}" for name in plain if name.startswith("sd") for kind in ("var", "precision")}
+    assert named == plain | squares | {"var(sigma)", "precision(sigma)", "cov", "cov(g)"}
+
+
+def test_a_prior_may_be_of_a_variance_or_a_precision() -> None:
+    given = {"precision(g)": "gamma(0.001, 0.001)", "var(g: x)": "inverse_gamma(1, 2)", "var(sigma)": "uniform(0, 9)"}
+    found = {r.parameter: r for r in default_priors.resolve(design_of("y ~ x + (1 + x | g)", small()), given)}
+    assert str(found["sd(g: Intercept)"].prior) == "gamma(0.001, 0.001) on the precision"
+    assert str(found["sd(g: x)"].prior) == "inverse_gamma(1, 2) on the variance"
+    assert str(found["sigma"].prior) == "uniform(0, 9) on the variance"
+    assert found["sigma"].source == "study: var(sigma)"
+
+
+@pytest.mark.parametrize(
+    ("below", "above", "kept"),
+    [
+        ({"sd(g)": "half_normal(1)"}, {"precision(g)": "gamma(1, 1)"}, {"precision(g)": "gamma(1, 1)"}),
+        ({"var(sigma)": "gamma(1, 1)"}, {"sigma": "half_normal(1)"}, {"sigma": "half_normal(1)"}),
+        (
+            {"sd(g: x)": "half_normal(1)", "cor(g)": "lkj(2)", "sd(h)": "half_normal(2)"},
+            {"cov(g)": "wishart(3, 1)"},
+            {"sd(h)": "half_normal(2)", "cov(g)": "wishart(3, 1)"},
+        ),
+        ({"cov(g)": "wishart(3, 1)"}, {"sd(g)": "half_normal(1)"}, {"sd(g)": "half_normal(1)"}),
+        ({"sd": "half_normal(1)"}, {"sd(g)": "half_normal(2)"}, {"sd": "half_normal(1)", "sd(g)": "half_normal(2)"}),
+    ],
+)
+def test_a_prior_laid_over_others_takes_the_place_of_those_of_the_same_parameters(
+    below: dict[str, str], above: dict[str, str], kept: dict[str, str]
+) -> None:
+    assert priors.overlay(below, above) == kept
+
+
+def test_a_wishart_prior_of_the_inverse_is_an_inverse_wishart_prior_of_the_covariance_matrix() -> None:
+    design = design_of("y ~ x + (1 + x | g)", small())
+    (found,) = [
+        r.prior
+        for r in default_priors.resolve(design, {"precision(g)": "wishart(4, [[2, 0.5], [0.5, 1]])"})
+        if r.parameter == "cov(g)"
+    ]
+    assert found.name == "inverse_wishart"
+    np.testing.assert_allclose(found.scale, np.linalg.inv([[2, 0.5], [0.5, 1]]), rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("given", "term"), [({"cov(g)": "wishart(4, 1)"}, "cov(g)"), ({"cov": "wishart(4, 1)"}, "cov(g)")]
+)
+def test_the_prior_of_a_covariance_matrix_stands_for_those_of_its_sds_and_correlations(
+    given: dict[str, str], term: str
+) -> None:
+    found = [r.parameter for r in default_priors.resolve(design_of("y ~ x + (1 + x | g)", small()), given)]
+    assert term in found
+    assert not [name for name in found if name.startswith(("sd", "cor"))]
+
+
+@pytest.mark.parametrize("preset", ["", "brms"])
+@pytest.mark.parametrize("formula", ["y ~ x + k + (1 + x | g)", "y ~ x * k + (1 | g)", "y ~ scale(x) + (1 | g)"])
+def test_no_default_of_a_preset_depends_on_where_a_predictor_has_its_zero(preset: str, formula: str) -> None:
+    """Nor does the density: the columns that are sampled are centred."""
+    before, after = design_of(formula, small()), design_of(formula, small(shift=1000.0))
+    old, new = (default_priors.resolve(d, {}, preset) for d in (before, after))
+    assert [r.parameter for r in old] == [r.parameter for r in new]
+    for a, b in zip(old, new, strict=True):
+        assert a.prior.name == b.prior.name
+        np.testing.assert_allclose(a.prior.arguments, b.prior.arguments, rtol=1e-9)
+    if "*" not in formula:  # an interaction's columns change with the zero, and with it what the coefficients mean
+        columns = [d.x[:, d.predictors[0].slopes] - d.predictors[0].means for d in (before, after)]
+        np.testing.assert_allclose(*columns, atol=1e-9)

@@ -73,7 +73,10 @@ def test_the_choices_are_listed_where_nothing_is_near() -> None:
             "{a: {formula: y ~ x, prior: {}}}",
             ["models.a.prior (line 3): unknown key 'prior'; did you mean 'priors'?"],
         ),
-        ("{a: {formula: y ~ x, centred: 1}}", ["models.a.centred (line 3): 1 should be true or false"]),
+        (
+            "{a: {formula: y ~ x, centred: 1}}",
+            ["models.a.centred (line 3): '1' is not one of the choices; choose from auto, false, hierarchical, true"],
+        ),
         # A model may be called as one of the keys is.
         (
             "{formula: {formula: y ~ x, prior: {}}}",

@@ -220,7 +220,7 @@ def small_files_of(wildcards):
     found += expand(
         f"{here}/models/{{model}}/{{name}}",
         model=plan["models"],
-        name=["priors.json", "equations.json"],
+        name=["priors.json", "prior_predictive.json", "equations.json"],
     )
     if plan["published"]:
         found.append(f"{here}/replication.csv")

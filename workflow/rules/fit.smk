@@ -1,7 +1,7 @@
 # Fitting.
 #
 # needs   results/<study>/data.nc and, for each model, its formula, family and priors
-# makes   models/<model>/posterior.nc, fit.json, timings.json; diagnostics.json and summary.csv; priors.json, equations.json
+# makes   models/<model>/posterior.nc, fit.json, timings.json; diagnostics.json and summary.csv; priors.json, prior_predictive.json, equations.json
 # steps   fit (one job for all chains), check convergence, describe the model
 
 
@@ -81,17 +81,19 @@ rule diagnose_fit:
 
 rule describe_model:
     """
-    Write the priors and the equations of {wildcards.model} of {wildcards.study}, as its design gives them.
+    Write priors, their predictive distribution and equations of {wildcards.model} of {wildcards.study}, before it is fitted.
     """
     input:
         data=data_of,
     output:
         priors="results/{study}/models/{model}/priors.json",
+        prediction="results/{study}/models/{model}/prior_predictive.json",
         equations="results/{study}/models/{model}/equations.json",
     log:
         "results/{study}/logs/describe_model.{model}.log",
     benchmark:
         "results/{study}/benchmarks/describe_model.{model}.tsv"
+    priority: 10
     conda:
         "../../envs/analysis.yaml"
     threads: 1
@@ -100,6 +102,7 @@ rule describe_model:
         runtime=10,
     params:
         model=model_params,
+        seed=lambda wildcards: model_of(wildcards)["seed"],
         fingerprint=lambda wildcards: model_of(wildcards)["fingerprint"],
         code=code_of("describe_model.py", "families"),
     script:

@@ -39,6 +39,7 @@ def diagnose_fit(
         "model": name,
         "seed": int(attributes["seed"]),
         "tune": json.loads(attributes["sampler"])["tune"],
+        **({"attempts": json.loads(attributes["attempts"])} if "attempts" in attributes else {}),
         **record,
     }
     for check in record["checks"]:

@@ -44,17 +44,18 @@ def fit_model(
     used = set().union(formula.covariances(parts), *(part.variables() for part in parts))
     if data.fingerprint(used) != identity["fingerprint"]:
         raise ValueError(f"{path_to_data} does not hold the data that the plan was made from; run the workflow again")
-    priors = default_priors.resolve(built, spec["priors"])
+    priors = default_priors.resolve(built, spec["priors"], spec.get("preset", ""))
     # With effects integrated out, rows are compressed anyway.
     distinct = len(aggregate.rows(built).y) if identity["method"] == "sampled" else len(built.y)
     together = f", {distinct} of them distinct" if distinct < len(built.y) else ""
     logging.getLogger("multilevel").info(
         "%s: %d rows%s, %s", spec["formula"], len(built.y), together, identity["method"]
     )
-    posterior, encoding, timings = methods.get(identity["method"]).fit(
+    posterior, encoding, timings, tried = methods.get(identity["method"]).fit(
         built, priors, spec, identity["sampler"], identity["seed"], cores
     )
     record = provenance.of_fit(identity, [p.as_dict() for p in priors], len(built.y), distinct)
+    record["attempts"] = tried
     posterior.attrs = provenance.attributes(record)
     storage.write_netcdf(Path(path_to_posterior), posterior, encoding)
     storage.write_json(Path(path_to_record), record)

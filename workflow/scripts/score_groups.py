@@ -37,7 +37,8 @@ def score_groups(
         scored, scale = scored_as["column"], f", as densities of {scored_as['column']}"
         built = replace(built, log_jacobian=jacobian.log_derivative(scored_as["expression"], scored, data.frame))
     draws = predictor.read(Path(path_to_posterior), built)
-    priors = {found.parameter: found.prior for found in default_priors.resolve(built, model["priors"])}
+    resolved = default_priors.resolve(built, model["priors"], model.get("preset", ""))
+    priors = {found.parameter: found.prior for found in resolved}
     left_out = units.of_grouping(grouped.frame, group)
     record, table = logo.score(built, draws, left_out, priors)
     record["predicts"] += scale

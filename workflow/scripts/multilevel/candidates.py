@@ -41,7 +41,7 @@ def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, d
             problems += _fits_family(cell, parsed, family) + _thresholds(cell, parsed, family)
         given: dict[str, str] = {}
         for texts in (study.defaults.priors, *(texts for _, texts in cell.priors)):
-            given |= _normal(texts)
+            given = priors.overlay(given, texts)
         resolved[name] = {
             "formula": str(parsed),
             "family": family,
@@ -55,6 +55,8 @@ def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, d
             "written": model.formula,
             **({"scored_as": {"column": model.scored_as}} if model.scored_as else {}),
         }
+        if preset := model.priors_preset or study.defaults.priors_preset:
+            resolved[name]["preset"] = preset
         if model.thresholds == "equidistant":  # a key that other models have not, so that nothing changes for them
             resolved[name]["thresholds"] = model.thresholds
     return resolved, problems
@@ -163,10 +165,6 @@ def _no_specific_effects(family: str) -> str:
     return str(getattr(families.get(family), "NO_SPECIFIC_EFFECTS", default))
 
 
-def _normal(given: Mapping[str, str]) -> dict[str, str]:
-    return {priors.normalise(name): text.strip() for name, text in given.items()}
-
-
 OTHER_NAMES = {
     "normal": "gaussian",
     "linear": "gaussian",
@@ -199,7 +197,8 @@ def prior_problems(where: str, given: Mapping[str, str]) -> list[Problem]:
     spelled: dict[str, str] = {}
     for target, text in given.items():
         place = f"{where}.{target}"
-        if (first := spelled.setdefault(priors.normalise(target), target)) != target:
+        about = priors.normalise(target) if priors.is_matrix(text) else priors.parameter_of(target)
+        if (first := spelled.setdefault(about, target)) != target:
             problems.append(Problem(place, f"'{first}' and '{target}' are the same parameter", "keep one of them"))
         kind = priors.class_of(target)
         if kind not in priors.ALLOWED:

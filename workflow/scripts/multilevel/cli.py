@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,7 +97,25 @@ def _validate(options: argparse.Namespace, _further: list[str]) -> int:
             print(f"  {len(plan['published'])} published numbers to compare with")
         for warning in plan["warnings"]:
             print(f"  warning: {warning}")
+        for warning in _of_priors(plan):
+            print(f"  warning: {warning}")
     return status
+
+
+def _of_priors(plan: dict[str, Any]) -> list[str]:
+    """Return what the prior predictive distributions of a study's models are warned of."""
+    from multilevel import default_priors, design, preparation, prior_predictive
+
+    used = {column for model in plan["models"].values() for column in model["columns"]}
+    data = preparation.prepare(plan["data"], used, Path.cwd())
+    found = []
+    for name, model in plan["models"].items():
+        built = design.build(model, data)
+        priors = default_priors.resolve(built, model["priors"], model.get("preset", ""))
+        gate = prior_predictive.gate(built, priors, model["seed"])
+        said = [f"no prior predictive distribution: {gate.reason}"] if gate.reason else list(gate.warnings)
+        found += [f"Model {name}: {sentence}." for sentence in said]
+    return found
 
 
 def _schema(options: argparse.Namespace, _further: list[str]) -> int:

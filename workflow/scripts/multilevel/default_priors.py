@@ -42,16 +42,17 @@ The scaling of coefficients follows rstanarm (Goodrich, Gabry, Ali & Brilleman, 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from multilevel import families, priors
+from multilevel import presets, priors
 from multilevel.design import INTERCEPT, Design, Predictor, Term, Thresholds
 from multilevel.errors import FormulaError
-from multilevel.links import PROBABILITY
+from multilevel.presets import rstanarm
 from multilevel.priors import Prior
 
 
@@ -66,7 +67,7 @@ class Resolved:
     prior
         Its prior.
     source
-        ``default``, or the entry of the study that it comes from.
+        ``default``, ``preset: brms``, or the entry of the study that it comes from.
     note
         What a reader must know to use it.
     """
@@ -98,6 +99,11 @@ def df_name(term: Term) -> str:
     return f"df({term.label}{f': {term.by}' if term.by else ''})"
 
 
+def cov_name(term: Term, unprefixed: str) -> str:
+    """Return what the covariance matrix of a term's effects is called: ``cov(county)``, ``cov(county: sigma)``."""
+    return f"cov{cor_name(term, unprefixed).removeprefix('cor')}"
+
+
 def cor_names(term: Term) -> list[str]:
     """Return ``cor(county: Intercept, floor)`` for every pair of effects, row by row of the lower triangle."""
     pairs = [(term.effects[j], term.effects[i]) for i in range(len(term.effects)) for j in range(i)]
@@ -109,8 +115,11 @@ def coefficient_name(name: str) -> str:
     return name if re.fullmatch(rf"(.*_)?{INTERCEPT}|{INTERCEPT}\[\d+\]", name) else f"b({name})"
 
 
-def targets(design: Design) -> list[str]:
-    """Return every name that a prior of this design may be given to: parameters, terms, groups, classes."""
+def targets(design: Design, *, squares: bool = True) -> list[str]:
+    """Return every name that a prior of this design may be given to: parameters, terms, groups, classes.
+
+    Without `squares`, those of variances, precisions and covariance matrices are left out.
+    """
     found: list[str] = []
     for thresholds in [design.thresholds] if design.thresholds else []:
         found += [name for candidates in _threshold_candidates(thresholds).values() for name in candidates]
@@ -125,10 +134,13 @@ def targets(design: Design) -> list[str]:
             found += _cor_candidates(group_term, design.unprefixed)
         if group_term.dist == "student":
             found += _df_candidates(group_term)
-    return list(dict.fromkeys([*found, *design.scalars]))
+        found += _cov_candidates(group_term, design)
+    found += [name for scalar in design.scalars for name in _scalar_candidates(scalar)]
+    others = [name for name in found if priors.class_of(name) in SQUARES]
+    return list(dict.fromkeys([*(name for name in found if name not in others), *(others if squares else [])]))
 
 
-def resolve(design: Design, given: Mapping[str, str]) -> list[Resolved]:
+def resolve(design: Design, given: Mapping[str, str], preset: str = "") -> list[Resolved]:
     """Return the prior of every parameter, in the order of the parameters.
 
     Parameters
@@ -137,92 +149,169 @@ def resolve(design: Design, given: Mapping[str, str]) -> list[Resolved]:
         The design.
     given
         The study's priors for this model, by name.
+    preset
+        The set of defaults (`presets`): the workflow's own if left out.
 
     Raises
     ------
     FormulaError
-        When a given prior does not fit its parameter.
+        When a given prior does not fit its parameter, or the set of defaults does not cover the model.
     """
-    module = families.get(design.family)
-    of_response = design.link == "identity" and not getattr(module, "OF_LOGARITHM", False)
-    y = design.y - design.offset if of_response else design.y
-    location, s_y = module.location_and_scale(y, design.terms, design.link)
-    location -= 0.0 if of_response else _at_offset(design)
-    unit = module.unit_of(y) if hasattr(module, "unit_of") else s_y
-    # Where a predictor stands: the intercept's location and width, and the spread that slopes and sds are measured in.
-    scale_of = dict.fromkeys(design.primary, (location, 2.5 * s_y, 2.5 * s_y, s_y))
-    for predictor in design.predictors:
-        if predictor.parameter not in scale_of:
-            middle, spread = module.location_of(predictor.parameter, unit)
-            scale_of[predictor.parameter] = (middle, spread, spread, spread)
-    defaults = {name: Prior(*default) for name, default in module.default_priors(unit).items()}
+    if problem := presets.problem(preset, design):
+        raise FormulaError(problem)
+    defaults = presets.get(preset, design)
+    source = f"preset: {preset}" if preset else "default"
+    scalar = {name: text for name, text in given.items() if not priors.is_matrix(text)}
+
+    def one(parameter: str, candidates: list[str], default: Callable[[], Prior], note: str = "") -> Resolved:
+        return _one(parameter, candidates, default, scalar, note, source)
+
     out: list[Resolved] = []
     if design.thresholds:
-        noted = bool(design.predictors[0].slopes)
-        out += _of_thresholds(design.thresholds, Prior("normal", (location, 2.5 * s_y)), defaults, given, noted)
-    for predictor in design.predictors:
-        middle, width, slope, _ = scale_of[predictor.parameter]
-        for name, term, scale in zip(predictor.coefficients, predictor.terms_of, predictor.scales, strict=True):
-            if name == predictor.intercept:
-                default = Prior("normal", (middle, width))
-                note = "at the mean of the predictors" if predictor.slopes else ""
+        out += _of_thresholds(design, one, defaults)
+    for part in design.predictors:
+        for position, (name, term) in enumerate(zip(part.coefficients, part.terms_of, strict=True)):
+            candidates = _coefficient_candidates(part, name, term, part.parameter in design.primary)
+            if name == part.intercept:
+                note = "at the mean of the predictors" if part.slopes else ""
+                out.append(one(coefficient_name(name), candidates, partial(defaults.intercept, part), note))
             else:
-                default, note = Prior("normal", (0.0, slope / scale)), ""
-            candidates = _coefficient_candidates(predictor, name, term, predictor.parameter in design.primary)
-            out.append(_one(coefficient_name(name), candidates, default, given, note))
+                out.append(one(coefficient_name(name), candidates, partial(defaults.slope, part, position)))
     if design.thresholds:
-        slope = scale_of[design.parameters[0]][2]
+        scales = design.thresholds.scales.repeat(len(design.thresholds.names))
         out += [
-            _one(coefficient_name(name), candidates, Prior("normal", (0.0, slope / scale)), given)
+            one(coefficient_name(name), candidates, partial(defaults.specific, float(scale)))
             for name, candidates, scale in zip(
-                design.thresholds.coefficients,
-                _specific_candidates(design.thresholds),
-                design.thresholds.scales.repeat(len(design.thresholds.names)),
-                strict=True,
+                design.thresholds.coefficients, _specific_candidates(design.thresholds), scales, strict=True
             )
         ]
     for group_term in design.group_terms:
-        for effect, owner, scale in zip(group_term.effects, group_term.parameters, group_term.scales, strict=True):
-            default = Prior("exponential", (float(scale) / scale_of[owner][3],))
-            candidates = _sd_candidates(group_term, effect, owner in design.primary)
-            out.append(_one(sd_name(group_term, effect), candidates, default, given))
-        if group_term.correlated:
-            candidates = _cor_candidates(group_term, design.unprefixed)
-            out.append(_one(cor_name(group_term, design.unprefixed), candidates, Prior("lkj", (2.0,)), given))
+        out += _of_term(design, group_term, given, defaults, one, source)
         if group_term.dist == "student":
-            default, note = Prior("gamma", (2.0, 0.1)), f"above {priors.LOWEST['df']:g}"
-            out.append(_one(df_name(group_term), _df_candidates(group_term), default, given, note))
+            note = f"above {priors.LOWEST['df']:g}"
+            out.append(one(df_name(group_term), _df_candidates(group_term), defaults.degrees, note))
     for name in design.scalars:
         note = f"above {priors.LOWEST[name]:g}" if name in priors.LOWEST else ""
-        out.append(_one(name, [name], defaults[name], given, note))
+        if name not in SPECIAL:
+            out.append(one(name, _scalar_candidates(name), partial(defaults.scalar, name), note))
+    return [_noted(entry) for entry in out]
+
+
+SQUARES = frozenset({"var", "precision", "cov"})
+"""Classes of names by which standard deviations are addressed through their squares."""
+
+SPECIAL = frozenset({"delta"})
+"""Scalars whose prior is resolved with the thresholds."""
+
+
+def _noted(entry: Resolved) -> Resolved:
+    """Say of an improper prior that it is one."""
+    if entry.prior.proper:
+        return entry
+    return replace(
+        entry, note=", ".join(filter(None, [entry.note, "improper: no Bayes factors, nothing drawn from it"]))
+    )
+
+
+def _of_term(
+    design: Design, term: Term, given: Mapping[str, str], defaults: Any, one: Callable[..., Resolved], source: str
+) -> list[Resolved]:
+    """Return the priors of a group term: one of its covariance matrix, or those of its sds and correlations.
+
+    Raises
+    ------
+    FormulaError
+        When it has both, or the prior of the matrix does not fit the number of effects.
+    """
+    sds = [
+        (effect, owner, float(scale), _sd_candidates(term, effect, owner in design.primary))
+        for effect, owner, scale in zip(term.effects, term.parameters, term.scales, strict=True)
+    ]
+    cors = _cor_candidates(term, design.unprefixed) if term.correlated else []
+    scalar = {name: text for name, text in given.items() if not priors.is_matrix(text)}
+    chosen = [priors.choose(names, scalar) for names in [*(names for *_, names in sds), *([cors] if cors else [])]]
+    own = [found[0] for found in chosen if found and "(" in found[0]]
+    matrix = priors.choose(
+        _cov_candidates(term, design), {name: text for name, text in given.items() if priors.is_matrix(text)}
+    )
+    if matrix is not None and "(" not in matrix[0] and own:
+        matrix = None  # the priors of this group's own sds are more specific than that of all matrices
+    if matrix is not None:
+        rivals = own if "(" in matrix[0] else [found[0] for found in chosen if found]
+        if rivals:
+            raise FormulaError(
+                f"{matrix[0]} is the prior of all sds and correlations of '{term.label}', so {rivals[0]} cannot have one too"
+            )
+        prior = _covariance(term, *matrix, design)
+        return [Resolved(cov_name(term, design.unprefixed), prior, f"study: {matrix[0]}")]
+    default = defaults.covariance()
+    if default is not None and not any(chosen):
+        return [Resolved(cov_name(term, design.unprefixed), default, source)]
+    if default is not None and not all(found for found in chosen[: len(sds)]):
+        raise FormulaError(
+            f"the default is one prior of the covariance matrix of '{term.label}': give "
+            f"{cov_name(term, design.unprefixed)} a prior, or every sd"
+        )
+    out = [one(sd_name(term, effect), names, partial(defaults.sd, owner, scale)) for effect, owner, scale, names in sds]
+    if cors:
+        out.append(one(cor_name(term, design.unprefixed), cors, defaults.correlation))
     return out
 
 
-def _at_offset(design: Design) -> float:
-    """Return what the offset adds to the linear predictor at the mean response."""
-    if design.link in PROBABILITY or not design.offset.any():
-        return 0.0
-    largest = float(design.offset.max())
-    if design.link == "log":  # of exp(eta + offset) the mean is exp(eta) times the mean of exp(offset)
-        return largest + float(np.log(np.mean(np.exp(design.offset - largest))))
-    return float(design.offset.mean())
+def _covariance(term: Term, name: str, text: str, design: Design) -> Prior:
+    """Parse the prior of a covariance matrix, or of its inverse, and check it against the number of effects.
+
+    A Wishart distribution of the inverse, with scale V, is an inverse Wishart distribution with scale V^-1 of the matrix.
+
+    Raises
+    ------
+    FormulaError
+        When degrees of freedom or dimension are wrong, or the effects are uncorrelated.
+    """
+    prior, size = priors.parse(text), len(term.effects)
+    priors.check_support(prior, name)
+    if size > 1 and not term.correlated:
+        raise FormulaError(
+            f"{name} is the prior of correlated effects, and those of '{term.label}' are not: write one bar, (1 + x | g)"
+        )
+    if prior.name == "decov":
+        unit = rstanarm.UNITS.get(design.family, "")
+        if unit and unit not in design.scalars:
+            raise FormulaError(f"decov measures sds in units of {unit}, which has no single value in this model")
+        return replace(prior, unit=unit)
+    if len(prior.scale) not in {1, size}:
+        raise FormulaError(
+            f"{name}: the scale of {prior.name} has {len(prior.scale)} rows and '{term.label}' {size} effects "
+            f"({', '.join(term.effects)})"
+        )
+    if prior.arguments[0] <= size - 1:
+        raise FormulaError(
+            f"{name}: {prior.arguments[0]:g} degrees of freedom are too few for {size} effects: more than {size - 1} are needed"
+        )
+    if priors.scale_of(name) != "precision":
+        return prior
+    other = {"wishart": "inverse_wishart", "inverse_wishart": "wishart"}[prior.name]
+    inverse = np.linalg.inv(np.array(prior.scale))
+    return replace(prior, name=other, scale=tuple(tuple(row) for row in ((inverse + inverse.T) / 2.0).tolist()))
 
 
-def _of_thresholds(
-    thresholds: Thresholds, default: Prior, defaults: Mapping[str, Prior], given: Mapping[str, str], noted: bool
-) -> list[Resolved]:
-    """Return the priors of the thresholds; `noted` says whether there are predictors at whose means they stand.
+def _of_thresholds(design: Design, one: Callable[..., Resolved], defaults: Any) -> list[Resolved]:
+    """Return the priors of the thresholds.
 
     Raises
     ------
     FormulaError
         When a prior does not fit thresholds that increase.
     """
-    note = "at the mean of the predictors" if noted else ""
+    thresholds = design.thresholds
+    assert thresholds is not None
+    note = "at the mean of the predictors" if design.predictors[0].slopes else ""
     if thresholds.ordered and not thresholds.equidistant:
         note = ", ".join(filter(None, [note, "restricted to increase"]))
     out = [
-        _one(name, candidates, defaults[name] if name == "delta" else default, given, "" if name == "delta" else note)
+        one(name, candidates, partial(defaults.scalar, name))
+        if name == "delta"
+        else one(name, candidates, defaults.threshold, note)
         for name, candidates in _threshold_candidates(thresholds).items()
     ]
     if thresholds.ordered:
@@ -234,9 +323,9 @@ def _of_thresholds(
                 raise FormulaError(
                     f"{entry.prior} reaches below 0, and delta, the distance of thresholds that increase, does not"
                 )
-            if entry.prior.name == "uniform" and entry.parameter != "delta" and not thresholds.equidistant:
+            if entry.prior.name in {"uniform", "flat"} and entry.parameter != "delta" and not thresholds.equidistant:
                 raise FormulaError(
-                    f"uniform cannot be the prior of thresholds that must increase ({entry.parameter}): use normal"
+                    f"{entry.prior.name} cannot be the prior of thresholds that must increase ({entry.parameter}): use normal"
                 )
     return out
 
@@ -257,13 +346,25 @@ def _specific_candidates(thresholds: Thresholds) -> list[list[str]]:
     ]
 
 
-def _one(parameter: str, candidates: list[str], default: Prior, given: Mapping[str, str], note: str = "") -> Resolved:
+def _one(
+    parameter: str,
+    candidates: list[str],
+    default: Callable[[], Prior],
+    given: Mapping[str, str],
+    note: str,
+    source: str,
+) -> Resolved:
     chosen = priors.choose(candidates, given)
     if chosen is None:
-        return Resolved(parameter, default, "default", note)
-    prior = priors.parse(chosen[1])
-    priors.check_support(prior, parameter)
+        return Resolved(parameter, default(), source, note)
+    prior = replace(priors.parse(chosen[1]), on=priors.scale_of(chosen[0]))
+    priors.check_support(prior, chosen[0] if prior.on else parameter)
     return Resolved(parameter, prior, f"study: {chosen[0]}", note)
+
+
+def _scalar_candidates(name: str) -> list[str]:
+    """Return the names that address a parameter with one value: ``sigma``, ``var(sigma)``, ``precision(sigma)``."""
+    return [name, *([f"var({name})", f"precision({name})"] if name == "sigma" else [])]
 
 
 def _coefficient_candidates(predictor: Predictor, name: str, term: str, primary: bool) -> list[str]:
@@ -277,7 +378,21 @@ def _sd_candidates(term: Term, effect: str, primary: bool) -> list[str]:
     """Return the names that address an sd; the classes ``sd(group)`` and ``sd`` are those of the response's formula alone."""
     labels = list(dict.fromkeys([term.label, term.group]))
     shared = [*(f"sd({label})" for label in labels), "sd"] if primary else []
-    return [*(f"sd({label}: {effect})" for label in labels), *shared]
+    names = [*(f"sd({label}: {effect})" for label in labels), *shared]
+    return [f"{kind}{name.removeprefix('sd')}" for name in names for kind in ("sd", "var", "precision")]
+
+
+def _cov_candidates(term: Term, design: Design) -> list[str]:
+    """Return the names that address the covariance matrix of a term's effects, or its inverse.
+
+    Those of the group and the class are of the response's formula alone, as those of sds are.
+    """
+    primary = all(owner in design.primary for owner in term.parameters)
+    own = cov_name(term, design.unprefixed)
+    shared = [f"cov({term.label})", f"cov({term.group})", "cov"] if primary else []
+    return [
+        f"{kind}{name.removeprefix('cov')}" for name in dict.fromkeys([own, *shared]) for kind in ("cov", "precision")
+    ]
 
 
 def _df_candidates(term: Term) -> list[str]:

@@ -1,10 +1,10 @@
 """Gaussian models with their group effects integrated out: the density that is sampled, and exact draws given each draw.
 
 For y = X b + sum of Z r + e with e ~ N(0, sigma^2), or N(0, s^2) with a known s for each row, the effects r of one nested
-chain of groupings, and all coefficients b whose priors are normal, have a closed integral. What is sampled are the sds, the
-correlations, sigma and the coefficients with other priors, in the coordinates of `model`; b and r are then drawn from their
-exact conditional distribution, once for each draw. The posterior is that of the plain fit. Likelihood weights count as in
-`model`.
+chain of groupings, and all coefficients b whose priors are normal or flat, have a closed integral. What is sampled are the
+sds, the correlations, sigma and the coefficients with other priors, in the coordinates of `model`; b and r are then drawn from
+their exact conditional distribution, once for each draw. The posterior is that of the plain fit. Likelihood weights count as
+in `model`.
 
 Rows enter only by a triangle for each level of a grouping, so a gradient costs as much for a thousand rows as for a million.
 `marginal_kernels` has the algebra.
@@ -18,7 +18,7 @@ import math
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -37,6 +37,9 @@ from multilevel.priors import Prior
 Array = NDArray[np.float64]
 
 CACHE = Path(__file__).resolve().parents[3] / ".cache" / "multilevel" / "numba"
+
+CLOSED = ("normal", "flat")
+"""Priors of coefficients that are integrated out."""
 
 BLOCK = 4_000_000
 """Most standard normals that a block of draws takes: 32 MB."""
@@ -112,12 +115,12 @@ class Marginal:
     design, groupings
         The design, and its groupings from the coarsest to the finest.
     names
-        What is sampled, one name for each unconstrained number: coefficients whose prior is no normal, then for each term
+        What is sampled, one name for each unconstrained number: coefficients with other priors, then for each term
         its sds and partial correlations, then sigma, unless it is known.
     start, spread
         Where chains start, shape (parameters,), and how far around it.
     normal
-        Number of coefficients with normal priors.
+        Number of coefficients with normal or flat priors.
     back, origin, order
         From coefficients in the basis of X to those at the predictors' means: ``origin + back @ them``, and which
         coefficient of the design each of these is.
@@ -378,12 +381,14 @@ def _of_terms(groupings: Sequence[Grouping], priors: dict[str, Prior], first: st
 def _finite_at_0(prior: Prior) -> bool:
     """Tell whether a prior of a standard deviation has a density at 0 that is neither 0 nor infinite."""
     at_0 = {"half_normal", "half_student_t", "half_cauchy", "exponential"}
+    if prior.on:
+        return False
     return prior.name in at_0 or (prior.name == "uniform" and prior.arguments[0] == 0.0)
 
 
 @dataclass(frozen=True)
 class _Fixed:
-    """The fixed part in a basis of orthogonal columns, those of coefficients with normal priors first."""
+    """The fixed part in a basis of orthogonal columns, those of coefficients with normal or flat priors first."""
 
     basis: Array
     residuals: Array
@@ -405,8 +410,8 @@ def _fixed(design: Design, priors: dict[str, Prior], scale: Array) -> _Fixed:
         x = x.copy()
         x[:, part.slopes] -= x[:, part.slopes].mean(axis=0)
     own = [priors[coefficient_name(name)] for name in part.coefficients]
-    order = sorted(range(len(own)), key=lambda i: own[i].name != "normal")
-    normal = sum(p.name == "normal" for p in own)
+    order = sorted(range(len(own)), key=lambda i: own[i].name not in CLOSED)
+    normal = sum(p.name in CLOSED for p in own)
     basis, triangle = _orthogonal(x[:, order] * scale[:, None])
     fitted = basis.T @ y / len(y)
     residuals = y - basis @ fitted
@@ -414,13 +419,18 @@ def _fixed(design: Design, priors: dict[str, Prior], scale: Array) -> _Fixed:
     residuals -= basis @ again
     back = _inverse(triangle)
     origin = back @ (fitted + again)
-    mu, sd = (np.array([own[i].arguments[k] for i in order[:normal]]) for k in range(2))
+    # A flat prior is a normal one of infinite width, its density 1.
+    closed = [own[i] for i in order[:normal]]
+    mu = np.array([prior.arguments[0] if prior.proper else at for prior, at in zip(closed, origin, strict=False)])
+    sd = np.array([prior.arguments[1] if prior.proper else np.inf for prior in closed])
+    widths = np.array([prior.arguments[1] if prior.proper else 1.0 / math.sqrt(2.0 * math.pi) for prior in closed])
     at_scale = triangle[:, normal:].copy()
     at_mean = -at_scale @ origin[normal:]
     at_mean[:normal] += triangle[:normal, :normal] @ (mu - origin[:normal])
     # Coefficients with normal priors in the basis in which these are independent.
     scaled = back[:normal, :normal] / sd[:, None]
     precision, rotation = np.linalg.eigh(scaled.T @ scaled)
+    precision = np.maximum(precision, 0.0)  # where some are flat, rounding leaves a little of either sign
     basis[:, :normal] = basis[:, :normal] @ rotation
     back[:, :normal] = back[:, :normal] @ rotation
     at_mean[:normal], at_scale[:normal] = rotation.T @ at_mean[:normal], rotation.T @ at_scale[:normal]
@@ -441,7 +451,7 @@ def _fixed(design: Design, priors: dict[str, Prior], scale: Array) -> _Fixed:
         basis=basis,
         residuals=residuals,
         sampled=sampled,
-        constant=-float(np.log(np.abs(np.diag(triangle))[:normal]).sum() + np.log(sd).sum()),
+        constant=-float(np.log(np.abs(np.diag(triangle))[:normal]).sum() + np.log(widths).sum()),
         at_mean=at_mean,
         at_scale=at_scale,
         precision=precision,
@@ -498,7 +508,15 @@ def _compressed(
 
 
 def _coded(sampled: _Sampled) -> list[float]:
-    """Return a row of priors as `marginal_kernels.prior` takes it: kind, three arguments, and the log of the constant."""
+    """Return a row of priors as `marginal_kernels.prior` takes it: kind, three arguments, log of the constant, power."""
+    prior, power = sampled.prior, {"": 1.0, "variance": 0.5, "precision": -0.5}[sampled.prior.on]
+    if prior.name == "sqrt_inverse_gamma":
+        prior, power = replace(prior, name="inverse_gamma"), 0.5
+    return [*_distribution(replace(sampled, prior=prior)), power]
+
+
+def _distribution(sampled: _Sampled) -> list[float]:
+    """Return what a row of priors says of what has the distribution."""
     k, prior, value = kernels(), sampled.prior, sampled.prior.arguments
     log_2, log_pi = math.log(2.0), math.log(math.pi)
 
@@ -516,6 +534,10 @@ def _coded(sampled: _Sampled) -> list[float]:
             return row(k.STUDENT, value, student(value[0], value[2]))
         case "cauchy":
             return row(k.STUDENT, (1.0, *value), student(1.0, value[1]))
+        case "logistic":
+            return row(k.LOGISTIC, value, -math.log(value[1]))
+        case "half_flat":
+            return row(k.GAMMA, (1.0, 0.0), 0.0)
         case "uniform":
             return row(k.TWO_UNIFORM if two else k.UNIFORM, value, 0.0)
         case "half_normal":
@@ -549,11 +571,13 @@ def _coded(sampled: _Sampled) -> list[float]:
 def _unconstrained(sampled: _Sampled) -> float:
     """Return where a value stands on the whole real line; of a uniform prior, one well inside its bounds."""
     name, value = sampled.prior.name, sampled.value
+    if sampled.prior.on or name == "sqrt_inverse_gamma":
+        value **= -2.0 if sampled.prior.on == "precision" else 2.0
     if name == "uniform":
         lower, upper = sampled.prior.arguments
         share = min(max((value - lower) / (upper - lower), 0.1), 0.9)
         return 2.0 * math.atanh(share) if sampled.two_sided else math.log(share / (1.0 - share))
-    if name in {"normal", "student_t", "cauchy"}:
+    if name in {"normal", "student_t", "cauchy", "logistic"}:
         return value
     if name == "partial":
         return 2.0 * math.atanh(value)

@@ -34,15 +34,16 @@ Matrix = NDArray[np.float64]
 Singles = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-NORMAL, STUDENT, UNIFORM, HALF_NORMAL, HALF_STUDENT, GAMMA, INVERSE_GAMMA, LOGNORMAL, PARTIAL = range(9)
-"""Kinds of priors, the first entry of a row of `priors`; then three arguments and the log of the constant."""
+NORMAL, STUDENT, UNIFORM, HALF_NORMAL, HALF_STUDENT, GAMMA, INVERSE_GAMMA, LOGNORMAL, PARTIAL, LOGISTIC = range(10)
+"""Kinds of priors, the first entry of a row of `priors`; then three arguments, the log of the constant, and a power."""
 
-TWO_SIDED = 9
+TWO_SIDED = 10
 TWO_NORMAL, TWO_STUDENT, TWO_EXPONENTIAL, TWO_UNIFORM = range(TWO_SIDED, TWO_SIDED + 4)
 """Kinds of priors of standard deviations that have a density at 0; the argument after their own is a scale."""
 
-PRIOR = 5
-"""Numbers in a row of `priors`."""
+PRIOR = 6
+"""Numbers in a row of `priors`; the last is the power of what has the distribution that the parameter is, 1 but for variances
+and precisions."""
 
 SIZES, PRIORS, TERMS, SHAPES, PARENTS, CHILDREN, ROWS, C, AT_MEAN, AT_SCALE, PRECISION, PARTS = range(12)
 """Parts of the data, one after another: constant of the density, rows, most effects of a grouping, and 1 where sigma is known to
@@ -95,7 +96,7 @@ def whole_part(whole: Ints, which: int) -> Ints:
 
 
 @_jit
-def prior(row: Array, x: float) -> tuple[float, float, float, float]:
+def _of_distribution(row: Array, x: float) -> tuple[float, float, float, float]:
     """Return the log density at an unconstrained x, Jacobian included, its derivative, the value and its derivative.
 
     A standard deviation whose prior has a density at 0 takes both signs, each with half of that density: where a posterior
@@ -109,6 +110,9 @@ def prior(row: Array, x: float) -> tuple[float, float, float, float]:
     if kind == STUDENT:
         z = (x - b) / c
         return constant - 0.5 * (a + 1.0) * math.log1p(z * z / a), -(a + 1.0) * z / (a + z * z) / c, x, 1.0
+    if kind == LOGISTIC:
+        z = (x - a) / b
+        return constant - abs(z) - 2.0 * math.log1p(math.exp(-abs(z))), -math.tanh(0.5 * z) / b, x, 1.0
     if kind in (UNIFORM, TWO_UNIFORM, PARTIAL):
         t = math.tanh(0.5 * x)
         spread = abs(x) + 2.0 * math.log1p(math.exp(-abs(x)))  # minus the log of a logistic density
@@ -142,6 +146,20 @@ def prior(row: Array, x: float) -> tuple[float, float, float, float]:
     if kind == GAMMA:
         return constant + a * x - b * value, a - b * value, value, value
     return constant - a * x - b / value, b / value - a, value, value  # INVERSE_GAMMA
+
+
+@_jit
+def prior(row: Array, x: float) -> tuple[float, float, float, float]:
+    """Return the log density at an unconstrained x, Jacobian included, its derivative, the parameter and its derivative.
+
+    Where a variance or a precision has the distribution, x stands for that, and the standard deviation follows from it.
+    """
+    density, derivative, value, slope = _of_distribution(row, x)
+    power = row[5]
+    if power == 1.0:
+        return density, derivative, value, slope
+    parameter = value**power
+    return density, derivative, parameter, power * parameter / value * slope
 
 
 @_jit

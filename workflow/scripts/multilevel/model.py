@@ -1,7 +1,7 @@
 """From a design to a `pm.Model`: families, structures and priors turned into PyMC. Compiled and run by `sampling`.
 
-Predictors are centred for sampling where there is an intercept, and group effects are standardised offsets unless the
-model says ``centred: true``. A correlation matrix is built from independent partial correlations, which gives exactly
+Predictors are centred for sampling where there is an intercept, and group effects are standardised offsets unless
+`parameterisation` says otherwise. A correlation matrix is built from independent partial correlations, which gives exactly
 the LKJ density (Lewandowski, Kurowicka & Joe 2009, J. Multivariate Analysis 100:1989, section 2.4) and compiles quickly.
 """
 
@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pymc as pm
 import pytensor.tensor as pt_untyped
-from scipy.special import gammaln
+from scipy.special import gammaln, multigammaln
 
 from multilevel import default_priors, distributions, families, responses
 from multilevel.design import Design, Predictor, Term, Thresholds, variable_name
+from multilevel.parameterisation import HIERARCHICAL, NON_CENTRED, how, of_levels
 from multilevel.priors import LOWEST, Prior
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
@@ -28,7 +29,7 @@ FEW_COLUMNS = 8
 """Up to this many columns, X b is summed column by column, which compiles faster than a matrix product."""
 
 
-def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bool) -> pm.Model:
+def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bool | Mapping[str, str]) -> pm.Model:
     """Build the PyMC model of a design.
 
     Parameters
@@ -38,7 +39,8 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
     priors
         The prior of every parameter, from `default_priors.resolve`.
     centred
-        Whether group effects are sampled directly instead of as standardised offsets.
+        Whether group effects are sampled directly instead of as standardised offsets; or how those of each term are, by
+        its key (`parameterisation`).
 
     Returns
     -------
@@ -46,7 +48,8 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
         Free variables: ``intercept`` (at the mean of the predictors) and ``slopes``, with the parameter's name behind for
         parameters other than the first (``slopes_sigma``); ``thresholds`` (at the mean of the predictors), or
         ``first_threshold`` and ``delta``, and ``specific``, category-specific effects; the family's other parameters; and,
-        for a term with key k, ``sd_k``, ``partial_k``, and ``offsets_k`` or ``effects_k``.
+        for a term with key k, ``sd_k``, ``partial_k``, and ``offsets_k``, or ``effects_k_i``, or, centred hierarchically,
+        ``level_k_i``.
     """
     by_name = {p.parameter: p.prior for p in priors}
     coords: dict[str, Any] = {}
@@ -60,9 +63,15 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
         coords[f"{term.key}_source"] = list(range(term.sources))
     with pm.Model(coords=coords, check_bounds=False) as model:
         # check_bounds=False drops only PyMC's own argument checks; every scale is positive by its transform.
-        etas = {part.parameter: _fixed_part(part, by_name) for part in design.predictors}
+        fixed = {part.parameter: _fixed_part(part, by_name) for part in design.predictors}
+        etas = {name: found[0] for name, found in fixed.items()}
+        ways = how(design, centred)
+        units = {p.prior.unit for p in priors if p.prior.unit}
+        scalars = {name: _scalar(name, by_name[name]) for name in design.scalars if name in units}
         for term in design.group_terms:
-            effects = _group_effects(term, by_name, centred and term.exchangeable, design.unprefixed)
+            centres = _centres(design, term, fixed) if ways[term.key] == HIERARCHICAL else None
+            own_way = ways[term.key] != NON_CENTRED and term.exchangeable
+            effects = _group_effects(term, by_name, own_way, design.unprefixed, scalars, centres)
             for position, (effect, owner) in enumerate(zip(effects, term.parameters, strict=True)):
                 etas[owner] = etas[owner] + _times(term.z[:, position], term.of_rows(effect))
         for part in design.predictors:
@@ -73,20 +82,48 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
         others = {name: responses.INVERSE_LINKS[inverse[name]](value) for name, value in etas.items()}
         if design.thresholds:
             others["thresholds"] = _thresholds(design.thresholds, by_name)
-        others |= {name: _scalar(name, by_name[name]) for name in design.scalars}
+        scalars |= {name: _scalar(name, by_name[name]) for name in design.scalars if name not in units}
+        others |= {name: scalars[name] for name in design.scalars}
         responses.get(design.family).add(design, eta if design.nominal else eta[0], others)
     return model
 
 
-def _fixed_part(part: Predictor, priors: Mapping[str, Prior]) -> Any:
-    """Return X b with the columns of X centred where there is an intercept, or thresholds for it."""
+def _centres(design: Design, term: Term, fixed: Mapping[str, tuple[Any, Any, Any]]) -> list[Any]:
+    """Return the mean of each effect of a term, one value or a vector over its levels: what the fixed part says of it."""
+    first = np.zeros(len(term.levels), dtype=np.int64)
+    first[term.index[::-1]] = np.arange(len(term.index))[::-1]
+    centres: list[Any] = []
+    for effect, owner in zip(term.effects, term.parameters, strict=True):
+        part = next(p for p in design.predictors if p.parameter == owner)
+        _, intercept, slopes = fixed[owner]
+        centre: Any = 0.0
+        if effect == part.intercept:
+            centre = intercept if part.has_intercept else 0.0
+            columns = part.x - part.x.mean(axis=0) if part.centre is None else part.x.copy()
+            if part.centre is not None:
+                columns[:, part.slopes] -= part.centre
+            for i in of_levels(part.x, term):
+                position = part.slopes.index(i)
+                values = (columns if part.centred else part.x)[first, i]
+                centre = centre + values * slopes[position]
+        elif effect in part.coefficients:
+            centre = slopes[part.slopes.index(part.coefficients.index(effect))]
+        centres.append(centre)
+    return centres
+
+
+def _fixed_part(part: Predictor, priors: Mapping[str, Prior]) -> tuple[Any, Any, Any]:
+    """Return X b with the columns of X centred where there is an intercept, or thresholds for it; intercept and slopes."""
+    intercept: Any = None
+    slopes: Any = None
     names = [part.coefficients[i] for i in part.slopes]
     columns = part.x[:, part.slopes]
     eta: Any = np.zeros(len(part.x))
     if part.centred:
         columns = columns - part.means
     if part.has_intercept:
-        eta = _variable(variable_name("intercept", part), [priors[part.intercept]], None)
+        intercept = _variable(variable_name("intercept", part), [priors[part.intercept]], None)
+        eta = intercept
     if names:
         own = [priors[default_priors.coefficient_name(n)] for n in names]
         slopes = _variable(variable_name("slopes", part), own, variable_name("slope", part))
@@ -95,7 +132,7 @@ def _fixed_part(part: Predictor, priors: Mapping[str, Prior]) -> Any:
                 eta = eta + columns[:, position] * slopes[position]
         else:
             eta = eta + pt.dot(columns, slopes)
-    return eta
+    return eta, intercept, slopes
 
 
 def _thresholds(thresholds: Thresholds, priors: Mapping[str, Prior]) -> Any:
@@ -134,17 +171,31 @@ def _increasing(priors: Sequence[Prior]) -> Any:
     return found
 
 
-def _group_effects(term: Term, priors: Mapping[str, Prior], centred: bool, unprefixed: str) -> list[Any]:
-    """Return the effects of a term, one vector over its levels for each effect."""
+def _group_effects(
+    term: Term,
+    priors: Mapping[str, Prior],
+    centred: bool,
+    unprefixed: str,
+    scalars: Mapping[str, Any],
+    centres: list[Any] | None,
+) -> list[Any]:
+    """Return the effects of a term, one vector over its levels for each effect; sampled about `centres` where given."""
     size = len(term.effects)
-    sd = _variable(
-        f"sd_{term.key}", [priors[default_priors.sd_name(term, e)] for e in term.effects], f"{term.key}_effect"
-    )
-    factor = (
-        _correlation_factor(term, priors[default_priors.cor_name(term, unprefixed)].arguments[0])
-        if term.correlated
-        else np.eye(size).tolist()
-    )
+    matrix = priors.get(default_priors.cov_name(term, unprefixed))
+    if matrix is not None:
+        sd = pm.HalfFlat(f"sd_{term.key}", dims=f"{term.key}_effect")
+        eta = matrix.arguments[0] if matrix.name == "decov" else 1.0
+        factor = _correlation_factor(term, eta) if term.correlated else np.eye(size).tolist()
+        pm.Potential(f"cov_{term.key}", _covariance(matrix, sd, factor, scalars.get(matrix.unit, 1.0)))
+    else:
+        sd = _variable(
+            f"sd_{term.key}", [priors[default_priors.sd_name(term, e)] for e in term.effects], f"{term.key}_effect"
+        )
+        factor = (
+            _correlation_factor(term, priors[default_priors.cor_name(term, unprefixed)].arguments[0])
+            if term.correlated
+            else np.eye(size).tolist()
+        )
     if not centred:
         offsets = _offsets(term, priors)
         return [
@@ -155,7 +206,12 @@ def _group_effects(term: Term, priors: Mapping[str, Prior], centred: bool, unpre
     for i in range(size):
         below = [factor[i][j] * standard[j] for j in range(i) if _present(factor[i][j])]
         mean = sd[i] * _sum(below) if below else 0.0
-        effect = pm.Normal(f"effects_{term.key}_{i}", mean, sd[i] * factor[i][i], dims=f"{term.key}_level")
+        name, dims = f"effects_{term.key}_{i}", f"{term.key}_level"
+        if centres is None:
+            effect = pm.Normal(name, mean, sd[i] * factor[i][i], dims=dims)
+        else:
+            whole = pm.Normal(f"level_{term.key}_{i}", centres[i] + mean, sd[i] * factor[i][i], dims=dims)
+            effect = pm.Deterministic(name, whole - centres[i], dims=dims)
         standard.append((effect / sd[i] - (_sum(below) if below else 0.0)) / factor[i][i])
         effects.append(effect)
     return effects
@@ -193,6 +249,67 @@ def _sparse_product(factor: Any, values: Any) -> Any:
         strips.append((rows, gathered.sum(axis=-1) if count else pt.zeros((values.shape[0], len(rows)))))
     order = np.argsort(np.concatenate([rows for rows, _ in strips]), kind="stable")
     return pt.concatenate([part for _, part in strips], axis=1)[:, order]
+
+
+def _covariance(prior: Prior, sd: Any, factor: list[list[Any]], unit: Any) -> Any:
+    """Return what the prior of a covariance matrix adds to the density of its sds and correlations.
+
+    Parameters
+    ----------
+    prior
+        One of `priors.MATRIX`; the formulas are those of `distributions.log_density_of_covariance`.
+    sd, factor
+        The sds, and the Cholesky factor of the correlations, whose density is LKJ (eta 1 but for ``decov``).
+    unit
+        What sds are measured in.
+    """
+    size = len(factor)
+    logs = pt.log(sd)
+    if prior.name == "decov":
+        _, concentration, shape, scale = prior.arguments
+        u = sd / (unit * scale)
+        total = pt.sum(u**2)
+        tau = pt.sqrt(total / size)
+        constant = (
+            gammaln(size * concentration) - size * gammaln(concentration) - gammaln(shape) + (size - 1) * np.log(2.0)
+        )
+        density = (shape - 2.0) * pt.log(tau) - tau - np.log(size) + constant
+        density += 2.0 * (concentration - 1.0) * pt.sum(pt.log(u)) - (size * (concentration - 1.0) + size - 1) * pt.log(
+            total
+        )
+        return density + pt.sum(logs) - 2.0 * size * pt.log(unit * scale)
+    nu = prior.arguments[0]
+    scale_matrix = distributions.scale_matrix(prior, size)
+    log_det = 2.0 * pt.sum(logs) + 2.0 * _sum([pt.log(factor[i][i]) for i in range(1, size)] or [0.0])
+    # Entries of the covariance matrix by sds and correlations: 2^p times the product of sd^p.
+    jacobian = size * (np.log(2.0) + pt.sum(logs)) + distributions.log_lkj_constant(size, 1.0)
+    constant = -0.5 * nu * size * np.log(2.0) - multigammaln(0.5 * nu, size)
+    if prior.name == "inverse_wishart":
+        columns = np.linalg.cholesky(scale_matrix).T
+        trace = _sum([_sum([z**2 for z in _solved(factor, sd, column)]) for column in columns])
+        power, constant = -0.5 * (nu + size + 1), constant + 0.5 * nu * np.linalg.slogdet(scale_matrix)[1]
+    else:
+        columns = np.linalg.cholesky(np.linalg.inv(scale_matrix)).T
+        trace = _sum(
+            [
+                _sum([float(column[i]) * sd[i] * factor[i][j] for i in range(j, size)]) ** 2
+                for column in columns
+                for j in range(size)
+            ]
+        )
+        power, constant = 0.5 * (nu - size - 1), constant - 0.5 * nu * np.linalg.slogdet(scale_matrix)[1]
+    return power * log_det - 0.5 * trace + jacobian + constant
+
+
+def _solved(factor: list[list[Any]], sd: Any, column: np.ndarray) -> list[Any]:
+    """Return z with (sd times factor) z = column, from the first row down."""
+    found: list[Any] = []
+    for i, value in enumerate(column):
+        rest = float(value) / sd[i]
+        for j in range(i):
+            rest = rest - factor[i][j] * found[j]
+        found.append(rest / factor[i][i])
+    return found
 
 
 def _correlation_factor(term: Term, eta: float) -> list[list[Any]]:
@@ -243,19 +360,33 @@ def _scalar(name: str, prior: Prior, lowest: float | None = None) -> Any:
 
 
 def _variable(name: str, priors: Sequence[Prior], dims: str | None) -> Any:
-    """Return a scalar (dims None) or a vector of parameters; one vector variable for each distribution among the priors."""
-    kinds = sorted({p.name for p in priors})
+    """Return a scalar (dims None) or a vector of parameters; one vector variable for each distribution among the priors.
+
+    Where a variance or a precision has the distribution, that is the variable, and the standard deviation follows from it.
+    """
+    kinds = sorted({(p.name, p.on) for p in priors})
     if dims is None:
-        return _distribution(name, priors[0].name, [priors[0].arguments], None)
-    if len(kinds) == 1:
-        return _distribution(name, kinds[0], [p.arguments for p in priors], dims)
+        prior = priors[0]
+        own = f"{name}_{prior.on}" if prior.on else name
+        found = _distribution(own, prior.name, [prior.arguments], None)
+        return pm.Deterministic(name, _as_sd(found, prior.on)) if prior.on else found
+    if len(kinds) == 1 and not kinds[0][1]:
+        return _distribution(name, kinds[0][0], [p.arguments for p in priors], dims, len(priors))
     parts: list[Any] = [None] * len(priors)
-    for kind in kinds:
-        where = [i for i, p in enumerate(priors) if p.name == kind]
-        variable = _distribution(f"{name}_{kind}", kind, [priors[i].arguments for i in where], None, len(where))
+    for kind, on in kinds:
+        where = [i for i, p in enumerate(priors) if (p.name, p.on) == (kind, on)]
+        own = f"{name}_{on}_{kind}" if on else f"{name}_{kind}"
+        variable = _distribution(own, kind, [priors[i].arguments for i in where], None, len(where))
         for position, i in enumerate(where):
-            parts[i] = variable[position]
+            parts[i] = _as_sd(variable[position], on)
     return pm.Deterministic(name, pt.stack(parts), dims=dims)
+
+
+def _as_sd(value: Any, on: str) -> Any:
+    """Return the standard deviation of a variance or a precision; the value itself where it is one."""
+    if not on:
+        return value
+    return pt.sqrt(value) if on == "variance" else 1.0 / pt.sqrt(value)
 
 
 def _distribution(
@@ -320,4 +451,6 @@ _DISTRIBUTIONS: dict[str, Any] = {
     "lognormal": lambda n, a, s: pm.LogNormal(n, a[0], a[1], **s),
     "beta": lambda n, a, s: pm.Beta(n, alpha=a[0], beta=a[1], **s),
     "uniform": lambda n, a, s: pm.Uniform(n, a[0], a[1], **s),
+    "flat": lambda n, a, s: pm.Flat(n, **s),  # noqa: ARG005 (one shape)
+    "half_flat": lambda n, a, s: pm.HalfFlat(n, **s),  # noqa: ARG005 (one shape)
 }

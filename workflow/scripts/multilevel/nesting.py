@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from multilevel.design import Design, Term
+from multilevel.priors import MATRIX, Prior
 
 Ints = NDArray[np.int64]
 
@@ -50,8 +51,17 @@ class Grouping:
         return sum(len(term.effects) for term in self.terms)
 
 
-def reason_against(design: Design) -> str:
-    """Return why the effects of a design cannot be integrated out, as the end of a sentence; nothing where they can."""
+def reason_against(design: Design, priors: Mapping[str, Prior] | None = None) -> str:
+    """Return why the effects of a design cannot be integrated out, as the end of a sentence; nothing where they can.
+
+    Parameters
+    ----------
+    design
+        The design.
+    priors
+        The prior of every parameter by name, where it matters: what is integrated is given the sds and correlations, each
+        with a prior of its own.
+    """
     if design.family != "gaussian" or design.link != "identity":
         return f"the family is {design.family} with a {design.link} link"
     if len(design.predictors) != 1 or ("se" in design.terms and "sigma" in design.scalars):
@@ -67,6 +77,8 @@ def reason_against(design: Design) -> str:
     groupings = chain(design.group_terms)
     if isinstance(groupings, tuple):
         return f"the groups {groupings[0]} and {groupings[1]} are crossed"
+    if whole := next((name for name, prior in (priors or {}).items() if prior.name in MATRIX), None):
+        return f"{whole} has one prior as a whole"
     return ""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from multilevel import (
     jacobian,
     left_out,
     nesting,
+    parameterisation,
     preflight,
     preparation,
     priors,
@@ -29,7 +31,7 @@ from multilevel import (
     strict_yaml,
 )
 from multilevel.dataset import Dataset
-from multilevel.default_priors import Resolved, resolve, targets
+from multilevel.default_priors import SQUARES, Resolved, resolve, targets
 from multilevel.design import Design, planes
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
 from multilevel.expressions import parse as parse_expression
@@ -349,7 +351,7 @@ def _all_against_data(
 
 def _design_key(model: dict[str, Any]) -> str:
     """Return what decides a model's design."""
-    return repr({k: v for k, v in rules.model_spec(model).items() if k not in {"priors", "centred"}})
+    return repr({k: v for k, v in rules.model_spec(model).items() if k not in {"priors", "preset", "centred"}})
 
 
 def _against_data(
@@ -391,7 +393,7 @@ def _against_data(
             Problem(f"{where}.formula", f"the column '{c}' holds dates, which no model takes", hint) for c in dated
         ]
         return _Checked(problems, [])
-    spec = {key: value for key, value in rules.model_spec(model).items() if key != "priors"}
+    spec = {key: value for key, value in rules.model_spec(model).items() if key not in {"priors", "preset"}}
     key = _design_key(model)
     if key not in designs:
         designs[key] = preflight.check(cell.model, model, dataset)
@@ -404,7 +406,11 @@ def _against_data(
     known = {priors.normalise(t) for t in addressable}
     place, own = cell.priors[0]
     problems = [
-        Problem(f"{place}.{target}", f"the model has no parameter '{target}'", did_you_mean(target, addressable))
+        Problem(
+            f"{place}.{target}",
+            f"the model has no parameter '{target}'",
+            did_you_mean(target, _like(target, addressable)),
+        )
         for target in own
         if priors.normalise(target) not in known
     ]
@@ -412,16 +418,17 @@ def _against_data(
     # is refused later.
     model["priors"] = {k: v for k, v in model["priors"].items() if k in known}
     try:
-        resolved = resolve(design, model["priors"])
+        resolved = resolve(design, model["priors"], model.get("preset", ""))
     except FormulaError as error:
         return _Checked([*problems, Problem(f"{where}.priors", str(error))], notes)
-    model["method"] = "integrated" if model.pop("integrate") and not nesting.reason_against(design) else "sampled"
+    try:
+        ways = parameterisation.resolve(design, model["centred"])
+    except FormulaError as error:
+        return _Checked([*problems, Problem(f"{where}.centred", str(error))], notes)
+    against = nesting.reason_against(design, {r.parameter: r.prior for r in resolved})
+    model["method"] = "integrated" if model.pop("integrate") and not against else "sampled"
     spec["method"] = model["method"]
-    spec["centred"] = (
-        model["centred"]
-        and model["method"] == "sampled"
-        and any(priors.class_of(r.parameter) == "sd" for r in resolved)
-    )
+    spec["centred"] = sorted(ways.items()) if model["method"] == "sampled" else []
     model["size"] = {
         "rows": len(design.y),
         "coefficients": len(design.all_coefficients),
@@ -429,6 +436,12 @@ def _against_data(
     }
     model["planes"] = planes(design)
     return _Checked(problems, notes, addressable, _identity(model, spec, resolved), design)
+
+
+def _like(target: str, names: Sequence[str]) -> list[str]:
+    """Return the names that may have been meant: of variances and the like only where the target is of one."""
+    squares = priors.class_of(target) in SQUARES
+    return [name for name in names if (priors.class_of(name) in SQUARES) == squares] or list(names)
 
 
 def _identity(model: dict[str, Any], spec: dict[str, Any], resolved: list[Resolved]) -> str:
@@ -492,7 +505,9 @@ def _unused_priors(
     for place, texts, names in given:
         used = {target for name in names for target in models[name]["priors"]}
         problems += [
-            Problem(f"{place}.{target}", f"no model has a parameter '{target}'", did_you_mean(target, known))
+            Problem(
+                f"{place}.{target}", f"no model has a parameter '{target}'", did_you_mean(target, _like(target, known))
+            )
             for target in texts
             if names and priors.normalise(target) not in used
         ]

@@ -14,7 +14,19 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from multilevel import estimands, expressions, families, formula, priors, schema, storage, structures
+from multilevel import (
+    estimands,
+    expressions,
+    families,
+    formula,
+    parameterisation,
+    presets,
+    prior_predictive,
+    priors,
+    schema,
+    storage,
+    structures,
+)
 
 FILES: dict[str, type[schema.Closed]] = {"study.schema.json": schema.Study, "config.schema.json": schema.Config}
 """JSON Schemas by file name in config/."""
@@ -169,6 +181,30 @@ def page() -> str:
             "`sqrt_inverse_gamma(a, b)` of an sd is what BUGS examples write as `1 / sd^2 ~ gamma(a, b)`; `logistic(0, 1)` of a "
             "logit makes every probability equally likely."
         ),
+        (
+            "`var(...)` and `precision(...)` in the place of `sd(...)`, or of `sigma`, give the prior to the square or to its "
+            "inverse; the density of the standard deviation s is then 2 s p(s^2) or 2 s^-3 p(s^-2). `cov(county)` gives one to "
+            "the covariance matrix of all effects of a term, instead of to its sds and correlations, and `precision(county)` a "
+            "Wishart to its inverse. With scale S, a number (times the identity matrix), a list (the diagonal) or a list of "
+            "rows: `inverse_wishart(nu, S)` has density exp(-tr(S X^-1) / 2) |X|^(-(nu + p + 1) / 2) up to a constant and "
+            "`wishart(nu, S)` exp(-tr(S^-1 X) / 2) |X|^((nu - p - 1) / 2), p the number of effects. `dwish(R, k)` of BUGS is "
+            "`precision(county): wishart(k, R^-1)` or, the same, `cov(county): inverse_wishart(k, R)`; `list(V = V, nu = nu)` of "
+            "MCMCglmm is `cov(county): inverse_wishart(nu, nu V)`. `decov` is rstanarm's, with sds in units of sigma for a "
+            "gaussian response. `flat` and `half_flat` are improper: they give no Bayes factors, and nothing is drawn from them."
+        ),
+        ("`priors_preset` takes the defaults of another package instead, each as it states them itself:"),
+        _listing(presets.names(), presets.module),
+        "## Parameterisations",
+        (parameterisation.__doc__ or "").strip(),
+        "## Prior predictive gate",
+        (
+            f"{prior_predictive.DRAWS} draws from the priors, for up to {prior_predictive.ROWS} rows, are compared with the data "
+            f"before any fit. Warned of: a central 90 % wider than {prior_predictive.FACTOR:g} times the range of the data (on "
+            "the log scale under log-like links); a median of the data outside the central 98 %; for proportions, more than "
+            f"{100 * prior_predictive.MOST_AT_EDGE:.0f} % of means within {prior_predictive.EDGE:g} of 0 or 1. Categories are "
+            "not compared."
+        ),
+        "## Distributions",
         "| distribution | for |\n|---|---|\n"
         + "\n".join(
             f"| `{name}({', '.join(arguments)})` | {_takers(name)} |" for name, arguments in priors.SIGNATURES.items()

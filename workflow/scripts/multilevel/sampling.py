@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import xarray as xr
 from multilevel.default_priors import cor_names
 from multilevel.design import Design, Predictor, Term, Thresholds, variable_name
 from multilevel.errors import FitError
+from multilevel.parameterisation import NON_CENTRED, how
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -178,6 +179,19 @@ def refuse_partial(trace: xr.DataTree, chains: int, draws: int) -> None:
         )
 
 
+def attempt(
+    design: Design, trace: xr.DataTree, chosen: dict[str, str], settings: dict[str, Any], seed: int
+) -> dict[str, Any]:
+    """Return what is told of an attempt: how it was made, and how many draws diverged."""
+    labels = {term.key: f"{term.label}: {term.by}" if term.by else term.label for term in design.group_terms}
+    return {
+        "parameterisation": {labels[key]: how for key, how in chosen.items()},
+        "target_accept": settings["target_accept"],
+        "seed": seed,
+        "divergences": int(trace["sample_stats"]["diverging"].to_numpy().sum()),
+    }
+
+
 class _Progress:
     """Writes one line for all chains every few seconds, and one at each tenth of the way."""
 
@@ -208,7 +222,9 @@ class _Progress:
         )
 
 
-def posterior(trace: xr.DataTree, design: Design, centred: bool) -> tuple[xr.DataTree, dict[str, dict[str, Any]]]:
+def posterior(
+    trace: xr.DataTree, design: Design, centred: bool | Mapping[str, str]
+) -> tuple[xr.DataTree, dict[str, dict[str, Any]]]:
     """Turn nutpie's trace into what is stored.
 
     Parameters
@@ -218,7 +234,7 @@ def posterior(trace: xr.DataTree, design: Design, centred: bool) -> tuple[xr.Dat
     design
         The design that the model was built from.
     centred
-        Whether group effects were sampled directly.
+        Whether group effects were sampled directly, or how those of each term were (`parameterisation`).
 
     Returns
     -------
@@ -241,11 +257,12 @@ def posterior(trace: xr.DataTree, design: Design, centred: bool) -> tuple[xr.Dat
                 variables["delta"] = xr.DataArray(raw["delta"].to_numpy(), dims=("chain", "draw"))
         variables["b"] = xr.DataArray(np.concatenate(parts, axis=-1), dims=("chain", "draw", "coefficient"))
         coords["coefficient"] = list(design.all_coefficients)
+    ways = how(design, centred)
     for term in design.group_terms:
         level, effect, pair = f"{term.key}_level", f"{term.key}_effect", f"{term.key}_pair"
         sd = raw[f"sd_{term.key}"].to_numpy()
         factor = _factors(raw, term)
-        effects = _effects(raw, term, sd, factor, centred and term.exchangeable)
+        effects = _effects(raw, term, sd, factor, ways[term.key] != NON_CENTRED and term.exchangeable)
         if term.dist == "student":
             variables[f"df_{term.key}"] = xr.DataArray(raw[f"df_{term.key}"].to_numpy(), dims=("chain", "draw"))
         variables[f"sd_{term.key}"] = xr.DataArray(sd, dims=("chain", "draw", effect))

@@ -241,6 +241,9 @@ class Defaults(Closed):
     priors: dict[str, PriorText] = Field(
         default_factory=dict, description="Priors for all models, such as `sigma: exponential(1)`."
     )
+    priors_preset: Literal["brms", "rstanarm"] | None = Field(
+        None, description="Default priors of all models: those of brms or of rstanarm instead of the workflow's own."
+    )
     response: Column | None = Field(None, description="Response of formulas that leave it out (`~ x + (1 | g)`).")
     integrate: bool = Field(
         True,
@@ -248,6 +251,10 @@ class Defaults(Closed):
         "form: gaussian, identity link, one sigma or known standard errors, groups nested in each other. The posterior is the "
         "same; `false` samples them.",
     )
+
+
+Parameterisation = bool | Literal["auto", "hierarchical"]
+"""How group effects are sampled."""
 
 
 class Model(Closed):
@@ -268,6 +275,11 @@ class Model(Closed):
         default_factory=dict,
         description="Priors of this model, by parameter (`sd(county: floor)`), term (`b(county)`) or class (`b`, `sd`).",
     )
+    priors_preset: Literal["brms", "rstanarm"] | None = Field(
+        None,
+        description="Where priors that are not given come from: the defaults of brms (flat coefficients, so no Bayes "
+        "factors) or of rstanarm; the study's choice if left out.",
+    )
     scored_as: Column | None = Field(
         None,
         description="Column that the response is derived from (`data.derive`), such as `y` of `log_y: log(y)`: scores are "
@@ -276,10 +288,12 @@ class Model(Closed):
     )
     label: Text | None = Field(None, description="What the model is called in tables and figures.")
     description: Text | None = Field(None, description="A sentence on what the model says about the world.")
-    centred: bool = Field(
+    centred: Parameterisation | dict[str, Parameterisation] = Field(
         False,
-        description="Sample group effects directly (centred parameterisation) instead of as standardised offsets; nothing "
-        "changes where they are integrated out.",
+        description="How group effects are sampled, which changes no posterior: directly (`true`), as standardised offsets "
+        "(`false`), about their means (`hierarchical`), or by a rule from the information in each level (`auto`); for all group "
+        "terms or by term. Nothing changes where they are integrated out; those of structured groups are offsets always. A fit "
+        "with divergences is made once more the other way.",
     )
     integrate: bool | None = Field(
         None, description="Whether group effects are integrated out where they can be; the study's default if left out."
@@ -306,7 +320,9 @@ class Grid(Closed):
     parameters: dict[Name, dict[Name, Expression]] | None = Field(
         None, description="Sets of linear predictors of other parameters by name; `{}` predicts none."
     )
-    centred: dict[Name, bool] | None = Field(None, description="Parameterisations by name: true is centred.")
+    centred: dict[Name, Parameterisation] | None = Field(
+        None, description="Parameterisations by name: true is centred."
+    )
     exclude: list[Pattern] = Field(
         default_factory=list, description="Names of models to leave out; `*` stands for any text, as in `pooled.*`."
     )
@@ -543,6 +559,8 @@ def _explained(kind: type[Closed], found: list[_Found], lines: dict[str, int]) -
             alike = [other for other in inside if other.mismatch and other.parts == one.parts]
             if len(alike) < len(inside) or one is not alike[0]:
                 continue  # another branch is meant, or this was told with the first branch
+        if one.item["type"] == "literal_error":  # what else might stand in its place
+            alike = [other for other in found if other.mismatch and other.parts == one.parts]
         problems.append(_explain(kind, one, [_NOUNS.get(other.item["type"], "a mapping") for other in alike], lines))
     return problems
 
@@ -578,6 +596,7 @@ def _explain(kind: type[Closed], found: _Found, wanted: list[str], lines: dict[s
         return Problem(where, f"the key '{last}' is missing")
     if error == "literal_error":
         expected = [a or b for a, b in re.findall(r"'(.*?)'(?=, | or |$)|\"(.*?)\"", str(context["expected"]))]
+        expected = [*(["true", "false"] if "true or false" in wanted else []), *expected]
         marks = any(not choice.isidentifier() for choice in expected)
         hint = f"choose from {' '.join(map(repr, expected))}" if marks else did_you_mean(str(value), expected)
         return Problem(where, f"'{value}' is not one of the choices", hint)

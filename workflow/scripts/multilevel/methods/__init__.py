@@ -1,8 +1,9 @@
 """Ways of fitting: one file each, found by name. They draw from the same posterior and differ in how.
 
 A module defines ``fit(design, priors, spec, sampler, seed, cores)``, which takes what `sampling.run` takes, with the model
-of the plan (``spec``), and returns the posterior and its encoding, as `sampling.posterior` does, and the seconds that its
-steps took. `provenance.STACKS` names the packages whose versions decide the draws of each.
+of the plan (``spec``), and returns the posterior and its encoding, as `sampling.posterior` does, the seconds that its
+steps took, and the record of each attempt, as `attempts.fit` does. `provenance.STACKS` names the packages whose versions
+decide the draws of each.
 """
 
 from __future__ import annotations

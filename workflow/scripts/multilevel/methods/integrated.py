@@ -25,7 +25,7 @@ def fit(
     sampler: dict[str, Any],
     seed: int,
     cores: int,
-) -> tuple[xr.DataTree, dict[str, dict[str, Any]], dict[str, float]]:
+) -> tuple[xr.DataTree, dict[str, dict[str, Any]], dict[str, float], list[dict[str, Any]]]:
     """Sample a model; see the package. The draws are the same at any number of cores.
 
     Raises
@@ -52,7 +52,8 @@ def fit(
         "sample_s": sampled_at - compiled_at,
         "draw_effects_s": drawn_at - sampled_at,
     }
-    return *sampling.posterior(trace, design, centred=True), timings
+    attempt = sampling.attempt(design, trace, {term.key: "integrated" for term in design.group_terms}, sampler, seed)
+    return *sampling.posterior(trace, design, centred=True), timings, [{**attempt, "kept": True, "why": ""}]
 
 
 def _as_sampled(chains: list[marginal.Drawn], design: Design, coords: Any) -> xr.Dataset:

@@ -7,20 +7,19 @@ from typing import Any
 
 import xarray as xr
 
-from multilevel import aggregate, model, sampling
+from multilevel import aggregate, attempts
 from multilevel.default_priors import Resolved
 from multilevel.design import Design
 
 
 def fit(
     design: Design, priors: Sequence[Resolved], spec: dict[str, Any], sampler: dict[str, Any], seed: int, cores: int
-) -> tuple[xr.DataTree, dict[str, dict[str, Any]], dict[str, float]]:
-    """Sample a model; see the package.
+) -> tuple[xr.DataTree, dict[str, dict[str, Any]], dict[str, float], list[dict[str, Any]]]:
+    """Sample a model, twice where draws diverge; see the package.
 
     Raises
     ------
     multilevel.errors.FitError
         When the sampler finds no point to start from, fails, or returns fewer draws than asked for.
     """
-    trace, timings = sampling.sample(model.build(aggregate.rows(design), priors, spec["centred"]), sampler, seed, cores)
-    return *sampling.posterior(trace, design, spec["centred"]), timings
+    return attempts.fit(design, aggregate.rows(design), priors, spec["centred"], sampler, seed, cores)

@@ -160,6 +160,7 @@ def _read_model(
         "method": model.get("method") or "",
         "folder": folder.as_posix(),
         "equations": _read_json(study_dir / folder / "equations.json"),
+        "prior_predictive": _read_json(study_dir / folder / "prior_predictive.json"),
         "prior_table": _read_json(study_dir / folder / "priors.json") or [],
     }
     if diagnostics is None:

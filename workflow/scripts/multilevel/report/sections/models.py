@@ -98,6 +98,34 @@ def priors_table(record: Record) -> Markdown:
     return table(headers, rows, label="Priors", align="lllll")
 
 
+def prior_predictions(record: Record) -> Markdown:
+    """Return what each candidate's priors predict beside the data, and what is to be said of it; empty where not computed."""
+    known = [(model, model["prior_predictive"]) for model in record["models"] if model.get("prior_predictive")]
+    if not known:
+        return Markdown("")
+    rows = []
+    for model, found in known:
+        spread = found["quantiles"]
+        said = [escape(found["reason"])] if found["reason"] else [escape(sentence) for sentence in found["warnings"]]
+        predicted = f"{spread['0.05']:.3g} to {spread['0.95']:.3g}" if spread else "not drawn"
+        ratio = "" if found["ratio"] is None else f"{found['ratio']:.2g}"
+        scale = {"log": "ranges, log scale", "response": "ranges", "probability": "share at 0 or 1"}.get(
+            found["scale"], ""
+        )
+        data = f"{found['lowest']:.3g} to {found['highest']:.3g}"
+        rows.append(
+            [
+                escape(model["label"]),
+                escape(predicted),
+                escape(data),
+                escape(f"{ratio} ({scale})" if ratio else ""),
+                join(said, "; ") if said else escape("as wide as it should be"),
+            ]
+        )
+    headers = ["Candidate", "90 % of the prior predictive", "Data", "Width", "Note"]
+    return table(headers, rows, label="Prior predictive distributions", align="lllll")
+
+
 def _source(source: str) -> Markdown:
     """Return where a prior is from; ``study: b(county)`` names the entry of the study that set it."""
     where, _, entry = source.partition(":")

@@ -137,6 +137,25 @@ def checks_table(record: Record) -> Markdown:
     return table(["Candidate", "Fit", *headers], rows, label="Every check of every fit", align="ll")
 
 
+def refits(record: Record) -> list[Markdown]:
+    """Return a sentence on each fit that had divergences and was made once more, the other way."""
+    found = []
+    for model in record["models"]:
+        tried = (model.get("diagnostics") or {}).get("attempts") or []
+        if len(tried) < 2:
+            continue
+        kept = next(attempt for attempt in tried if attempt["kept"])
+        ways = ", ".join(f"{label} {how}" for label, how in kept["parameterisation"].items())
+        order = "second" if tried[1]["kept"] else "first"
+        found.append(
+            escape(
+                f"{model['label']} was fitted twice because draws diverged: {kept['why']}. The {order} fit is shown "
+                f"({ways}; target acceptance {kept['target_accept']:g})."
+            )
+        )
+    return found
+
+
 def _checks_by_name(model: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {str(check.get("name")): check for check in (model.get("diagnostics") or {}).get("checks", [])}
 
