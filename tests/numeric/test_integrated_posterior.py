@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 
 def summary(method: str, built: Design, given: dict[str, str], seed: int, centred: bool = False) -> pd.DataFrame:
     priors = default_priors.resolve(built, given)
-    tree, _, _ = methods.get(method).fit(built, priors, {"centred": centred}, SAMPLER, seed, 2)
+    tree, *_ = methods.get(method).fit(built, priors, {"centred": centred}, SAMPLER, seed, 2)
     assert int(tree["sample_stats"]["diverging"].sum()) == 0
     return convergence.summarise(convergence.quantities(tree["posterior"].to_dataset(), built))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 from fixtures.small_data import dataset_of, design_of
-from numeric.test_model_density import FREEZE, Point, correlation_from, log_density_of, log_lkj
+from numeric.test_model_density import FREEZE, Point, correlation_from, log_density_of, log_lkj, log_prior
 from scipy import stats
 from scipy.special import expit
 
@@ -61,7 +61,7 @@ CASES: list[tuple[str, dict[str, str]]] = [
 ]
 SDS = [
     "half_normal(2)", "half_student_t(3, 2)", "half_cauchy(2)", "exponential(0.5)", "gamma(2, 3)", "gamma(0.7, 1)",
-    "inverse_gamma(2, 3)", "lognormal(0.5, 2)", "uniform(0, 5)", "uniform(0.5, 5)",
+    "inverse_gamma(2, 3)", "sqrt_inverse_gamma(2, 3)", "lognormal(0.5, 2)", "uniform(0, 5)", "uniform(0.5, 5)",
 ]  # fmt: skip
 # Known standard errors, and weights of the log density.
 CASES += [
@@ -72,6 +72,13 @@ CASES += [
     ("y | se(s) + weights(w) ~ x + (1 | school) + (0 + x | alias)", {}),
 ]
 CASES += [("y ~ x + (1 + x | school)", {"sd(school: x)": text, "sigma": text}) for text in SDS]
+# Variances and precisions, and coefficients about whose scale nothing is said.
+CASES += [
+    ("y ~ x + (1 | school)", {"precision(school)": "gamma(0.5, 0.5)", "precision(sigma)": "gamma(0.1, 0.1)"}),
+    ("y ~ x + (1 + x | school)", {"var(school: x)": "half_normal(2)", "var(sigma)": "uniform(0.1, 90)"}),
+    ("y ~ x + (1 + x | school)", {"precision(school: x)": "uniform(0, 4)", "sigma": "sqrt_inverse_gamma(0.3, 0.4)"}),
+    ("y ~ x + z + (1 | room)", {"b(x)": "logistic(1, 2)", "sd(room)": "half_flat()", "sigma": "half_flat()"}),
+]
 
 
 def built(text: str, given: dict[str, str]) -> tuple[Design, dict[str, Prior], marginal.Marginal]:
@@ -108,6 +115,26 @@ def parameters(design: Design, priors: dict[str, Prior], found: marginal.Margina
             "half_cauchy",
             "exponential",
         }
+        if prior.on or prior.name == "sqrt_inverse_gamma":
+            # What moves freely is the log, or the logit within bounds, of a variance or a precision.
+            square, slope = math.exp(value), math.exp(value)
+            if prior.name == "uniform":
+                lower, upper = prior.arguments
+                square, slope = lower + (upper - lower) * expit(value), (upper - lower) * expit(value) * expit(-value)
+            power = -0.5 if prior.on == "precision" else 0.5
+            constrained = square**power
+            slope *= abs(power) * square ** (power - 1)
+            density = float(FREEZE[prior.name](*prior.arguments).logpdf(square if prior.on else constrained))
+            # The density of s is 2 s p(s^2), or 2 s^-3 p(s^-2).
+            density += {"variance": math.log(2 * constrained), "precision": math.log(2 * constrained**-3)}.get(
+                prior.on, 0
+            )
+            total += math.log(slope) + density
+            if name == "sigma":
+                sigma = constrained
+            else:
+                sds[name] = constrained
+            continue
         if prior.name == "uniform":
             lower, upper = prior.arguments
             if name.startswith("sd(") and lower == 0:
@@ -123,9 +150,7 @@ def parameters(design: Design, priors: dict[str, Prior], found: marginal.Margina
             constrained = slope = math.exp(value)
         else:
             constrained, slope = value, 1.0
-        total += math.log(slope) + float(
-            FREEZE[prior.name](*prior.arguments).logpdf(abs(constrained) if name.startswith("sd(") else constrained)
-        )
+        total += math.log(slope) + log_prior(prior, abs(constrained) if name.startswith("sd(") else constrained)
         if name == "sigma":
             sigma = constrained
         else:
@@ -213,6 +238,50 @@ def test_the_gradient_is_that_of_the_density(text: str, given: dict[str, str]) -
             values = [found.log_density(x + k * h * unit)[0] for k in (-2, -1, 1, 2)]
             slope = float(np.dot([1, -8, 8, -1], values)) / (12 * h)
             assert gradient[i] == pytest.approx(slope, rel=1e-6, abs=1e-6)
+
+
+FLAT = [
+    ("y ~ x + z", {"b": "flat()", "Intercept": "flat()"}),
+    ("y ~ x * z + k + (1 + x | school)", {"b": "flat()"}),
+    ("y ~ x + z + (1 | school/number)", {"b(x)": "flat()", "Intercept": "student_t(3, 200, 4)"}),
+    ("y | weights(w) ~ x + z + k + (1 + x | school)", {"b(k)": "flat()", "b(x)": "cauchy(0, 1)"}),
+]
+
+
+@pytest.mark.parametrize(("text", "given"), FLAT)
+def test_coefficients_with_flat_priors_are_integrated_out_as_in_restricted_likelihoods(
+    text: str, given: dict[str, str]
+) -> None:
+    """Of y ~ N(X b, V), p(y) = (2 pi)^((p - n) / 2) |V|^(-1/2) |X'V^-1 X|^(-1/2) exp(-r'V^-1 r / 2), r of least squares."""
+    design, priors, found = built(text, given)
+    names = [coefficient_name(name) for name in design.coefficients]
+    flat = [i for i, name in enumerate(names) if priors[name].name == "flat"]
+    assert found.normal == len([name for name in names if priors[name].name in {"flat", "normal"}])
+    proper = {name: Prior("normal", (0.0, 0.0)) if prior.name == "flat" else prior for name, prior in priors.items()}
+    x = found.start + np.random.default_rng(5).normal(0, 0.6, len(found.start))
+    at = parameters(design, priors, found, x)
+    mean, covariance, _ = moments(design, proper, at)
+    columns = centred(design)[:, flat]
+    spread = np.linalg.inv(columns.T @ np.linalg.solve(covariance, columns))
+    estimates = spread @ columns.T @ np.linalg.solve(covariance, design.y - mean)
+    expected = at.log_prior + stats.multivariate_normal(mean + columns @ estimates, covariance).logpdf(design.y)
+    expected += 0.5 * (len(flat) * np.log(2 * np.pi) + np.linalg.slogdet(spread)[1])
+    w, s = weights_of(design), errors_of(design) * at.sigma
+    expected += float(np.sum((1 - w) * (np.log(s) + 0.5 * np.log(2 * np.pi)) - 0.5 * np.log(w)))
+    density, gradient = found.log_density(x)
+    assert density == pytest.approx(expected, rel=1e-10, abs=1e-8)
+    for i, unit in enumerate(np.eye(len(x))):
+        values = [found.log_density(x + k * 1e-4 * unit)[0] for k in (-2, -1, 1, 2)]
+        assert gradient[i] == pytest.approx(float(np.dot([1, -8, 8, -1], values)) / 12e-4, rel=1e-6, abs=1e-6)
+    drawn = found.draw(np.tile(x, (40_000, 1)), (3, 0))
+    part = design.predictors[0]
+    b = np.empty((40_000, len(names)))
+    b[:, part.slopes] = drawn.slopes
+    if part.has_intercept:
+        b[:, 0] = drawn.intercept
+    error = np.sqrt(np.diag(spread) / len(b))
+    np.testing.assert_allclose((b[:, flat].mean(axis=0) - estimates) / error, 0.0, atol=4.5)
+    np.testing.assert_allclose(b[:, flat].var(axis=0) / np.diag(spread), 1.0, atol=0.04)
 
 
 @pytest.mark.parametrize(

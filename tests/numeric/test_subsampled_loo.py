@@ -34,7 +34,7 @@ def fits() -> dict[str, tuple[Design, Draws]]:
     found, rows = {}, data()
     for name, text in FORMULAS.items():
         design = design_of(text, rows)
-        tree, _, _ = integrated.fit(design, default_priors.resolve(design, {}), {}, SAMPLER, 1, 2)
+        tree, *_ = integrated.fit(design, default_priors.resolve(design, {}), {}, SAMPLER, 1, 2)
         posterior = tree["posterior"].to_dataset()
 
         def flat(variable: str, posterior: Any = posterior) -> Any:

@@ -96,7 +96,7 @@ def measure(method: str, rows: int, cores: int, draws: int) -> dict[str, float]:
     started = time.perf_counter()
     design = design_of("y ~ x + (1 + x | g)", data)
     priors = default_priors.resolve(design, {})
-    tree, _, timings = module.fit(design, priors, {"centred": rows > 20 * GROUPS}, sampler, 1, cores)
+    tree, _, timings, _ = module.fit(design, priors, {"centred": rows > 20 * GROUPS}, sampler, 1, cores)
     seconds = time.perf_counter() - started
     mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     quantities = convergence.quantities(tree["posterior"].to_dataset(), design)

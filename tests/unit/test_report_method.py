@@ -10,7 +10,7 @@ from fixtures.pandoc import parse, words
 
 from multilevel.report import build_qmd, build_record
 
-HOW = "with group effects, and coefficients with normal priors, integrated out of what was sampled"
+HOW = "with group effects, and coefficients with normal or flat priors, integrated out of what was sampled"
 
 
 def page(folder: Path, methods: dict[str, str]) -> str:

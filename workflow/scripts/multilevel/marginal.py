@@ -427,7 +427,7 @@ def _fixed(design: Design, priors: dict[str, Prior], scale: Array) -> _Fixed:
     at_scale = triangle[:, normal:].copy()
     at_mean = -at_scale @ origin[normal:]
     at_mean[:normal] += triangle[:normal, :normal] @ (mu - origin[:normal])
-    # Coefficients with normal priors in the basis in which these are independent.
+    # Coefficients with such priors in the basis in which these are independent.
     scaled = back[:normal, :normal] / sd[:, None]
     precision, rotation = np.linalg.eigh(scaled.T @ scaled)
     precision = np.maximum(precision, 0.0)  # where some are flat, rounding leaves a little of either sign

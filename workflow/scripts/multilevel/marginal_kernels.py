@@ -367,7 +367,7 @@ def reflect(rows: Matrix, done: Matrix, q: int, width: int, n: int, spare: Matri
 def unpack(x: Array, priors: Array, values: Array, slopes: Array, grad: Array) -> float:
     """Write values, their derivatives and the gradient of the log prior; return the log prior.
 
-    x holds coefficients whose prior is no normal, then for each term its sds and partial correlations, then sigma. Where
+    x holds the coefficients that `regress` leaves, then for each term its sds and partial correlations, then sigma. Where
     sigma is not sampled, it is 1, and the last of the values all the same.
     """
     total = 0.0
@@ -491,7 +491,7 @@ def eliminate(data: Array, whole: Ints, f: Array, most: int, work: Array, done: 
 
 @_jit
 def regress(data: Array, whole: Ints, m: Array, values: Array, factor: Array, w: Array, mean: Array) -> float:
-    """Integrate out the coefficients with normal priors; return the log density that is left, but for its constant.
+    """Integrate out the coefficients with normal or flat priors; return the log density that is left, but for its constant.
 
     Writes the factor of their posterior precision, and w at their posterior mean. Given values of the sampled coefficients,
     AT_MEAN + AT_SCALE values are the prior means of the others, then the sampled ones, in the basis of X. There the others

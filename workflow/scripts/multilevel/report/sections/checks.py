@@ -128,8 +128,8 @@ def integrated(record: Record) -> Markdown:
     who = "Every candidate" if everyone else sentence_list(model["label"] for model in models)
     verb = "was" if len(models) == 1 or everyone else "were"
     return Markdown(
-        f"{who} {verb} fitted with group effects, and coefficients with normal priors, integrated out of what was sampled: "
-        "given the other parameters they have a normal distribution, from which they were drawn exactly afterwards, once for "
+        f"{who} {verb} fitted with group effects, and coefficients with normal or flat priors, integrated out of what was "
+        "sampled: given the other parameters they have a normal distribution, from which they were drawn exactly afterwards, once for "
         "each draw. The posterior is the same as with everything sampled; log posterior, energy and divergences are those of "
         "the other parameters alone."
     )
