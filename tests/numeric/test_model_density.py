@@ -22,6 +22,7 @@ from scipy import stats
 from scipy.special import betaln, expit
 
 from multilevel import default_priors, distributions, likelihood, predictor, relationships
+from multilevel.dataset import Dataset
 from multilevel.default_priors import Resolved, coefficient_name, cor_name, sd_name
 from multilevel.design import INTERCEPT, Design, Term
 from multilevel.predictor import Draws
@@ -400,7 +401,20 @@ STRUCTURED = [
     ("y ~ x + (1 | gr(g, by=sex))", {"sd(g: Intercept:sex[m])": "half_normal(1)"}),
     ("y ~ x + (1 + x | gr(g, by=sex)) + (1 | h)", {"cor(g: sex[m])": "lkj(1)", "sd": "exponential(2)"}),
     ("y ~ (1 + x | gr(g, by=sex, dist=student))", {}),
+    # Squares and matrices of structured groups.
+    ("y ~ x + (1 | mm(g, g2))", {"precision(g+g2)": "gamma(1, 2)", "var(sigma)": "gamma(2, 1)"}),
+    ("y ~ x + (1 + x | gr(g, cov=full))", {"cov(g)": "inverse_wishart(3, [[1, 0.3], [0.3, 2]])"}),
+    ("y ~ x + (1 + x | gr(g, dist=student))", {"cov(g)": "decov(2, 1.5, 2, 0.7)"}),
+    ("y ~ x + (1 + x | gr(g, by=sex))", {"cov(g)": "wishart(4, 1)", "cov(g: sex[m])": "wishart(3, [1, 2])"}),
+    ("y ~ x + (1 + x | gr(g, by=sex)) + (1 | h)", {"cov(g: sex[m])": "wishart(3, [1, 2])", "var(h)": "gamma(2, 1)"}),
 ]
+
+
+def structured_data() -> Dataset:
+    more = DATA.frame.assign(
+        g2=pd.Categorical([*"cdefab"] * 4), sex=pd.Categorical(["f" if g in "abc" else "m" for g in DATA.frame["g"]])
+    )
+    return replace(DATA, frame=more, covariances=KNOWN)
 
 
 @pytest.mark.parametrize("centred", [False, True])
@@ -408,10 +422,7 @@ STRUCTURED = [
 def test_the_density_of_structured_effects_is_the_one_stated(text: str, given: dict[str, str], centred: bool) -> None:
     from multilevel import model
 
-    more = DATA.frame.assign(
-        g2=pd.Categorical([*"cdefab"] * 4), sex=pd.Categorical(["f" if g in "abc" else "m" for g in DATA.frame["g"]])
-    )
-    design = design_of(text, replace(DATA, frame=more, covariances=KNOWN))
+    design = design_of(text, structured_data())
     priors = default_priors.resolve(design, given)
     built = model.build(design, priors, centred)
     density = log_density_of(built)
@@ -781,3 +792,36 @@ def test_the_joint_density_under_a_preset_is_the_one_stated(preset: str, text: s
     assert float(log_density_of(built)(point.sampled)) == pytest.approx(
         expected(design, priors, point, centred=False), rel=1e-12, abs=TOLERANCE
     )
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["y ~ x + (1 | mm(g, g2))", "y ~ (1 + x | gr(g, cov=ancestors))", "y ~ x + (1 + x | gr(g, by=sex, dist=student))"],
+)
+def test_the_joint_density_of_structured_groups_under_the_preset_brms_is_the_one_stated(text: str) -> None:
+    from multilevel import model
+
+    design = design_of(text, structured_data())
+    priors = default_priors.resolve(design, {}, "brms")
+    assert {entry.source for entry in priors} == {"preset: brms"}
+    built = model.build(design, priors, centred=False)
+    point = Point(built, 5)
+    assert float(log_density_of(built)(point.sampled)) == pytest.approx(
+        expected(design, priors, point, centred=False), rel=1e-12, abs=TOLERANCE
+    )
+
+
+def test_the_prior_of_a_covariance_matrix_is_of_the_formulas_terms_alone() -> None:
+    from multilevel import model
+
+    design = design_of("y ~ x + (1 + x | g)", DATA, sigma="1 + (1 | g)")
+    priors = default_priors.resolve(design, {"cov": "wishart(3, 1)"})
+    assert [r.parameter for r in priors if "(g" in r.parameter] == ["cov(g)", "sd(g: sigma_Intercept)"]
+    own = default_priors.resolve(design, {"cov(g)": "wishart(3, 1)", "cov(g: sigma)": "inverse_wishart(2, 3)"})
+    assert [r.parameter for r in own if "(g" in r.parameter] == ["cov(g)", "cov(g: sigma)"]
+    for given in (priors, own):
+        built = model.build(design, given, centred=False)
+        point = Point(built, 5)
+        assert float(log_density_of(built)(point.sampled)) == pytest.approx(
+            expected(design, given, point, centred=False), rel=1e-12, abs=TOLERANCE
+        )

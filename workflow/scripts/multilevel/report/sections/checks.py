@@ -129,7 +129,7 @@ def integrated(record: Record) -> Markdown:
     verb = "was" if len(models) == 1 or everyone else "were"
     return Markdown(
         f"{who} {verb} fitted with group effects, and coefficients with normal or flat priors, integrated out of what was "
-        "sampled: given the other parameters they have a normal distribution, from which they were drawn exactly afterwards, once for "
-        "each draw. The posterior is the same as with everything sampled; log posterior, energy and divergences are those of "
-        "the other parameters alone."
+        "sampled: given the other parameters they have a normal distribution, from which they were drawn exactly afterwards, "
+        "once for each draw. The posterior is the same as with everything sampled; log posterior, energy and divergences are "
+        "those of the other parameters alone."
     )
