@@ -24,8 +24,10 @@ SAMPLER = {"chains": 4, "draws": 2000, "tune": 1000, "target_accept": 0.9, "max_
 pytestmark = pytest.mark.slow
 
 
-def summary(method: str, built: Design, given: dict[str, str], seed: int, centred: bool = False) -> pd.DataFrame:
-    priors = default_priors.resolve(built, given)
+def summary(
+    method: str, built: Design, given: dict[str, str], seed: int, centred: bool = False, preset: str = ""
+) -> pd.DataFrame:
+    priors = default_priors.resolve(built, given, preset)
     tree, *_ = methods.get(method).fit(built, priors, {"centred": centred}, SAMPLER, seed, 2)
     assert int(tree["sample_stats"]["diverging"].sum()) == 0
     return convergence.summarise(convergence.quantities(tree["posterior"].to_dataset(), built))
@@ -95,14 +97,22 @@ def thin() -> Any:
 
 
 @pytest.mark.parametrize(
-    ("data", "text", "given"),
+    ("data", "text", "given", "preset"),
     [
-        (pupils, "y ~ x + z + (1 + x | school/room)", {}),
-        (pupils, "y ~ x + (1 | school) + (0 + x | school) + (1 | school:room)", {"b": "student_t(3, 0, 1)"}),
-        (thin, "y ~ x + (1 + x | g)", {"sd": "half_cauchy(1)", "sigma": "half_student_t(3, 1)"}),
+        (pupils, "y ~ x + z + (1 + x | school/room)", {}, ""),
+        (pupils, "y ~ x + (1 | school) + (0 + x | school) + (1 | school:room)", {"b": "student_t(3, 0, 1)"}, ""),
+        (thin, "y ~ x + (1 + x | g)", {"sd": "half_cauchy(1)", "sigma": "half_student_t(3, 1)"}, ""),
+        (pupils, "y ~ x + z + (1 + x | school)", {}, "brms"),
+        (thin, "y ~ x + (1 | g)", {"precision(g)": "gamma(1, 1)", "var(sigma)": "inverse_gamma(1, 1)"}, "brms"),
+        (pupils, "y ~ x + (1 | school)", {"sd": "sqrt_inverse_gamma(1, 1)", "b(x)": "logistic(0, 1)"}, "rstanarm"),
     ],
 )
-def test_simulated_studies(data: Any, text: str, given: dict[str, str]) -> None:
+def test_simulated_studies(data: Any, text: str, given: dict[str, str], preset: str) -> None:
     built = design_of(text, data())
-    assert nesting.reason_against(built) == ""
-    assert distances(summary("integrated", built, given, 13), summary("sampled", built, given, 14)) == {}
+    priors = {r.parameter: r.prior for r in default_priors.resolve(built, given, preset)}
+    assert nesting.reason_against(built, priors) == ""
+    ours, plain = (
+        summary(method, built, given, 13 + number, preset=preset)
+        for number, method in enumerate(("integrated", "sampled"))
+    )
+    assert distances(ours, plain) == {}
