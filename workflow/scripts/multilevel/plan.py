@@ -415,7 +415,10 @@ def _against_data(
         resolved = resolve(design, model["priors"])
     except FormulaError as error:
         return _Checked([*problems, Problem(f"{where}.priors", str(error))], notes)
-    model["method"] = "integrated" if model.pop("integrate") and not nesting.reason_against(design) else "sampled"
+    why_sampled = nesting.reason_against(design) if model.pop("integrate") else "the study says so"
+    model["method"] = "sampled" if why_sampled else "integrated"
+    if design.group_terms and why_sampled:
+        model["why_sampled"] = why_sampled
     spec["method"] = model["method"]
     spec["centred"] = (
         model["centred"]

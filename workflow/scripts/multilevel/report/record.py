@@ -158,6 +158,7 @@ def _read_model(
         "family": _family(model),
         "priors": model.get("priors") or {},
         "method": model.get("method") or "",
+        "why_sampled": model.get("why_sampled") or "",
         "folder": folder.as_posix(),
         "equations": _read_json(study_dir / folder / "equations.json"),
         "prior_table": _read_json(study_dir / folder / "priors.json") or [],
