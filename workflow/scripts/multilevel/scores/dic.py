@@ -292,6 +292,7 @@ def summarise(deviance: Array, at_plug_in: float, moved: Array | None, chains: i
         "p_v": p_v,
         "mcse_p_v": mcse_p_v,
         "dic": dbar + p_d,
+        "mcse_dic": mcmc.mcse_mean(shaped + (shaped if moved is None else moved.reshape(chains, -1))),
         "dic_p_v_dbar": dbar + p_v,
         "dic_p_v_plug_in": at_plug_in + 2 * p_v,
         "warnings": warnings,

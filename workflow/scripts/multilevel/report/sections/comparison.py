@@ -6,11 +6,14 @@ from typing import Any
 
 from multilevel.names import OBSERVATION
 from multilevel.report.flags import absent, bad, caution, good, model_name
-from multilevel.report.markdown import Markdown, escape, strong, table
-from multilevel.report.numbers import ABSENT, as_float, count, fixed, probability, shortest, significant
+from multilevel.report.markdown import Markdown, code, escape, join, strong, table
+from multilevel.report.numbers import ABSENT, as_float, count, fixed, plural, probability, shortest, significant
 from multilevel.report.ranking import BEST, BETTER, SAME, Entry, rank
 from multilevel.report.record import FAILED, NOT_FITTED, OK, Record, find_model
 from multilevel.report.sections.quality import high_k, loo_score, sampled, scored_units
+
+_SHOWN_WEIGHT = 0.005
+"""Least weight that is printed: smaller ones are 0.00."""
 
 
 def what_it_means(record: Record, comparison: dict[str, Any]) -> Markdown:
@@ -135,6 +138,35 @@ def _unranked_row(entry: Entry, unit: str) -> list[object]:
         ABSENT,
     ]
     return [model_name(entry.model), *cells, _note(entry.row)]
+
+
+def mixture(record: Record, comparison: dict[str, Any]) -> Markdown:
+    """Return how well the mixture by stacking weights would have predicted, and where its predictions are; or nothing."""
+    found, predicted = comparison["mixture"], comparison["stacked"]
+    weights = {name: w for name, w in (found.get("weights") or {}).items() if (as_float(w) or 0.0) >= _SHOWN_WEIGHT}
+    if not weights:
+        return Markdown("")
+    parts = [Markdown(f"{fixed(w, 2)} {strong(find_model(record, name)['label'])}") for name, w in weights.items()]
+    ahead = as_float(found.get("elpd_diff")) or 0.0
+    size = f"{fixed(abs(ahead), 1)} (SE {fixed(found.get('se_diff'), 1)}) {'more' if ahead >= 0 else 'less'}"
+    total = f"an elpd of {fixed(found.get('elpd'), 1)} (SE {fixed(found.get('se'), 1)})"
+    sentences = [
+        f"{strong('Stacked:')} the mixture {join(parts, ' + ')} has {total}, {size} than the best candidate alone."
+    ]
+    if found.get("free_weights"):
+        sentences.append("Its weights were chosen for these very scores, so that is a little too good.")
+    if reason := predicted.get("refused"):
+        sentences.append(f"Its predictions were not made: {escape(reason)}.")
+    elif predicted:
+        path = comparison["path"].replace(".csv", ".stacked.parquet")
+        sentences.append(f"Its predictions of {plural(predicted.get('rows'), 'observation')} are in {code(path)}.")
+        if inside := predicted.get("coverage"):
+            shares = {p: f"{fixed(100 * float(inside[p]), 1)}%" for p in ("0.5", "0.95")}
+            sentences.append(
+                f"Of these observations, which it has seen, {shares['0.5']} lie within its central 50% interval and "
+                f"{shares['0.95']} within its 95% interval."
+            )
+    return Markdown(" ".join(sentences))
 
 
 def waic_table(record: Record, comparison: dict[str, Any]) -> Markdown:
