@@ -51,7 +51,8 @@ _LOG_2PI = float(np.log(2.0 * np.pi))
 def values(batch: Batch, level: int) -> int:
     """Return how many log densities a draw takes, about."""
     inner, outer = (found.count for found in rules(*batch.sizes[3:], level))
-    return int(len(batch.rows) * (30 + outer * (inner + (10 if batch.sizes[3] and batch.sizes[4] else 0))))
+    each = len(batch.rows) * batch.structure.design.width
+    return int(each * (30 + outer * (inner + (10 if batch.sizes[3] and batch.sizes[4] else 0))))
 
 
 @dataclass(frozen=True)

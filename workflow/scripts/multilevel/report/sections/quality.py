@@ -222,7 +222,10 @@ def warnings(record: Record) -> list[Markdown]:
     for model in record["models"]:
         for name, score in model["scores"].items():
             kind = name.split(".")[0].upper()
-            for title, part in ((kind, score or {}), (f"{kind}, integrated", (score or {}).get("integrated") or {})):
+            parts = {kind: score or {}}
+            if name == "dic.conditional":
+                parts[f"{kind}, integrated"] = (score or {}).get("integrated") or {}
+            for title, part in parts.items():
                 texts = part.get("warnings") or []
                 found += [Markdown(f"{strong(model['label'])}, {escape(title)}: {escape(text)}") for text in texts]
     names = {model["name"] for model in record["models"]}  # a missing fit stands among the failures already
