@@ -26,7 +26,7 @@ from multilevel import families, integration, likelihood, links, marginal, mcmc,
 from multilevel.design import Design, Predictor
 from multilevel.integration import Integral
 from multilevel.predictor import Draws
-from multilevel.scores import divergence
+from multilevel.scores import divergence, loo
 
 Array = NDArray[np.float64]
 
@@ -68,9 +68,10 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
     deviance = deviances(design, draws)
     moved = deviance - plug_in_influence(design, draws)
     record = summarise(deviance, plug_in_deviance(design, draws), moved, draws.chains)
-    found = of_divergences(design, draws, record["dbar"], deviance)
+    integral, reason = integration.most(design, draws)
+    found = of_divergences(design, draws, record["dbar"], deviance, integral)
     record["warnings"] += found.pop("warnings_of_divergences", [])
-    return record | found | integrated(design, draws), None
+    return record | found | integrated(design, draws, integral, reason), None
 
 
 def deviances(design: Design, draws: Draws) -> Array:
@@ -150,7 +151,9 @@ def _by_row(design: Design, at: Draws) -> Array:
     return out
 
 
-def of_divergences(design: Design, draws: Draws, dbar: float, deviance: Array) -> dict[str, Any]:
+def of_divergences(
+    design: Design, draws: Draws, dbar: float, deviance: Array, integral: Integral | None
+) -> dict[str, Any]:
     """Return the penalties of Plummer with their Monte Carlo errors, or why they have no closed form.
 
     Parameters
@@ -159,6 +162,9 @@ def of_divergences(design: Design, draws: Draws, dbar: float, deviance: Array) -
         The design and its posterior draws.
     dbar, deviance
         The mean deviance, and the deviance at each draw, shape (S,).
+    integral
+        How the effects of a row's group are integrated out, where they are: then p_opt leaves a row out with them
+        integrated, as `loo` does.
     """
     reason = divergence.reason_against(design)
     if not reason and len(design.y) * draws.size > MANY:
@@ -168,20 +174,37 @@ def of_divergences(design: Design, draws: Draws, dbar: float, deviance: Array) -
     totals = {"p_kl": 0.0, "p_opt": 0.0}
     influence = {name: np.zeros(draws.size) for name in totals}
     k_max, high = 0.0, 0
-    for rows in predictor.blocks(len(design.y), draws.size * design.width):
-        arguments = predictor.arguments(design, draws, rows)
-        log_density = np.broadcast_to(likelihood.of_rows(design, rows, arguments), (draws.size, rows.stop - rows.start))
+
+    def add(name: str, found: tuple[float, Array], times: float) -> None:
+        totals[name] += times * found[0]
+        influence[name] += times * found[1]
+
+    def without_row(log_density: Array) -> Array:
+        """Return the weights of the draws for each row, and keep the largest k."""
+        nonlocal k_max, high
         smoothed = [mcmc.pareto_smooth(column, 1.0) for column in log_density.T]
         k_max, high = max([k_max, *(k for _, k in smoothed)]), high + sum(k > HIGH_K for _, k in smoothed)
-        without_row = np.exp(np.stack([weights for weights, _ in smoothed], axis=1))
-        pairs = divergence.parts(design, rows, arguments)
-        for name, weights, times in (
-            ("p_kl", np.full_like(without_row, 1.0 / draws.size), 1.0),
-            ("p_opt", without_row, 2.0),
-        ):
-            value, moved = divergence.expected(pairs, weights)
-            totals[name] += times * value
-            influence[name] += times * moved
+        return np.exp(np.stack([weights for weights, _ in smoothed], axis=1))
+
+    chosen = np.zeros(len(design.y), dtype=bool) if integral is None else loo.affordable(integral, draws)
+    for rows in predictor.blocks(len(design.y), draws.size * design.width):
+        arguments = predictor.arguments(design, draws, rows)
+        size = (draws.size, rows.stop - rows.start)
+        add(
+            "p_kl", divergence.expected(divergence.parts(design, rows, arguments), np.full(size, 1.0 / draws.size)), 1.0
+        )
+        if not (others := rows.start + np.flatnonzero(~chosen[rows])).size:
+            continue
+        arguments = predictor.arguments(design, draws, others)
+        log_density = np.broadcast_to(likelihood.of_rows(design, others, arguments), (draws.size, len(others)))
+        add("p_opt", divergence.expected(divergence.parts(design, others, arguments), without_row(log_density)), 2.0)
+    if integral is not None and chosen.any():
+        of_units = np.zeros(integral.structure.units.count, dtype=bool)
+        of_units[integral.structure.units.index[chosen]] = True
+        for block in integral.blocks(draws, with_rows=True, chosen=of_units, features=divergence.features(design)):
+            assert block.of_rows is not None  # asked for
+            assert block.averages is not None
+            add("p_opt", divergence.expected_of_averages(block.averages, without_row(block.of_rows)), 2.0)
     warnings = []
     if high:
         warnings.append(
@@ -201,17 +224,24 @@ def of_divergences(design: Design, draws: Draws, dbar: float, deviance: Array) -
         "penalised_expected_deviance": dbar + totals["p_opt"],
         "mcse_penalised_expected_deviance": of_sums[1],
         "k_max_p_opt": k_max,
+        "p_opt_integrated_rows": int(chosen.sum()),
         "warnings_of_divergences": warnings,
     }
 
 
-def integrated(design: Design, draws: Draws) -> dict[str, Any]:
+def integrated(design: Design, draws: Draws, found: Integral | None, reason: str) -> dict[str, Any]:
     """Return the DIC of the likelihood with group effects integrated out under ``integrated``, or why there is none.
 
     Its penalties are p_d and p_v: the integrated likelihood is no product of densities of rows, so that of those of Plummer
     there is no closed form.
+
+    Parameters
+    ----------
+    design, draws
+        The design and its posterior draws.
+    found, reason
+        How the effects are integrated out (`integration.most`), or why they are not.
     """
-    found, reason = integration.most(design, draws)
     if found is not None and found.seconds(draws) > MOST_SECONDS:
         found, reason = None, "integrating the group effects out would take too long"
     if found is None:

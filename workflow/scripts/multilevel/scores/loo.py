@@ -61,7 +61,7 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], pd.DataFrame]:
     if (sample := subsampled.sample(len(design.y))) is not None:
         return subsampled.score(design, draws, sample)
     integral, why_not = integration.most(design, draws)
-    chosen = _affordable(integral, draws) if integral is not None else np.zeros(len(design.y), dtype=bool)
+    chosen = affordable(integral, draws) if integral is not None else np.zeros(len(design.y), dtype=bool)
     conditional, of_all, of_others = _conditional(design, draws, chosen)
     table = conditional.copy()
     if integral is not None and chosen.any():
@@ -93,7 +93,7 @@ def from_log_density(blocks: Iterable[Array], chains: int) -> tuple[dict[str, An
     return WORDS | psis.summarise(table, len(blocks[0]), mcse), table
 
 
-def _affordable(integral: Integral, draws: Draws) -> Mask:
+def affordable(integral: Integral, draws: Draws) -> Mask:
     """Return the rows that are scored by integration: none where it costs too much, and none of a very large group.
 
     In a group of so many rows the effects are known whether or not one of them is left out.
