@@ -166,6 +166,38 @@ def test_waic_is_flagged_where_a_variance_exceeds_0_4(variance: float, high: int
     assert (record["high_variances"], record["reliable"], record["variance_limit"]) == (high, not high, 0.4)
 
 
+def test_a_negative_effective_number_of_parameters_is_told() -> None:
+    """Two modes, each near half of the rows; their mean is near none, so that the plug-in is worse than every draw."""
+    built = design_of("y ~ 1", dataset_of(y=np.tile([-3.0, 3.0], 8)), "student_t")
+    modes = np.tile([[-3.0], [3.0]], (50, 1)) + 0.01 * np.random.default_rng(6).normal(size=(100, 1))
+    draws = Draws(2, 50, modes, {}, {"sigma": np.full(100, 0.1), "nu": np.full(100, 2.0)})
+    record, _ = dic.score(built, draws)
+    # By hand, what the densities have in common being gone: the sum of (nu + 1) log(1 + (distance / 0.1)^2 / nu).
+    assert record["p_d"] == pytest.approx(3 * (8 * np.log1p(60.0**2 / 2) - 16 * np.log1p(30.0**2 / 2)), abs=0.5)
+    assert any(f"p_D is negative ({record['p_d']:.2f})" in sentence for sentence in record["warnings"])
+
+
+@pytest.mark.parametrize(("spread", "told"), [(0.25, False), (1.5, True)])
+def test_penalties_that_differ_are_told(spread: float, told: bool) -> None:
+    """Of a mean with its posterior both are 1; draws too wide for the likelihood have p_V = p_D^2."""
+    size, rows = 4000, 16
+    built = design_of("y ~ 1", dataset_of(y=np.linspace(-1.5, 1.5, rows)))
+    b = spread * np.random.default_rng(7).standard_normal((size, 1))
+    record, _ = dic.score(built, Draws(4, size // 4, b, {}, {"sigma": np.ones(size)}))
+    assert record["p_d"] == pytest.approx(rows * spread**2, rel=0.1)
+    assert record["p_v"] == pytest.approx((rows * spread**2) ** 2, rel=0.15)
+    assert any("The two penalties differ" in sentence for sentence in record["warnings"]) is told
+
+
+@pytest.mark.parametrize(("spread", "told"), [(0.25, False), (1.5, True)])
+def test_an_optimism_by_unreliable_weights_is_told(spread: float, told: bool) -> None:
+    built = design_of("y ~ 1", dataset_of(y=np.linspace(-1.5, 1.5, 16)))
+    b = spread * np.random.default_rng(7).standard_normal((4000, 1))
+    record, _ = dic.score(built, Draws(4, 1000, b, {}, {"sigma": np.ones(4000)}))
+    assert (record["k_max_p_opt"] > 0.7) is told
+    assert any("p_opt leaves" in sentence for sentence in record["warnings"]) is told
+
+
 # Mixtures.
 
 
