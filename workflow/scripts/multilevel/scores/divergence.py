@@ -8,9 +8,9 @@ Of an exponential family with natural parameters eta_k and means m_k = E T_k, KL
 - ``p_opt``, the optimism of Plummer (2008, Biostatistics 9:523), is twice the same over the posterior without the row, draws
   being weighted by 1 / p(y_i | theta).
 
-rjags::dic.samples has the same two, from pairs of chains at the same iteration instead of all pairs of draws. Its weights for popt
-are 1 / p(y_i | theta) as they are, ours are smoothed by a Pareto distribution: where that distribution has a k above 0.7 JAGS'
-popt jumps from run to run and ours is biased.
+rjags::dic.samples has the same two, from pairs of chains at the same iteration instead of all pairs of draws. Its weights for
+popt are 1 / p(y_i | theta) as they are, ours are smoothed by a Pareto distribution: where that distribution has a k above 0.7
+JAGS' popt jumps from run to run and ours is biased.
 
 Probabilities of K categories are such a family too, with the log probabilities for natural parameters.
 """
