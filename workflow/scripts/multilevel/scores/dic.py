@@ -9,6 +9,11 @@ Dbar + p_v (R2jags) and D(plug-in) + 2 p_v (BDA3).
 ``p_kl`` and ``p_opt`` are those of Plummer (2002, 2008), as JAGS has them: `divergence`. Dbar + p_opt is a penalised expected
 deviance, no DIC.
 
+None is refused for discrete unknowns, because no model has any: of a zero-inflated response, a mixture, which zeros are of the
+other kind is summed out, so that the deviance is that of the observed responses (Celeux, Forbes, Robert & Titterington 2006,
+Bayesian Analysis 1:651, whose other variants need the unknowns), and its two parts cannot change places, so that a mean over
+draws is a plug-in. The record says it.
+
 Integrated over the group effects, the deviance is one of new levels of the grouping: another estimand, which never stands in
 one column with the conditional one. Its plug-in is the posterior mean of coefficients, of log standard deviations, of
 correlations and of every other parameter on the scale of its link.
@@ -45,6 +50,9 @@ TINY = 1e-300
 STEP = 1e-4
 """Step of the differences that give the slope of the deviance at the plug-in."""
 
+SUMMED_OUT = "; which zeros are of the other kind is summed out"
+"""What is said of zero-inflated families, whose responses are mixtures."""
+
 INTEGRATED_PLUG_IN = (
     "posterior mean of each coefficient, each log standard deviation, each correlation and every other parameter on the scale "
     "of its link"
@@ -71,7 +79,11 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
     integral, reason = integration.most(design, draws)
     found = of_divergences(design, draws, record["dbar"], deviance, integral)
     record["warnings"] += found.pop("warnings_of_divergences", [])
-    return record | found | integrated(design, draws, integral, reason), None
+    record |= found | integrated(design, draws, integral, reason)
+    if "zi" in families.parameters(design.family):
+        for part in filter(None, (record, record.get("integrated"))):
+            part["likelihood"] += SUMMED_OUT
+    return record, None
 
 
 def deviances(design: Design, draws: Draws) -> Array:

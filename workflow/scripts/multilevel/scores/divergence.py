@@ -10,6 +10,10 @@ Of an exponential family with natural parameters eta_k and means m_k = E T_k, KL
   averaged over the effects given the other rows. Weights given the effects make it too small where groups are small, though
   every Pareto k is good, as they do the score (`loo`).
 
+rjags::dic.samples has the same two, from pairs of chains at the same iteration instead of all pairs of draws. Its weights for
+popt are 1 / p(y_i | theta) as they are, ours are smoothed by a Pareto distribution: where that distribution has a k above 0.7
+JAGS' popt jumps from run to run and ours is biased.
+
 Probabilities of K categories are such a family too, with the log probabilities for natural parameters.
 """
 
