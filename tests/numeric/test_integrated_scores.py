@@ -6,6 +6,7 @@ truth and within 4 of the Monte Carlo errors that it reports.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -16,12 +17,20 @@ from fixtures import exact_posteriors as exact
 from fixtures.small_data import dataset_of, design_of
 from scipy.stats import norm
 
-from multilevel import units
+from multilevel import integration, units
 from multilevel.design import Design
 from multilevel.predictor import Draws
 from multilevel.scores import dic, logo, loo
 
 SIZE = 16_000
+
+
+@pytest.fixture(scope="module", autouse=True)
+def every_draw() -> Iterator[None]:
+    """Let quadrature take all draws, so that little Monte Carlo is left in the comparisons."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(integration, "MOST_DRAWS", SIZE)
+        yield
 
 
 @cache

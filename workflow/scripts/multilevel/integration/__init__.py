@@ -43,6 +43,9 @@ TOLERANCE = 0.01
 TOLERANCE_OF_ROWS = 0.05
 """Largest change of log p(y_i | y_j,-i, phi) at any draw, times sqrt(rows); over the draws, changes cancel."""
 
+MOST_DRAWS = 2000
+"""Most draws that quadrature is done at: integrated scores hardly vary between draws, and each draw costs the same."""
+
 FEATURES = 8
 """Share of memory that averages of features take besides, about: each is as large as the log densities."""
 
@@ -151,6 +154,10 @@ class Integral:
             f"; given the effects of {units.words(self.structure.conditioned)}" if self.structure.conditioned else ""
         )
         return f"integrated out by {self.method}: {' and '.join(effects + alone)}{given}"
+
+    def enough(self, draws: Draws) -> Draws:
+        """Return the draws that the likelihood is computed at: all for a closed form, else no more than `MOST_DRAWS`."""
+        return draws.thinned(MOST_DRAWS) if self.by_nodes else draws
 
     @property
     def by_nodes(self) -> bool:

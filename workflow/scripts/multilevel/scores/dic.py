@@ -77,6 +77,9 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
     moved = deviance - plug_in_influence(design, draws)
     record = summarise(deviance, plug_in_deviance(design, draws), moved, draws.chains)
     integral, reason = integration.most(design, draws)
+    if integral is not None and integral.by_nodes:
+        kept = draws.thinning(integration.MOST_DRAWS)
+        draws, deviance = draws.thinned(integration.MOST_DRAWS), deviance[kept]
     found = of_divergences(design, draws, record["dbar"], deviance, integral)
     record["warnings"] += found.pop("warnings_of_divergences", [])
     record |= found | integrated(design, draws, integral, reason)

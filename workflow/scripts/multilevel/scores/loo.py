@@ -61,6 +61,7 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], pd.DataFrame]:
     if (sample := subsampled.sample(len(design.y))) is not None:
         return subsampled.score(design, draws, sample)
     integral, why_not = integration.most(design, draws)
+    draws = draws if integral is None else integral.enough(draws)
     chosen = affordable(integral, draws) if integral is not None else np.zeros(len(design.y), dtype=bool)
     conditional, of_all, of_others = _conditional(design, draws, chosen)
     table = conditional.copy()

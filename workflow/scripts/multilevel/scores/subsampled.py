@@ -68,8 +68,9 @@ def score(design: Design, draws: Draws, rows: Rows) -> tuple[dict[str, Any], pd.
         The record, with ``subsampling``: how many rows of how many, the standard error that sampling adds, the sum of the
         surrogates of all rows. A table as `loo.score` returns it, whose index is the sample, with the ``surrogate`` of each row.
     """
-    sums, surrogate = _surrogates(design, draws, rows)
     integral, why_not = integration.most(design, draws)
+    draws = draws if integral is None else integral.enough(draws)
+    sums, surrogate = _surrogates(design, draws, rows)
     chosen = np.zeros(len(design.y), dtype=bool)
     if integral is not None:
         chosen[rows] = _affordable(integral, draws, rows)
