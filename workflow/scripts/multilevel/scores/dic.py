@@ -31,7 +31,7 @@ from multilevel import families, integration, likelihood, links, marginal, mcmc,
 from multilevel.design import Design, Predictor
 from multilevel.integration import Integral
 from multilevel.predictor import Draws
-from multilevel.scores import divergence, loo
+from multilevel.scores import divergence, loo, plug_in
 
 Array = NDArray[np.float64]
 
@@ -57,7 +57,6 @@ INTEGRATED_PLUG_IN = (
     "posterior mean of each coefficient, each log standard deviation, each correlation and every other parameter on the scale "
     "of its link"
 )
-PLUG_IN = "posterior mean of each linear predictor, each threshold and every other parameter on the scale of its link"
 
 
 def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
@@ -100,16 +99,9 @@ def deviances(design: Design, draws: Draws) -> Array:
     return deviance
 
 
-def plug_in(design: Design, draws: Draws) -> Draws:
-    """Return the plug-in (see `PLUG_IN`) as one draw."""
-    links_of = families.get(design.family).OTHER_LINKS
-    means = {name: np.mean(links.forward(links_of[name], draws.others[name]), keepdims=True) for name in design.scalars}
-    return draws.at_mean({name: float(links.inverse(links_of[name], mean)[0]) for name, mean in means.items()})
-
-
 def plug_in_deviance(design: Design, draws: Draws) -> float:
     """Return the deviance at the plug-in."""
-    at, total = plug_in(design, draws), 0.0
+    at, total = plug_in.of(design, draws), 0.0
     for rows in predictor.blocks(len(design.y), design.width):
         total += float(-2.0 * likelihood.of_rows(design, rows, predictor.arguments(design, at, rows)).sum())
     return total
@@ -117,7 +109,7 @@ def plug_in_deviance(design: Design, draws: Draws) -> float:
 
 def plug_in_influence(design: Design, draws: Draws) -> Array:
     """Return how far each draw moves the deviance at the plug-in, which is of means over draws: to first order, shape (S,)."""
-    at, out = plug_in(design, draws), np.zeros(draws.size)
+    at, out = plug_in.of(design, draws), np.zeros(draws.size)
     for place, part in enumerate(design.predictors):
         up, down = (
             _by_row(replace(design, predictors=_moved(design.predictors, place, step)), at) for step in (STEP, -STEP)
@@ -328,7 +320,7 @@ def summarise(deviance: Array, at_plug_in: float, moved: Array | None, chains: i
         "leaves_out": "nothing",
         "predicts": "a replicate of the same observations in the same groups",
         "likelihood": "conditional on the group effects",
-        "plug_in": PLUG_IN,
+        "plug_in": plug_in.WORDS,
         "dbar": dbar,
         "mcse_dbar": mcse_dbar,
         "deviance_at_plug_in": at_plug_in,

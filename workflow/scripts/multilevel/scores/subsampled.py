@@ -26,7 +26,7 @@ from multilevel import integration, likelihood, predictor, psis
 from multilevel.design import Design
 from multilevel.integration import Integral
 from multilevel.predictor import Draws
-from multilevel.scores import dic, loo
+from multilevel.scores import loo, plug_in
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -38,7 +38,7 @@ SAMPLE = 2000
 """Rows in a sample."""
 
 ESTIMATOR = "difference estimator from a simple random sample of rows (Magnusson et al. 2020)"
-SURROGATE = f"log p(y_i | plug-in), the plug-in being the {dic.PLUG_IN}"
+SURROGATE = f"log p(y_i | plug-in), the plug-in being the {plug_in.WORDS}"
 
 
 def sample(count: int) -> Rows | None:
@@ -163,7 +163,7 @@ def whole(
 
 def _surrogates(design: Design, draws: Draws, rows: Rows) -> tuple[tuple[float, float], Array]:
     """Return the sums of the surrogates of all rows and of their squares, and the surrogates of the sample."""
-    at, total, squares = dic.plug_in(design, draws), 0.0, 0.0
+    at, total, squares = plug_in.of(design, draws), 0.0, 0.0
     for block in predictor.blocks(len(design.y), design.width):
         values = likelihood.of_rows(design, block, predictor.arguments(design, at, block))
         total, squares = total + float(values.sum()), squares + float(np.square(values).sum())
