@@ -73,7 +73,9 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
         The record; None, because a deviance has no per-unit table that could be compared.
     """
     deviance = deviances(design, draws)
-    moved = deviance - plug_in_influence(design, draws)
+    # Of very many rows, what each draw moves the plug-in by would take longer than all else: its error is left out there.
+    many = len(design.y) * draws.size > MANY
+    moved = None if many else deviance - plug_in_influence(design, draws)
     record = summarise(deviance, plug_in_deviance(design, draws), moved, draws.chains)
     integral, reason = integration.most(design, draws)
     if integral is not None and integral.by_nodes:
