@@ -159,6 +159,16 @@ class Integral:
         """Return the draws that the likelihood is computed at: all for a closed form, else no more than `MOST_DRAWS`."""
         return draws.thinned(MOST_DRAWS) if self.by_nodes else draws
 
+    def kept(self, draws: Draws) -> NDArray[np.int64]:
+        """Return which draws `enough` keeps."""
+        return draws.thinning(MOST_DRAWS if self.by_nodes else draws.size)
+
+    def units_with(self, chosen: Mask) -> Mask:
+        """Return the units that some rows belong to, shape (units,)."""
+        found = np.zeros(self.structure.units.count, dtype=bool)
+        found[self.structure.units.index[chosen]] = True
+        return found
+
     @property
     def by_nodes(self) -> bool:
         """Whether nodes are needed."""

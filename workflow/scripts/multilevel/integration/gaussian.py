@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from multilevel import predictor
 from multilevel.design import Design
 from multilevel.integration.arrow import Arrow, added, whitened
-from multilevel.integration.local import Batch, Features
+from multilevel.integration.local import Batch, Features, with_nodes
 from multilevel.predictor import Draws
 
 Array = NDArray[np.float64]
@@ -98,7 +98,7 @@ def log_likelihood(
     # Given the other rows, the predictor is normal: mean y_i - t_i / (1 - p_i a_i), variance a_i / (1 - p_i a_i).
     middle, sd = design.y[batch.rows] - (residual - fitted) / rest, np.sqrt(np.maximum(spread / rest, 0.0))
     points, weights = np.polynomial.hermite_e.hermegauss(NODES)
-    with_axis = {k: v[:, None] if isinstance(v, np.ndarray) and v.ndim > 1 else v for k, v in given.items()}
+    with_axis = with_nodes(given)
     with_axis["eta"] = middle[:, None] + sd[:, None] * points[:, None]
     averaged = np.einsum("k,fskn->fsn", weights / weights.sum(), features(batch.rows, with_axis))
     return units, of_rows, averaged

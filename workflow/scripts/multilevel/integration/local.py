@@ -137,6 +137,11 @@ Features = Callable[[Index, Mapping[str, Any]], Array]
 """Functions of what a family's functions take (shapes (S, K, n), K nodes) for some rows, shape (features, S, K, n)."""
 
 
+def with_nodes(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a family's functions take, with an axis for nodes behind that of the draws."""
+    return {k: v[:, None] if isinstance(v, np.ndarray) and v.ndim > 1 else v for k, v in arguments.items()}
+
+
 @dataclass(frozen=True)
 class Structure:
     """What is integrated out and what is conditioned on, for one design and one kind of unit.

@@ -21,7 +21,7 @@ from scipy.special import logsumexp
 
 from multilevel import families, likelihood, links, predictor
 from multilevel.integration.arrow import Arrow, added, by_unit, whitened
-from multilevel.integration.local import Batch, Features
+from multilevel.integration.local import Batch, Features, with_nodes
 from multilevel.integration.nodes import MOST_BY_PRODUCT, Nodes, rules
 from multilevel.predictor import Draws
 
@@ -168,8 +168,7 @@ class Target:
         base = {
             p: predictor.linear_predictor(design, draws, batch.rows, p, without) + moved.get(p, 0.0) for p in owners
         }
-        with_axis = {k: v[:, None] if isinstance(v, np.ndarray) and v.ndim > 1 else v for k, v in given.items()}
-        return cls(batch, base, with_axis)
+        return cls(batch, base, with_nodes(given))
 
     def density(self, more: Mapping[str, Array]) -> Array:
         """Return the log densities with something added to the predictors, shape (S, K, n), -inf where none is finite."""

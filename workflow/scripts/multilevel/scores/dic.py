@@ -78,9 +78,8 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
     moved = None if many else deviance - plug_in_influence(design, draws)
     record = summarise(deviance, plug_in_deviance(design, draws), moved, draws.chains)
     integral, reason = integration.most(design, draws)
-    if integral is not None and integral.by_nodes:
-        kept = draws.thinning(integration.MOST_DRAWS)
-        draws, deviance = draws.thinned(integration.MOST_DRAWS), deviance[kept]
+    if integral is not None:
+        draws, deviance = integral.enough(draws), deviance[integral.kept(draws)]
     found = of_divergences(design, draws, record["dbar"], deviance, integral)
     record["warnings"] += found.pop("warnings_of_divergences", [])
     record |= found | integrated(design, draws, integral, reason)
@@ -208,9 +207,9 @@ def of_divergences(
         log_density = np.broadcast_to(likelihood.of_rows(design, others, arguments), (draws.size, len(others)))
         add("p_opt", divergence.expected(divergence.parts(design, others, arguments), without_row(log_density)), 2.0)
     if integral is not None and chosen.any():
-        of_units = np.zeros(integral.structure.units.count, dtype=bool)
-        of_units[integral.structure.units.index[chosen]] = True
-        for block in integral.blocks(draws, with_rows=True, chosen=of_units, features=divergence.features(design)):
+        for block in integral.blocks(
+            draws, with_rows=True, chosen=integral.units_with(chosen), features=divergence.features(design)
+        ):
             assert block.of_rows is not None  # asked for
             assert block.averages is not None
             add("p_opt", divergence.expected_of_averages(block.averages, without_row(block.of_rows)), 2.0)

@@ -124,9 +124,7 @@ def _integrated(integral: Integral, draws: Draws, chosen: Mask, table: pd.DataFr
     lpd = (table["elpd"] + table["p_loo"]).to_numpy()
     columns = {name: table[name].to_numpy(copy=True) for name in ("elpd", "p_loo", "pareto_k", "r_eff", "mcse")}
     total = np.zeros(draws.size)
-    of_units = np.zeros(integral.structure.units.count, dtype=bool)
-    of_units[integral.structure.units.index[chosen]] = True
-    for block in integral.blocks(draws, with_rows=True, chosen=of_units):
+    for block in integral.blocks(draws, with_rows=True, chosen=integral.units_with(chosen)):
         assert block.of_rows is not None  # asked for
         for row, log_density in zip(block.rows, block.of_rows.T, strict=True):
             found, influence = psis.smoothed(log_density, draws.chains)

@@ -214,10 +214,8 @@ def _integrated(integral: Integral, draws: Draws, chosen: NDArray[np.bool_], tab
     """Put the integrated values of the chosen rows into the table; return the influence of each draw on them, shape (S,)."""
     lpd = table["elpd"] + table["p_loo"]
     total = np.zeros(draws.size)
-    of_units = np.zeros(integral.structure.units.count, dtype=bool)
-    of_units[integral.structure.units.index[chosen]] = True
     found: dict[int, dict[str, float]] = {}
-    for block in integral.blocks(draws, with_rows=True, chosen=of_units):
+    for block in integral.blocks(draws, with_rows=True, chosen=integral.units_with(chosen)):
         assert block.of_rows is not None  # asked for
         for place in np.flatnonzero(chosen[block.rows]):
             row = int(block.rows[place])
