@@ -45,7 +45,8 @@ def stack_predictions(
             assert row_id is not None
             first = next(iter(used))
             scored = pd.read_parquet(Path(folder) / first / "scores" / "loo.observation.parquet", columns=["row_id"])
-            rows = np.flatnonzero(np.isin(row_id, scored["row_id"]))
+            # Of objects, NumPy would compare each with each.
+            rows = np.flatnonzero(pd.Series(row_id).isin(scored["row_id"]))
             found = stacked.predictions(members, rows, seed)
             found.insert(0, "row_id", row_id[rows])
             record |= stacked.summarise(found, used)
