@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 from fixtures.any_draws import any_draws
 from fixtures.small_data import dataset_of, design_of
@@ -214,3 +215,46 @@ def test_effects_on_categories_are_refused() -> None:
     draws = Draws(1, 5, np.zeros((5, len(design.all_coefficients))), {}, {})
     with pytest.raises(integration.NotIntegrableError, match="leave out one g at a time are not computed"):
         integration.integral(design, draws, units.of_term(design.group_terms[0]))
+
+
+@pytest.mark.parametrize(
+    ("text", "family", "sentence"),
+    [
+        (
+            "y ~ g",
+            "cumulative",
+            (
+                "without the rows of u, nothing tells the thresholds from the coefficients of g: "
+                "leaving out one g at a time is not defined; give g a group term"
+            ),
+        ),
+        ("y ~ x + (1 | g)", "cumulative", ""),
+        ("y ~ of_u + (1 | g)", "cumulative", ""),
+        (
+            "y ~ cs(of_u) + (1 | g)",
+            "adjacent",
+            (
+                "without the rows of u, nothing tells the effects cs(of_u) from the coefficients of g: "
+                "leaving out one g at a time is not defined; give g a group term"
+            ),
+        ),
+    ],
+)
+def test_thresholds_that_rest_on_one_unit_alone_are_refused(text: str, family: str, sentence: str) -> None:
+    y = pd.Categorical(["a", "b", "c", "a", "b", "c", "b", "a"], ordered=True)
+    x, of_u = np.arange(8.0), np.array([1.0, 2.0, 4.0] + [0.0] * 5)
+    data = dataset_of(y=y, x=x, of_u=of_u, g=["u", "u", "u", "v", "v", "w", "w", "w"])
+    design = design_of(text, data, family)
+    priors = {
+        r.parameter: r.prior
+        for r in default_priors.resolve(design, {"b(of_u)": "normal(0, 1)"} if "of_u + " in text else {})
+    }
+    left_out = units.of_grouping(data.frame, "g")
+    if not sentence:
+        found = integration.integral(design, any_draws(design, 3), left_out, priors)
+        touched = {n for steps in found.structure.directions.values() for d in steps for n in d.names}
+        assert touched == ({"of_u"} if "of_u" in text else set())
+        return
+    with pytest.raises(integration.NotIntegrableError) as caught:
+        integration.integral(design, any_draws(design, 3), left_out, priors)
+    assert str(caught.value) == sentence

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import pytest
-from fixtures import poisson_double
 from fixtures.any_draws import any_draws
 from fixtures.small_data import dataset_of, design_of
 from scipy.special import gammaln, log_expit, logsumexp
@@ -20,13 +19,6 @@ from multilevel.predictor import Draws
 from multilevel.units import Units
 
 ROWS = 48
-
-
-@pytest.fixture(autouse=True)
-def counts() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        poisson_double.register(patch)
-        yield
 
 
 def data() -> Any:
@@ -60,6 +52,20 @@ def computed(integral: integration.Integral, draws: Draws) -> tuple[np.ndarray, 
     return of_units, of_rows
 
 
+def squares(rows: np.ndarray, arguments: Mapping[str, Any]) -> np.ndarray:
+    """Return the predictor, its square and 1, as features to be averaged."""
+    return np.stack([arguments["eta"], np.square(arguments["eta"]), np.ones_like(arguments["eta"])])
+
+
+def averages(integral: integration.Integral, draws: Draws) -> np.ndarray:
+    """Return the mean and the sd of each row's predictor given the other rows of its unit, shape (2, S, rows)."""
+    found = np.full((3, draws.size, len(integral.structure.design.y)), np.nan)
+    for block in integral.blocks(draws, with_rows=True, features=squares):
+        found[:, :, block.rows] = block.averages
+    np.testing.assert_allclose(found[2], 1.0, rtol=1e-9)
+    return np.stack([found[0], np.sqrt(found[1] - found[0] ** 2)])
+
+
 # Where there is a closed form.
 
 
@@ -81,6 +87,7 @@ def test_quadrature_equals_closed_forms(
     draws = any_draws(design, 30)
     left_out = units.of_grouping(DATA.frame, unit)
     exact = computed(integration.integral(design, draws, left_out), draws)
+    predicted = averages(integration.integral(design, draws, left_out), draws)
     monkeypatch.setattr(gaussian, "applies", lambda *_: False)
     integral = integration.integral(design, draws, left_out)
     assert integral.method == "quadrature"
@@ -91,6 +98,7 @@ def test_quadrature_equals_closed_forms(
     assert quality["unsettled"] == 0
     np.testing.assert_allclose(found[0], exact[0], atol=1e-9)
     np.testing.assert_allclose(found[1], exact[1], atol=2e-3)
+    np.testing.assert_allclose(averages(integral, draws), predicted, atol=2e-3)
     # In blocks of few draws and few units.
     monkeypatch.setattr(predictor, "BLOCK_VALUES", 3000)
     again = computed(integration.integral(design, draws, left_out), draws)
@@ -189,7 +197,7 @@ def spread(design: Design, etas: dict[str, np.ndarray], others: dict[str, float]
         ("successes | trials(trials) + weights(w) ~ x + (1 | school)", "binomial", "", binomial, ["school"], 641),
         ("successes | trials(trials) ~ x + (1 + x | school)", "binomial", "", binomial, ["school"], 161),
         ("successes | trials(trials) ~ x + (1 | school) + (1 | item)", "binomial", "", binomial, ["school"], 641),
-        ("count ~ x + (1 | school)", poisson_double.NAME, "", poisson, ["school"], 2001),
+        ("count ~ x + (1 | school)", "poisson", "", poisson, ["school"], 2001),
         ("y | cens(cens) ~ x + (1 | school)", "gaussian", "", censored, ["school"], 1281),
         ("y ~ x + (1 | school)", "gaussian", "1 + (1 | school)", spread, ["school", "school__sigma"], 321),
         ("y ~ x + (1 | a | school)", "gaussian", "1 + (1 | a | school)", spread, ["school"], 321),

@@ -12,7 +12,7 @@ import pytest
 import xarray as xr
 from fixtures.small_data import dataset_of, design_of
 
-from multilevel import likelihood, mcmc, predictor, storage
+from multilevel import integration, mcmc, predictor, storage
 from multilevel.design import Design
 from multilevel.scores import dic, loo
 
@@ -76,7 +76,11 @@ def test_more_variables_in_the_posterior_change_no_score(built: Design, tmp_path
 def test_relative_efficiency_is_that_of_each_rows_likelihood(built: Design, tmp_path: Path) -> None:
     draws = draws_of(posterior() | deterministics(), built, tmp_path / "posterior.nc")
     _, table = loo.score(built, draws)
-    ((_, log_density),) = likelihood.conditional(built, draws)
+    integral, _ = integration.most(built, draws)
+    assert integral is not None
+    log_density = np.empty((CHAINS * DRAWS, len(built.y)))
+    for block in integral.blocks(draws, with_rows=True):
+        log_density[:, block.rows] = block.of_rows
     by_row = [mcmc.ess(np.exp(row).reshape(CHAINS, DRAWS), "mean") / (CHAINS * DRAWS) for row in log_density.T]
     assert table["r_eff"].to_numpy() == pytest.approx(np.minimum(by_row, 1.0), rel=1e-9)
     assert table["r_eff"].nunique() == len(table)

@@ -113,6 +113,82 @@ def category_columns() -> dict[str, list[Any]]:
     }
 
 
+def clinic_columns() -> dict[str, list[Any]]:
+    """Return patients in 40 clinics of 4 to 12: a yes or no, a count over an exposure, a predictor."""
+    source = random.Random(SEED + 3)
+    clinic = [f"c{i:02}" for i in range(40) for _ in range(4 + i % 9)]
+    effects = {name: source.gauss(0.0, 0.9) for name in dict.fromkeys(clinic)}
+    x = [round(source.gauss(0.5, 1.0), 3) for _ in clinic]
+    exposure = [round(source.uniform(0.5, 6.0), 2) for _ in clinic]
+    eta = [0.6 * a + effects[name] for a, name in zip(x, clinic, strict=True)]
+    return {
+        "yes": [int(source.random() < 1.0 / (1.0 + math.exp(-e))) for e in eta],
+        "count": [_poisson(source, t * math.exp(e - 0.5)) for e, t in zip(eta, exposure, strict=True)],
+        "exposure": exposure,
+        "x": x,
+        "clinic": clinic,
+    }
+
+
+def penalty_columns() -> dict[str, list[Any]]:
+    """Return 8 groups of 8 rows: a normal response, a yes or no and a count, of one linear predictor."""
+    source = random.Random(SEED + 4)
+    g = [name for name in "abcdefgh" for _ in range(8)]
+    effects = {name: source.gauss(0.0, 0.7) for name in "abcdefgh"}
+    x = [round(source.gauss(0.0, 1.0), 3) for _ in g]
+    eta = [0.5 + 0.6 * a + effects[name] for a, name in zip(x, g, strict=True)]
+    return {
+        "y": [round(e + source.gauss(0.0, 1.0), 3) for e in eta],
+        "yes": [int(source.random() < 1.0 / (1.0 + math.exp(-e))) for e in eta],
+        "count": [_poisson(source, math.exp(e)) for e in eta],
+        "x": x,
+        "g": g,
+    }
+
+
+DRAWS_OF = {"x_alone": "x", "z_alone": "z", "both": "xz", "both_and_groups": "xzg"}
+"""Four models of `scored_columns`, and what their draws vary."""
+
+
+def scored_columns() -> dict[str, list[Any]]:
+    """Return 60 rows in 6 groups, of which a few lie far from any line."""
+    source = random.Random(SEED + 5)
+    g = [name for name in "pqrstu" for _ in range(10)]
+    x, z = ([round(source.gauss(0.0, 1.0), 3) for _ in g] for _ in "xz")
+    y = [
+        1.0 + 0.5 * a + 0.4 * b + source.gauss(0.0, 0.9) + (3.0 if i % 20 == 7 else 0.0)
+        for i, (a, b) in enumerate(zip(x, z, strict=True))
+    ]
+    return {"y": [round(value, 3) for value in y], "x": x, "z": z, "g": g}
+
+
+def scored_draws() -> dict[str, list[Any]]:
+    """Return 900 independent draws of each model of `DRAWS_OF`, 3 sqrt(900) of them a whole number of tail draws.
+
+    Effects are multiples of 1/1024, which single precision holds exactly.
+    """
+    source = random.Random(SEED + 6)
+    rows: list[dict[str, Any]] = []
+    for model, varied in DRAWS_OF.items():
+        for _ in range(900):
+            row: dict[str, Any] = {"model": model, "intercept": source.gauss(1.1, 0.18)}
+            row |= {name: source.gauss(0.5, 0.16) if name in varied else 0.0 for name in "xz"}
+            row["sigma"] = math.exp(source.gauss(0.1, 0.12))
+            effects = {name: source.gauss(0.0, 0.3) if "g" in varied else 0.0 for name in "pqrstu"}
+            rows.append(row | {name: round(value * 1024) / 1024 for name, value in effects.items()})
+    return {
+        name: [round(row[name], 6) if name in {"intercept", "x", "z", "sigma"} else row[name] for row in rows]
+        for name in rows[0]
+    }
+
+
+def _poisson(source: random.Random, mean: float) -> int:
+    count, product = 0, source.random()
+    while product > math.exp(-mean):
+        count, product = count + 1, product * source.random()
+    return count
+
+
 def _gumbel(source: random.Random) -> float:
     return -math.log(-math.log(source.random()))
 

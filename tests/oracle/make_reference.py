@@ -10,6 +10,9 @@
     python tests/oracle/make_reference.py patsy                tests/oracle/reference/designs_patsy.json (needs patsy)
     python tests/oracle/make_reference.py ml                   tests/oracle/reference/gaussian_ml_lme4.json   (seconds)
     python tests/oracle/make_reference.py structured           tests/oracle/reference/structured.json         (minutes)
+    python tests/oracle/make_reference.py weights              tests/oracle/reference/loo_of_draws.json (seconds)
+    python tests/oracle/make_reference.py glmer                tests/oracle/reference/glmer.json        (seconds)
+    python tests/oracle/make_reference.py penalties            tests/oracle/reference/penalties_jags.json (3 minutes)
     python tests/oracle/make_reference.py priors               tests/oracle/reference/default_priors.json (a minute)
 
 Needs Rscript and the Debian packages r-cran-lme4, r-cran-jsonlite; for loo r-cran-loo; for categories r-cran-mass,
@@ -177,6 +180,18 @@ def run_loo() -> dict[str, object]:
     } | printed
 
 
+def run_weights() -> dict[str, object]:
+    """Run loo_of_draws.R on stored draws of four models: what it printed, headed by the command and the CSVs' sha256."""
+    with tempfile.TemporaryDirectory() as folder:
+        table, draws = Path(folder) / "scored.csv", Path(folder) / "draws.csv"
+        digests = {
+            "rows": design_formulas.write(table, design_formulas.scored_columns()),
+            "draws": design_formulas.write(draws, design_formulas.scored_draws()),
+        }
+        printed = _printed_by("loo_of_draws.R", table, draws)
+    return {"command": "python tests/oracle/make_reference.py weights", "data_sha256": digests} | printed
+
+
 def run_designs() -> dict[str, object]:
     """Run design_matrices.R on the formulas of design_formulas.py: what it printed, headed by the command."""
     with tempfile.TemporaryDirectory() as folder:
@@ -209,6 +224,16 @@ def run_priors() -> dict[str, object]:
 def run_categories() -> dict[str, object]:
     """Run categories.R on `design_formulas.category_columns`."""
     return _run_on("categories", "categories.R", design_formulas.category_columns())
+
+
+def run_glmer() -> dict[str, object]:
+    """Run glmer.R on `design_formulas.clinic_columns`."""
+    return _run_on("glmer", "glmer.R", design_formulas.clinic_columns())
+
+
+def run_penalties() -> dict[str, object]:
+    """Run penalties_jags.R on `design_formulas.penalty_columns`."""
+    return _run_on("penalties", "penalties_jags.R", design_formulas.penalty_columns())
 
 
 def _run_on(what: str, script: str, columns: dict[str, list[Any]]) -> dict[str, object]:
@@ -263,17 +288,8 @@ def main() -> None:
     parser.add_argument(
         "what",
         choices=[
-            "prepare",
-            "lme4",
-            "jags",
-            "loo",
-            "designs",
-            "patsy",
-            "responses",
-            "categories",
-            "ml",
-            "structured",
-            "priors",
+            *("prepare", "lme4", "jags", "loo", "designs", "patsy", "responses", "categories", "ml", "structured"),
+            *("glmer", "penalties", "weights", "priors"),
         ],
     )
     parser.add_argument("--into", type=Path, default=HERE / "reference", help="folder to write to")
@@ -290,6 +306,9 @@ def main() -> None:
         "categories": ("categories_r", run_categories),
         "ml": ("gaussian_ml_lme4", run_ml),
         "structured": ("structured", run_structured),
+        "glmer": ("glmer", run_glmer),
+        "penalties": ("penalties_jags", run_penalties),
+        "weights": ("loo_of_draws", run_weights),
         "priors": ("default_priors", run_priors),
     }
     if arguments.what in own:

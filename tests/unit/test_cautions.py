@@ -180,7 +180,7 @@ FAR = (
 def warned(tmp_path: Path) -> Path:
     """Return a folder with a study that has one warning."""
     text = changed(
-        models={"varying": {"formula": "score ~ age + (1 + age | school)"}},
+        models={"varying": {"formula": "score ~ age + (1 + age | school)", "integrate": False}},
         data={"filter": "age >= 1990"},
         grid={"centred": {"offsets": False, "centred": True}},
     )

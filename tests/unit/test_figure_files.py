@@ -19,7 +19,7 @@ PLAN = {
         },
         "other": {"groups": ["school"], "planes": [], "suited": [], "columns": ["z", "school"]},
     },
-    "comparisons": {"main": {}, "second": {}},
+    "comparisons": {"main": {"leave_out": ["observation", "school:class"]}, "second": {"leave_out": ["observation"]}},
     "labels": {"y": "score"},
     "units": {"y": "points", "z": "cm"},
 }
@@ -48,7 +48,8 @@ def test_a_study_has_figures_of_its_data_also_where_nothing_was_fitted() -> None
         "missingness", "data_response_by_group.school", "group_sizes.school", "data_response_by_group.school.class",
         "group_sizes.school.class",
     }  # fmt: skip
-    compared = {f"{name}.{c}" for name in ("elpd_differences", "pointwise") for c in ("main", "second")}
+    rankings = ("main.observation", "main.school.class", "second.observation")
+    compared = {f"{name}.{c}" for name in ("elpd_differences", "pointwise") for c in rankings}
     assert set(rules.study_figures(PLAN, [])) == {f"figures/{name}" for name in data | compared}
     fitted = {
         "forest", "predictive_density", "predictive_statistics", "predictive_quantiles", "group_statistics.school",

@@ -280,7 +280,8 @@ def test_a_study_without_a_grid_is_planned_as_before_there_was_one() -> None:
     made = radon_plan()
     assert set(made) == {
         "study", "file", "title", "question", "citation", "description", "seed", "sampler", "thresholds", "on_failure", "data",
-        "units", "labels", "drop_missing_in", "rows", "rows_fingerprint", "models", "comparisons", "published", "warnings",
+        "units", "labels", "drop_missing_in", "rows", "rows_fingerprint", "models", "comparisons", "left_out", "published",
+        "warnings",
     }  # fmt: skip
     assert seeds(made) == {name: plan.seed(20071201, "radon", name) for name in made["models"]}
     assert seeds(made)["varying_slope"] == 1006253902

@@ -200,7 +200,8 @@ BASE = "value: 1.46, source: here"
             f"model: simple, quantity: log_likelihood, {BASE}",
             (
                 "published[0].quantity: a posterior has no 'log_likelihood'; "
-                "choose from elpd_loo, looic, dic, p_d, p_v, deviance, or give another estimator"
+                "choose from elpd_loo, looic, dic, p_d, p_v, p_kl, p_opt, penalised_expected_deviance, deviance, "
+                "or give another estimator"
             ),
         ),
         (

@@ -16,6 +16,7 @@ from multilevel import replication
 from multilevel.convergence import Quantity
 from multilevel.estimands import Estimand
 from multilevel.replication import Results, replicate, tolerance
+from multilevel.scores import subsampled
 
 MAXIMUM = {
     "estimator": "reml",
@@ -195,7 +196,11 @@ def test_a_quantity_that_the_posterior_lacks_is_no_comparison() -> None:
 
 
 LOO = {"elpd": -1070.4, "se": 28.4, "mcse": 0.2}
-DIC = {"dic": 2140.0, "mcse_dbar": 0.3, "dbar": 2100.0, "p_d": 40.0, "mcse_p_d": 0.3, "p_v": 44.0, "mcse_p_v": 1.5}
+DIC = {
+    "dic": 2140.0, "mcse_dic": 0.6, "dbar": 2100.0, "mcse_dbar": 0.3, "p_d": 40.0, "mcse_p_d": 0.3, "p_v": 44.0,
+    "mcse_p_v": 1.5, "p_kl": 41.0, "mcse_p_kl": 0.4, "p_opt": 85.0, "mcse_p_opt": 0.8,
+    "penalised_expected_deviance": 2185.0, "mcse_penalised_expected_deviance": 1.1,
+}  # fmt: skip
 POINTWISE = pd.DataFrame({"elpd": [-1.0, -2.0, -4.0], "mcse": [0.1, 0.0, 0.2]})
 
 
@@ -209,6 +214,9 @@ POINTWISE = pd.DataFrame({"elpd": [-1.0, -2.0, -4.0], "mcse": [0.1, 0.0, 0.2]})
         ("deviance", "estimate", 2100.0, 0.3),
         ("p_d", "estimate", 40.0, 0.3),
         ("p_v", "estimate", 44.0, 1.5),
+        ("p_kl", "estimate", 41.0, 0.4),
+        ("p_opt", "estimate", 85.0, 0.8),
+        ("penalised_expected_deviance", "estimate", 2185.0, 1.1),
     ],
 )
 def test_scores_are_compared_with_their_own_error(
@@ -217,7 +225,7 @@ def test_scores_are_compared_with_their_own_error(
     row = number("1.0", quantity=quantity, recipe="criterion", parts=[], statistic=statistic)
     found = verdict(row, loo=LOO, pointwise=POINTWISE, dic=DIC)
     assert found["ours"] == pytest.approx(value)
-    expected = 2 * replication.mcse_of_se(POINTWISE) if error is None else error
+    expected = 2 * replication.mcse_of_se(POINTWISE, LOO) if error is None else error
     assert found["mcse_ours"] == pytest.approx(expected)
 
 
@@ -235,7 +243,7 @@ def test_a_difference_in_elpd_is_taken_row_by_row_and_errors_of_both_fits_add() 
     error = found({**row, "statistic": "se"})
     assert error["ours"] == pytest.approx(np.sqrt(3 * np.var([0.5, -1.0, -3.0], ddof=1)))
     rows = pd.DataFrame({"elpd": [0.5, -1.0, -3.0], "mcse": [0.1, 0.1, np.hypot(0.2, 0.1)]})
-    assert error["mcse_ours"] == pytest.approx(replication.mcse_of_se(rows))
+    assert error["mcse_ours"] == pytest.approx(replication.mcse_of_se(rows, LOO))
 
     missing = found(row, others={})
     assert (missing["verdict"], missing["reason"]) == (
@@ -274,10 +282,62 @@ def test_the_error_of_a_standard_error_is_its_derivative_times_the_errors_of_the
 
     elpd, mcse = POINTWISE["elpd"].to_numpy(), POINTWISE["mcse"].to_numpy()
     slopes = [(se(elpd + step) - se(elpd - step)) / 2e-6 for step in 1e-6 * np.eye(3)]
-    assert replication.mcse_of_se(POINTWISE) == pytest.approx(
+    assert replication.mcse_of_se(POINTWISE, LOO) == pytest.approx(
         float(np.hypot(slopes[0] * 0.1, slopes[2] * 0.2)), rel=1e-6
     )
-    assert replication.mcse_of_se(pd.DataFrame({"elpd": [1.0, 1.0], "mcse": mcse[:2]})) == 0.0
+    assert replication.mcse_of_se(pd.DataFrame({"elpd": [1.0, 1.0], "mcse": mcse[:2]}), LOO) == 0.0
+
+
+def test_penalties_without_a_closed_form_are_no_comparison() -> None:
+    row = number("1.0", quantity="p_kl", recipe="criterion", parts=[], statistic="estimate")
+    dic = {"dbar": 2100.0, "why_no_p_kl": "the family student_t is no exponential family"}
+    found = verdict(row, loo=LOO, pointwise=POINTWISE, dic=dic)
+    assert found["verdict"] == "not comparable"
+    assert found["reason"] == "p_kl is not computed: the family student_t is no exponential family"
+
+
+def test_scores_of_a_sample_of_rows_carry_the_error_of_sampling_them() -> None:
+    """Over many samples of the rows of two made-up models, reported errors are the spread of what is reported."""
+    rng, count, n = np.random.default_rng(5), 20_000, 400
+    surrogate = -1.0 - rng.gamma(2.0, 0.5, (2, count))
+    elpd = surrogate + rng.normal(0.02, 0.3, (2, count))
+
+    def scored(model: int, rows: np.ndarray) -> Results:
+        values, near = elpd[model, rows], surrogate[model, rows]
+        total, error = subsampled.difference_estimate(values, near, float(surrogate[model].sum()), count)
+        squares = float(np.square(surrogate[model]).sum())
+        sampling = {"of": count, "rows": n, "se": error, "surrogate_total": float(surrogate[model].sum())}
+        loo = {
+            "elpd": total,
+            "mcse": 0.0,
+            "se": subsampled.standard_error(values, near, (total, error), squares, count),
+            "subsampling": sampling,
+        }
+        table = pd.DataFrame({"row_id": rows, "elpd": values, "surrogate": near, "mcse": 0.0})
+        return Results("ok", loo=loo, pointwise=table, dic={})
+
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for _ in range(150):
+        rows = np.sort(rng.choice(count, n, replace=False))
+        here, there = (scored(model, rows) for model in (0, 1))
+        known = replace(here, others={"o": there})
+        for quantity in ("elpd_loo", "elpd_diff(o)"):
+            for statistic in ("estimate", "se"):
+                parts = ["o"] if "diff" in quantity else []
+                row = number("1.0", quantity=quantity, recipe="criterion", parts=parts, statistic=statistic)
+                (told,) = replicate([row], {"m": known}).to_dict("records")
+                found.setdefault((quantity, statistic), []).append((told["ours"], told["mcse_ours"]))
+    difference = elpd[0] - elpd[1]
+    truth = {
+        ("elpd_loo", "estimate"): elpd[0].sum(),
+        ("elpd_loo", "se"): np.sqrt(count * np.var(elpd[0], ddof=1)),
+        ("elpd_diff(o)", "estimate"): difference.sum(),
+        ("elpd_diff(o)", "se"): np.sqrt(count * np.var(difference, ddof=1)),
+    }
+    for which, pairs in found.items():
+        ours, errors = np.array(pairs).T
+        assert abs(ours.mean() - truth[which]) < 4 * ours.std() / np.sqrt(150), which
+        assert ours.std() == pytest.approx(float(errors.mean()), rel=0.25), which
 
 
 def test_a_posterior_is_summarised_for_derived_quantities_draw_by_draw() -> None:

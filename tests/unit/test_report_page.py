@@ -14,6 +14,7 @@ from fixtures.finished_study import MODELS, STUDY_FIGURES, model_figures, write_
 from fixtures.pandoc import nodes, parse, words
 
 from multilevel.report import build_qmd, build_record
+from multilevel.report.numbers import fixed
 from multilevel.report.sections import plain, provenance, quality
 
 SECTIONS = [
@@ -284,6 +285,64 @@ def test_deviances_of_different_responses_share_no_table(good: dict[str, Any]) -
     assert other["label"] in words(found[f"{label} log_radon_plus"])
     assert other["label"] not in words(found[f"{label} log_radon"])
     assert record["models"][0]["label"] in words(found[f"{label} log_radon"])
+
+
+def test_the_mixture_is_told_with_its_weights_its_lead_and_its_predictions(good: dict[str, Any]) -> None:
+    text = words(parse(build_qmd(good)))
+    assert (
+        "Stacked: the mixture 0.61 Cross level + 0.22 County uranium + 0.09 Varying slope + 0.08 No pooling has" in text
+    )
+    assert f"an elpd of {fixed(-1061.2, 1)} (SE 28.9), 3.1 (SE 1.7) more than the best candidate alone" in text
+    assert "Its weights were chosen for these very scores, so that is a little too good" in text
+    assert "predictions of 919 observations are in comparisons/main.observation.stacked.parquet" in text
+    assert "51.3% lie within its central 50% interval and 95.7% within its 95% interval" in text
+    record = copy.deepcopy(good)
+    record["comparisons"][0]["stacked"] = {"refused": "the candidates predict different responses, y and log_y"}
+    text = words(parse(build_qmd(record)))
+    assert "Its predictions were not made: the candidates predict different responses, y and log_y." in text
+    record["comparisons"][0]["mixture"] = {}
+    assert "Stacked:" not in words(parse(build_qmd(record)))
+
+
+def test_integrated_deviances_have_a_table_of_their_own(good: dict[str, Any]) -> None:
+    found = tables(parse(build_qmd(good)))
+    conditional = words(found["Conditional deviance information criterion"])
+    integrated = words(found["Integrated deviance information criterion"])
+    label = good["models"][4]["label"]
+    score = good["models"][4]["scores"]["dic.conditional"]
+    assert fixed(score["dic"], 1) in conditional
+    assert fixed(score["integrated"]["dic"], 1) not in conditional
+    assert fixed(score["integrated"]["dic"], 1) in integrated
+    assert label in integrated
+    assert "Complete pooling" not in integrated
+    text = words(parse(build_qmd(good)))
+    assert "No pooling, Complete pooling: the model has no group effects." in text
+
+
+def test_integrated_deviances_of_new_levels_of_different_groupings_share_no_table(good: dict[str, Any]) -> None:
+    record = copy.deepcopy(good)
+    other = record["models"][4]
+    other["scores"]["dic.conditional"]["integrated"]["predicts"] = (
+        "a replicate of the same observations in new levels of house"
+    )
+    found = {k: words(t) for k, t in tables(parse(build_qmd(record))).items() if k.startswith("Integrated deviance")}
+    (own,) = [text for label, text in found.items() if "new levels of house" in label]
+    (others,) = [text for label, text in found.items() if "new levels of county" in label]
+    assert other["label"] in own
+    assert other["label"] not in others
+
+
+def test_penalties_of_plummer_are_told_or_why_there_are_none(good: dict[str, Any]) -> None:
+    record = copy.deepcopy(good)
+    score = record["models"][0]["scores"]["dic.conditional"]
+    for key in [key for key in score if "p_kl" in key]:
+        del score[key]
+    score["why_no_p_kl"] = "the family student_t is no exponential family"
+    record["models"][1]["scores"]["dic.conditional"]["k_max_p_opt"] = 0.93
+    text = words(tables(parse(build_qmd(record)))["Penalties of Plummer, given the group effects"])
+    assert "none: the family student_t is no exponential family" in text
+    assert "▲ 0.93" in text
+    assert fixed(record["models"][2]["scores"]["dic.conditional"]["penalised_expected_deviance"], 1) in text
 
 
 def test_penalties_that_disagree_are_flagged(good: dict[str, Any]) -> None:

@@ -18,14 +18,14 @@ class Bad:
     problem: str
 
 
-POOLED = "pooled: {formula: log_radon ~ floor}"
+POOLED = "pooled: {formula: log_radon ~ floor, integrate: false}"
 DERIVE = "    log_uranium: log(uranium_ppm)"
 ATTACK = "__import__('os').system('touch attacked')"
 
 BAD = {
     "column": Bad(
-        "log_radon ~ floor}",
-        "log_radon ~ flor}",
+        "log_radon ~ floor,",
+        "log_radon ~ flor,",
         "models.pooled.formula: unknown column 'flor'; did you mean 'floor'?",
     ),
     "compared_model": Bad(
@@ -70,8 +70,8 @@ BAD = {
         "line 12, column 1: not valid YAML: a tab stands where blanks should; indent with blanks",
     ),
     "power": Bad(
-        "log_radon ~ floor}",
-        "log_radon ~ (floor + uppm + pcterr + typebldg + basement)^10}",
+        "log_radon ~ floor,",
+        "log_radon ~ (floor + uppm + pcterr + typebldg + basement)^10,",
         "models.pooled.formula: '(floor + uppm + pcterr + typebldg + basement)^10' stands for too many terms; write out those "
         "that are meant",
     ),

@@ -93,14 +93,14 @@ def test_a_new_candidate_on_the_same_rows_is_all_that_is_fitted(project):
     jobs = project.planned()
     assert refitted(jobs) == {"candidate"}
     assert jobs["score_loo"] == jobs["diagnose_fit"] == {"candidate"}
-    assert jobs["compare_models"] == {"main"}
+    assert jobs["compare_models"] == {"main observation"}
     assert "prepare_data" not in jobs
 
 
 def test_a_new_version_of_the_sampling_stack_refits_everything(project):
     lock = (project.folder / "envs/requirements.lock").read_text()
-    [line] = [line for line in lock.splitlines() if line.startswith("pymc==")]
-    project.edit("envs/requirements.lock", line, "pymc==99.0.0 \\")
+    [line] = [line for line in lock.splitlines() if line.startswith("nutpie==")]
+    project.edit("envs/requirements.lock", line, "nutpie==99.0.0 \\")
     jobs = project.planned()
     assert refitted(jobs) == MODELS
     assert "prepare_data" not in jobs

@@ -149,15 +149,36 @@ def of_compared(pattern):
     """
 
     def paths(wildcards):
-        compared = plan_of(wildcards)["comparisons"][wildcards.comparison]["models"]
+        unit = wildcards.unit if "unit" in wildcards.keys() else "observation"
         return expand(
             pattern,
             study=wildcards.study,
-            model=[m for m in compared if m in fitted(wildcards.study)],
-            score=rules.score(wildcards.unit),
+            model=compared(wildcards),
+            score=rules.score(unit),
         )
 
     return paths
+
+
+def compared(wildcards):
+    """Return the fitted models of a comparison."""
+    named = plan_of(wildcards)["comparisons"][wildcards.comparison]["models"]
+    return [m for m in named if m in fitted(wildcards.study)]
+
+
+def compared_specs(wildcards):
+    """Return what decides design and likelihood of each fitted model of a comparison, as JSON, by name."""
+    models = plan_of(wildcards)["models"]
+    return {m: rules.as_json(rules.model_spec(models[m])) for m in compared(wildcards)}
+
+
+def data_of_compared(wildcards):
+    """Return the file with the columns of each fitted model of a comparison, in the order of the models."""
+    models = plan_of(wildcards)["models"]
+    return [
+        f"results/{wildcards.study}/data/{models[m]['fingerprint']}.nc"
+        for m in compared(wildcards)
+    ]
 
 
 def left_out_of(wildcards):
@@ -229,4 +250,6 @@ def small_files_of(wildcards):
             f"{here}/comparisons/{comparison}.{unit}.{{suffix}}", suffix=["csv", "json"]
         )
         found += made
+        if unit == "observation":
+            found.append(f"{here}/comparisons/{comparison}.{unit}.stacked.json")
     return found

@@ -1,8 +1,9 @@
 # Comparing models.
 #
 # needs   diagnostics and scores of the models of each comparison
-# makes   comparisons/<name>.<unit>.csv with the differences by unit and what to know of them beside it; figures of the study
-# steps   rank what passed its checks on equal data; draw the data, the estimates, the predictions, the differences
+# makes   comparisons/<name>.<unit>.csv with the differences by unit and what to know of them beside it; where observations
+#         are left out, the predictions of the mixture by stacking weights; figures of the study
+# steps   rank what passed its checks on equal data; mix the predictions; draw data, estimates, predictions, differences
 
 
 rule compare_models:
@@ -42,6 +43,48 @@ rule compare_models:
         stack=rules.pins(LOCKED, "numpy", "scipy"),
     script:
         "../scripts/compare_models.py"
+
+
+rule stack_predictions:
+    """
+    Predict every observation of {wildcards.study} by the mixture of the models of {wildcards.comparison}.
+    """
+    input:
+        table="results/{study}/comparisons/{comparison}.observation.csv",
+        data=data_of_compared,
+        posteriors=of_compared("results/{study}/models/{model}/posterior.nc"),
+        units=of_compared(
+            "results/{study}/models/{model}/scores/loo.observation.parquet"
+        ),
+    output:
+        predictions="results/{study}/comparisons/{comparison}.observation.stacked.parquet",
+        record="results/{study}/comparisons/{comparison}.observation.stacked.json",
+    log:
+        "results/{study}/logs/stack_predictions.{comparison}.log",
+    benchmark:
+        "results/{study}/benchmarks/stack_predictions.{comparison}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
+    params:
+        models=compared_specs,
+        folder=lambda wildcards: f"results/{wildcards.study}/models",
+        seed=lambda wildcards: rules.seed(
+            plan_of(wildcards), wildcards.comparison, "stacked"
+        ),
+        code=lambda wildcards: code.digest(
+            "stack_predictions.py",
+            sorted(
+                f"multilevel.families.{json.loads(spec)['family']}"
+                for spec in compared_specs(wildcards).values()
+            ),
+        ),
+        stack=rules.pins(LOCKED, "numpy", "scipy"),
+    script:
+        "../scripts/stack_predictions.py"
 
 
 rule draw_comparison:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from multilevel import comparison, joblog, storage
+from multilevel import comparison, joblog, stacked, storage
 
 if TYPE_CHECKING:
     from snakemake.script import Snakemake
@@ -37,7 +37,10 @@ def compare_models(
     pointwise = comparison.differences(candidates, ranked.iloc[0]) if len(ranked) else empty
     storage.write_csv(Path(path_to_table), table)
     storage.write_parquet(Path(path_to_differences), pointwise)
-    storage.write_json(Path(path_to_record), comparison.describe(candidates, table))
+    described = comparison.describe(candidates, table)
+    if mixture := stacked.of_scores(candidates, table):
+        described["mixture"] = mixture
+    storage.write_json(Path(path_to_record), described)
 
 
 def _candidate(name: str, folder: Path, score: str, not_fitted: bool) -> comparison.Candidate:

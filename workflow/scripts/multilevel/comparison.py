@@ -29,6 +29,7 @@ from multilevel import weights
 from multilevel.names import OBSERVATION
 
 Array = NDArray[np.float64]
+Scores = tuple[dict[str, Any], pd.DataFrame]
 
 COLUMNS = (
     "rank", "model", "status", "elpd", "se", "elpd_diff", "se_diff", "diag_diff", "diag_elpd", "p_worse", "p_loo",
@@ -85,7 +86,7 @@ class Candidate:
         return self.record is not None and self.pointwise is not None and "refused" not in self.record
 
     @property
-    def scores(self) -> tuple[dict[str, Any], pd.DataFrame]:
+    def scores(self) -> Scores:
         """Its record and per-unit values.
 
         Raises
@@ -186,7 +187,7 @@ def _weights(ranked: list[Candidate], seed: int) -> dict[str, Array]:
     if not ranked[0].subsampling:
         return found | {"pseudo_bma": weights.pseudo_bma(matrix, seed)}
     totals = np.array([c.scores[0]["elpd"] for c in ranked])
-    pairs = [_total_difference(c, ranked[0]) for c in ranked]
+    pairs = [paired(c.scores, ranked[0].scores) for c in ranked]
     count, n = pairs[0].count, len(matrix)
     of_rows, of_rest = (np.atleast_2d(np.cov(np.stack(v))) for v in ([p.diff for p in pairs], [p.rest for p in pairs]))
     covariance = count * of_rows + count**2 * (1.0 - n / count) / n * of_rest
@@ -332,7 +333,7 @@ def _row(candidate: Candidate, rank: int | None, best: Candidate | None, shares:
 
 
 @dataclass(frozen=True)
-class _Difference:
+class Difference:
     """A difference in elpd over N units.
 
     Parameters
@@ -357,24 +358,31 @@ class _Difference:
     sampling: float | None
 
 
-def _total_difference(candidate: Candidate, best: Candidate) -> _Difference:
-    diff = candidate.elpd - best.elpd
-    sampling, of_best = candidate.subsampling, best.subsampling
-    if not (sampling and of_best):
-        return _Difference(
+def paired(scores: Scores, other: Scores) -> Difference:
+    """Return the difference of one model's scores from another's, unit by unit.
+
+    Parameters
+    ----------
+    scores, other
+        The record and the per-unit values of each, of the same units.
+    """
+    diff = (scores[1]["elpd"] - other[1]["elpd"]).to_numpy(dtype=float)
+    sampling, of_other = (found[0].get("subsampling") for found in (scores, other))
+    if not (sampling and of_other):
+        return Difference(
             diff, diff, float(diff.sum()), float(np.sqrt(len(diff) * np.var(diff, ddof=1))), len(diff), None
         )
     count, n = int(sampling["of"]), len(diff)
-    surrogates = [c.scores[1]["surrogate"].to_numpy(dtype=float) for c in (candidate, best)]
+    surrogates = [values["surrogate"].to_numpy(dtype=float) for _, values in (scores, other)]
     rest = diff - (surrogates[0] - surrogates[1])
-    total = sampling["surrogate_total"] - of_best["surrogate_total"] + count * float(rest.mean())
+    total = sampling["surrogate_total"] - of_other["surrogate_total"] + count * float(rest.mean())
     error = count * float(np.sqrt((1.0 - n / count) * np.var(rest, ddof=1) / n))
-    return _Difference(diff, rest, total, float(np.hypot(np.sqrt(count * np.var(diff, ddof=1)), error)), count, error)
+    return Difference(diff, rest, total, float(np.hypot(np.sqrt(count * np.var(diff, ddof=1)), error)), count, error)
 
 
 def _difference(candidate: Candidate, best: Candidate) -> dict[str, Any]:
     """Return the paired difference, its standard error and what is known of their quality."""
-    found = _total_difference(candidate, best)
+    found = paired(candidate.scores, best.scores)
     added = {} if found.sampling is None else {"subsampling_se_diff": found.sampling}
     if candidate is best:
         return {"elpd_diff": 0.0, "se_diff": 0.0, "diag_diff": "", "p_worse": np.nan, **added}

@@ -19,7 +19,7 @@ from scipy.special import expit
 from multilevel.default_priors import coefficient_name, cor_names, df_name, sd_name
 from multilevel.design import INTERCEPT, Design, Term
 
-SCORES = ("elpd_loo", "looic", "dic", "p_d", "p_v", "deviance")
+SCORES = ("elpd_loo", "looic", "dic", "p_d", "p_v", "p_kl", "p_opt", "penalised_expected_deviance", "deviance")
 """Scores of a posterior; ``deviance`` is its posterior mean, given the group effects."""
 
 CRITERIA = {

@@ -64,7 +64,7 @@ def of_rows(design: Design, rows: Rows, arguments: Mapping[str, Any]) -> Array:
     return np.asarray(value * design.terms["weights"][rows] if "weights" in design.terms else value)
 
 
-def draws_of_rows(design: Design, rng: np.random.Generator, rows: slice, arguments: Mapping[str, Any]) -> Array:
+def draws_of_rows(design: Design, rng: np.random.Generator, rows: Rows, arguments: Mapping[str, Any]) -> Array:
     """Return new responses of some rows, shape (S, rows): of truncated ones such as could be observed.
 
     Parameters

@@ -426,7 +426,10 @@ def _against_data(
     except FormulaError as error:
         return _Checked([*problems, Problem(f"{where}.centred", str(error))], notes)
     against = nesting.reason_against(design, {r.parameter: r.prior for r in resolved})
-    model["method"] = "integrated" if model.pop("integrate") and not against else "sampled"
+    why_sampled = against if model.pop("integrate") else "the study says so"
+    model["method"] = "sampled" if why_sampled else "integrated"
+    if design.group_terms and why_sampled:
+        model["why_sampled"] = why_sampled
     spec["method"] = model["method"]
     spec["centred"] = sorted(ways.items()) if model["method"] == "sampled" else []
     model["size"] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,21 @@ class Draws:
         effects: dict[str, Any] = {key: v.mean(axis=0, dtype=np.float64)[None] for key, v in self.effects.items()}
         means = {name: np.array([value]) for name, value in others.items()}
         return Draws(1, 1, self.b.mean(axis=0)[None], effects, means)
+
+    def thinned(self, most: int) -> Draws:
+        """Return at most so many draws, evenly spaced along each chain; all where there are no more."""
+        index = self.thinning(most)
+        return (
+            self
+            if len(index) == self.size
+            else replace(self.select(index), chains=self.chains, draws=len(index) // self.chains)
+        )
+
+    def thinning(self, most: int) -> NDArray[np.int64]:
+        """Return which draws `thinned` keeps."""
+        step = -(-self.size // most)
+        kept = np.arange(self.draws)[::-1][::step][::-1]
+        return (np.arange(self.chains)[:, None] * self.draws + kept).ravel()
 
     def select(self, index: Any) -> Draws:
         """Return some of the draws, as one chain."""

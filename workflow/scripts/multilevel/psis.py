@@ -91,7 +91,9 @@ def smoothed(log_density: Array, chains: int) -> tuple[dict[str, float], Array]:
     log_weights, k = mcmc.pareto_smooth(log_density, r_eff)
     elpd = float(logsumexp(log_weights + log_density))
     lpd = float(logsumexp(log_density) - np.log(len(log_density)))
-    influence = np.exp(log_weights) * (np.exp(log_density - elpd) - 1.0)
+    influence = np.exp(log_weights + log_density - elpd) - np.exp(
+        log_weights
+    )  # w (p / elpd - 1), which cannot overflow
     mcse = float(np.sqrt(np.square(influence).sum() / r_eff))
     variance = float(np.var(log_density, ddof=1))
     values = {"elpd": elpd, "p_loo": lpd - elpd, "pareto_k": k, "r_eff": r_eff, "mcse": mcse, "p_waic": variance}

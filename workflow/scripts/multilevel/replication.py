@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from multilevel import gaussian_ml, mcmc
+from multilevel import comparison, gaussian_ml, mcmc
 from multilevel.convergence import INTERVAL, Quantity
 from multilevel.estimands import Estimand
 
@@ -224,19 +224,18 @@ def _score(row: Mapping[str, Any], results: Results) -> Ours:
             return Ours(verdict=NOT_COMPARABLE, reason="the model has no leave-one-out score")
         factor = 1.0 if name == "elpd_loo" else -2.0
         if statistic == "se":
-            return Ours(abs(factor) * float(results.loo["se"]), abs(factor) * mcse_of_se(results.pointwise))
-        return Ours(factor * float(results.loo["elpd"]), abs(factor) * float(results.loo["mcse"]))
+            return Ours(
+                abs(factor) * float(results.loo["se"]), abs(factor) * mcse_of_se(results.pointwise, results.loo)
+            )
+        return Ours(factor * float(results.loo["elpd"]), abs(factor) * _error_of(results.loo))
     if results.dic is None:
         return Ours(verdict=NOT_COMPARABLE, reason="the model has no deviance information criterion")
     if statistic == "se":
         return Ours(verdict=NOT_COMPARABLE, reason=f"{name} has no standard error")
-    key, error, factor = {
-        "deviance": ("dbar", "mcse_dbar", 1.0),
-        "dic": ("dic", "mcse_dbar", 2.0),  # 2 Dbar - D(plug-in); the plug-in's own error is of lower order
-        "p_d": ("p_d", "mcse_p_d", 1.0),
-        "p_v": ("p_v", "mcse_p_v", 1.0),
-    }[name]
-    return Ours(float(results.dic[key]), factor * float(results.dic[error]))
+    key = {"deviance": "dbar"}.get(name, name)
+    if key not in results.dic:
+        return Ours(verdict=NOT_COMPARABLE, reason=f"{name} is not computed: {results.dic['why_no_p_kl']}")
+    return Ours(float(results.dic[key]), float(results.dic[f"mcse_{key}"]))
 
 
 def _elpd_difference(statistic: str, results: Results, other: Results | None) -> Ours:
@@ -251,28 +250,49 @@ def _elpd_difference(statistic: str, results: Results, other: Results | None) ->
     here, there = results.pointwise, other.pointwise
     if len(here) != len(there) or list(here["row_id"]) != list(there["row_id"]):
         return Ours(verdict=NOT_COMPARABLE, reason="the two models were scored on different rows")
-    rows = pd.DataFrame({"elpd": here["elpd"] - there["elpd"], "mcse": np.hypot(here["mcse"], there["mcse"])})
+    found = comparison.paired((dict(results.loo), here), (dict(other.loo), there))
     if statistic == "se":
-        ours = Ours(float(np.sqrt(len(rows) * np.var(rows["elpd"], ddof=1))), mcse_of_se(rows))
+        rows = pd.DataFrame(
+            {
+                "elpd": found.diff,
+                "surrogate": 0.0,  # the SE of a difference is that of the sample: no sum over all rows enters it
+                "mcse": np.hypot(here["mcse"], there["mcse"]),
+            }
+        )
+        se = float(np.sqrt(max(found.se**2 - (found.sampling or 0.0) ** 2, 0.0)))
+        ours = Ours(se, mcse_of_se(rows, results.loo))
     else:
-        ours = Ours(float(rows["elpd"].sum()), float(np.hypot(results.loo["mcse"], other.loo["mcse"])))
+        mcse = np.hypot(results.loo["mcse"], other.loo["mcse"])
+        ours = Ours(found.total, float(np.hypot(mcse, found.sampling or 0.0)))
     if other.status == FAILED_CHECKS:
         return Ours(ours.value, ours.mcse, FAILED_CHECKS, f"the other model failed: {other.failed}")
     return ours
 
 
-def mcse_of_se(pointwise: pd.DataFrame) -> float:
+def _error_of(loo: Mapping[str, Any]) -> float:
+    """Return the Monte Carlo error of a total elpd, with that of sampling rows where a sample of them was scored."""
+    return float(np.hypot(loo["mcse"], (loo.get("subsampling") or {}).get("se", 0.0)))
+
+
+def mcse_of_se(pointwise: pd.DataFrame, loo: Mapping[str, Any]) -> float:
     """Return the Monte Carlo error of the standard error of a total elpd, sqrt(N var(elpd_i)), by the delta method.
 
-    Rows count as independent, as in R's loo.
+    Rows count as independent, as in R's loo. Where a sample of the rows was scored, the error of sampling them is part of
+    it: that of a mean of squared deviations, less those of the surrogates, which all rows have.
     """
     elpd, mcse = pointwise["elpd"].to_numpy(dtype=float), pointwise["mcse"].to_numpy(dtype=float)
-    count = len(elpd)
+    sampling = loo.get("subsampling")
+    n, count = len(elpd), int(sampling["of"]) if sampling else len(elpd)
     se = float(np.sqrt(count * np.var(elpd, ddof=1)))
     if se == 0:
         return 0.0
-    slope = count / (count - 1) * (elpd - elpd.mean()) / se
-    return float(np.sqrt(np.sum(np.square(slope * mcse))))
+    of_draws = count / (n - 1) * (elpd - elpd.mean()) / se * mcse
+    of_rows = 0.0
+    if sampling:
+        surrogate = pointwise["surrogate"].to_numpy(dtype=float)
+        squares = np.square(elpd - elpd.mean()) - np.square(surrogate - surrogate.mean())
+        of_rows = count / (2.0 * se) * float(np.sqrt((1.0 - n / count) * np.var(squares, ddof=1) / n))
+    return float(np.hypot(np.sqrt(np.sum(np.square(of_draws))), of_rows))
 
 
 def counts(verdicts: Sequence[str]) -> dict[str, int]:

@@ -303,7 +303,18 @@ def report_plan(plan: dict[str, Any]) -> str:
         "comparisons",
         "warnings",
     )
-    told = ("formula", "family", "link", "thresholds", "parameters", "priors", "label", "description", "method")
+    told = (
+        "formula",
+        "family",
+        "link",
+        "thresholds",
+        "parameters",
+        "priors",
+        "label",
+        "description",
+        "method",
+        "why_sampled",
+    )
     models = {name: {key: model[key] for key in told if key in model} for name, model in plan["models"].items()}
     further = {"aliases": plan["aliases"]} if plan.get("aliases") else {}
     further |= {"published": len(plan["published"])} if plan["published"] else {}

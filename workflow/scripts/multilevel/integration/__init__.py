@@ -20,12 +20,12 @@ from multilevel.design import Design
 from multilevel.integration import gaussian, local, nodes
 from multilevel.integration import quadrature as numeric
 from multilevel.integration.coefficients import NotIntegrableError
-from multilevel.integration.local import Batch, Structure
+from multilevel.integration.local import Batch, Features, Structure
 from multilevel.predictor import Draws
 from multilevel.priors import Prior
 from multilevel.units import Units
 
-__all__ = ["Block", "Integral", "NotIntegrableError", "Quadrature", "integral"]
+__all__ = ["Block", "Features", "Integral", "NotIntegrableError", "Quadrature", "integral"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -42,6 +42,12 @@ TOLERANCE = 0.01
 
 TOLERANCE_OF_ROWS = 0.05
 """Largest change of log p(y_i | y_j,-i, phi) at any draw, times sqrt(rows); over the draws, changes cancel."""
+
+MOST_DRAWS = 2000
+"""Most draws that quadrature is done at: integrated scores hardly vary between draws, and each draw costs the same."""
+
+FEATURES = 8
+"""Share of memory that averages of features take besides, about: each is as large as the log densities."""
 
 HIGH_K = 0.7
 """Pareto k above which an integral by importance sampling is unreliable."""
@@ -64,12 +70,15 @@ class Block:
         Their rows, shape (n,).
     of_rows
         log p(y_i | y_j,-i, phi_s), shape (S, n); None where not asked for.
+    averages
+        Of the features asked for, over the effects given phi_s and y_j,-i, shape (features, S, n).
     """
 
     units: NDArray[np.int64]
     log_density: Array
     rows: NDArray[np.int64]
     of_rows: Array | None
+    averages: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +155,20 @@ class Integral:
         )
         return f"integrated out by {self.method}: {' and '.join(effects + alone)}{given}"
 
+    def enough(self, draws: Draws) -> Draws:
+        """Return the draws that the likelihood is computed at: all for a closed form, else no more than `MOST_DRAWS`."""
+        return draws.thinned(MOST_DRAWS) if self.by_nodes else draws
+
+    def kept(self, draws: Draws) -> NDArray[np.int64]:
+        """Return which draws `enough` keeps."""
+        return draws.thinning(MOST_DRAWS if self.by_nodes else draws.size)
+
+    def units_with(self, chosen: Mask) -> Mask:
+        """Return the units that some rows belong to, shape (units,)."""
+        found = np.zeros(self.structure.units.count, dtype=bool)
+        found[self.structure.units.index[chosen]] = True
+        return found
+
     @property
     def by_nodes(self) -> bool:
         """Whether nodes are needed."""
@@ -203,7 +226,9 @@ class Integral:
         numbers = sum(numeric.values(b, level) if self.by_nodes else gaussian.values(b) for b in batches)
         return draws.size * numbers / PER_SECOND[self.method]
 
-    def blocks(self, draws: Draws, with_rows: bool = False, chosen: Mask | None = None) -> Iterator[Block]:
+    def blocks(
+        self, draws: Draws, with_rows: bool = False, chosen: Mask | None = None, features: Features | None = None
+    ) -> Iterator[Block]:
         """Yield the values of the units, block by block.
 
         Parameters
@@ -214,6 +239,8 @@ class Integral:
             Whether each row given the others of its unit is wanted.
         chosen
             Which units; all if left out.
+        features
+            What is averaged for each row over the effects given the others of its unit.
         """
         wanted, seconds = self._mask(chosen), self.seconds(draws, chosen)
         levels, wide = np.zeros(len(wanted), dtype=np.int64), np.zeros(0, dtype=bool)
@@ -226,7 +253,7 @@ class Integral:
         )  # fmt: skip
         for level in np.unique(levels[wanted]):
             for batch in local.batches(self.structure, _most_rows(draws), _whole(wanted & (levels == level))):
-                yield self._block(batch, draws, int(level), with_rows, wide)[0]
+                yield self._block(batch, draws, int(level), with_rows, wide, features)[0]
 
     def _mask(self, chosen: Mask | None) -> Mask:
         return np.ones(self.structure.units.count, dtype=bool) if chosen is None else chosen
@@ -276,18 +303,27 @@ class Integral:
         return found
 
     def _block(
-        self, batch: Batch, draws: Draws, level: int, with_rows: bool, wide: Mask
+        self,
+        batch: Batch,
+        draws: Draws,
+        level: int,
+        with_rows: bool,
+        wide: Mask,
+        features: Features | None = None,
     ) -> tuple[Block, Array, Array | None]:
         """Return the values of a batch, how its rows strain its nodes, and the weights of importance sampling."""
         each = numeric.values(batch, level) if self.by_nodes else gaussian.values(batch)
-        step = max(1, predictor.BLOCK_VALUES // each)
+        step = max(1, predictor.BLOCK_VALUES // (each * (FEATURES if features else 1)))
         of_units = np.empty((draws.size, len(batch.units)))
         of_rows = np.empty((draws.size, len(batch.rows))) if with_rows else None
         strain = np.zeros((draws.size, len(batch.rows)))
         kept: list[Array] = []
+        averages: list[Array] = []
         for start in range(0, draws.size, step):
             part = slice(start, start + step)
-            found = self._compute(batch, draws.select(part), level, with_rows)
+            found = self._compute(batch, draws.select(part), level, with_rows, features)
+            if found.averages is not None:
+                averages.append(found.averages)
             of_units[part], strain[part] = found.of_units, found.strain
             if of_rows is not None:
                 of_rows[part] = found.of_rows
@@ -296,7 +332,10 @@ class Integral:
         if of_rows is not None and wide.any():
             self._without_wide(batch, draws, level, wide, of_units, of_rows)
         weights = np.concatenate(kept) if kept else None
-        return Block(batch.units, of_units, batch.rows, of_rows), strain, weights
+        averaged = np.concatenate(averages, axis=1) if averages else None
+        if averaged is not None and features is not None and self.by_nodes:
+            self._averages_alone(batch, draws, level, wide, features, averaged)
+        return Block(batch.units, of_units, batch.rows, of_rows, averaged), strain, weights
 
     def _without_wide(
         self, batch: Batch, draws: Draws, level: int, wide: Mask, of_units: Array, of_rows: Array
@@ -312,12 +351,33 @@ class Integral:
                 i = where[int(row)]
                 of_rows[:, i] = of_units[:, batch.unit_of_row[i]] - rest[:, j]
 
-    def _compute(self, batch: Batch, draws: Draws, level: int, with_rows: bool) -> numeric.Values:
+    def _averages_alone(
+        self, batch: Batch, draws: Draws, level: int, wide: Mask, features: Features, averaged: Array
+    ) -> None:
+        """Put in the averages of wide rows, and of those that are their unit, on nodes of the unit without the row."""
+        own = wide[batch.rows] if wide.any() else np.zeros(len(batch.rows), dtype=bool)
+        positions = np.flatnonzero(own | (batch.unit_sizes[batch.unit_of_row] == 1))
+        pairs = [(int(batch.units[batch.unit_of_row[i]]), int(batch.rows[i])) for i in positions]
+        where = {row: i for (_, row), i in zip(pairs, positions, strict=True)}
+        for part in local.batches(self.structure, _most_rows(draws), pairs, keep=True):
+            silent = np.flatnonzero(part.silent)
+            into = [where[int(row)] for row in part.rows[silent]]
+            step = max(1, predictor.BLOCK_VALUES // (numeric.values(part, level) * FEATURES))
+            for start in range(0, draws.size, step):
+                some = slice(start, start + step)
+                found = numeric.log_likelihood(part, draws.select(some), level, with_rows=True, features=features)
+                assert found.averages is not None  # asked for
+                averaged[:, some, into] = found.averages[:, :, silent]
+
+    def _compute(
+        self, batch: Batch, draws: Draws, level: int, with_rows: bool, features: Features | None = None
+    ) -> numeric.Values:
         if self.by_nodes:
-            return numeric.log_likelihood(batch, draws, level, with_rows)
-        compute = gaussian.log_likelihood if self.method == CLOSED_FORM else _given
-        of_units, of_rows = compute(batch, draws, with_rows)
-        return numeric.Values(of_units, of_rows, np.zeros((1, 1)), None)
+            return numeric.log_likelihood(batch, draws, level, with_rows, features)
+        if self.method == CLOSED_FORM:
+            of_units, of_rows, averages = gaussian.log_likelihood(batch, draws, with_rows, features)
+            return numeric.Values(of_units, of_rows, np.zeros((1, 1)), None, averages)
+        return numeric.Values(*_given(batch, draws, with_rows), np.zeros((1, 1)), None)
 
 
 def _most_rows(draws: Draws) -> int:

@@ -84,8 +84,10 @@ def directions(design: Design, priors: Mapping[str, Prior], units: Units) -> dic
     Raises
     ------
     NotIntegrableError
-        When the prior along such a direction is not normal.
+        When the prior along such a direction is not normal, or when it moves the thresholds of an ordinal family, whose
+        prior is none of independent parameters.
     """
+    _refuse_thresholds(design, units)
     found: dict[int, tuple[Direction, ...]] = {}
     for predictor in design.predictors:
         for unit, steps in _uninformed(predictor.x, units).items():
@@ -93,6 +95,27 @@ def directions(design: Design, priors: Mapping[str, Prior], units: Units) -> dic
             direction = _direction(predictor, priors, steps, predictor.x[rows] @ steps, units, units.labels[unit])
             found[unit] = (*found.get(unit, ()), direction)
     return found
+
+
+def _refuse_thresholds(design: Design, units: Units) -> None:
+    """Raise where thresholds, or effects that shift single ones, rest on the rows of one unit alone.
+
+    Thresholds have no column among the coefficients. With a constant in their place, a direction that touches it is one in
+    which thresholds and coefficients move together, as where each unit has a coefficient of its own and one is the reference.
+    """
+    if design.thresholds is None:
+        return
+    matrices = [("the thresholds", np.column_stack([np.ones(len(design.y)), design.predictors[0].x]))]
+    if design.thresholds.predictors:
+        matrices.append((f"the effects cs({', '.join(design.thresholds.predictors)})", design.thresholds.x))
+    for what, x in matrices:
+        for unit, steps in _uninformed(x, units).items():
+            if what == "the thresholds" and not np.abs(steps[0]).max():
+                continue
+            raise NotIntegrableError(
+                f"without the rows of {units.labels[unit]}, nothing tells {what} from the coefficients of {units.name}: "
+                f"leaving out one {units.name} at a time is not defined; give {units.name} a group term"
+            )
 
 
 def _uninformed(x: Array, units: Units) -> dict[int, Array]:

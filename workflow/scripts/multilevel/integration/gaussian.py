@@ -22,12 +22,15 @@ from numpy.typing import NDArray
 from multilevel import predictor
 from multilevel.design import Design
 from multilevel.integration.arrow import Arrow, added, whitened
-from multilevel.integration.local import Batch
+from multilevel.integration.local import Batch, Features, with_nodes
 from multilevel.predictor import Draws
 
 Array = NDArray[np.float64]
 
 _LOG_2PI = float(np.log(2.0 * np.pi))
+
+NODES = 5
+"""Gauss-Hermite nodes for averages over a normal predictor: exact up to its ninth power."""
 
 
 def applies(design: Design, parameters: tuple[str, ...]) -> bool:
@@ -46,7 +49,9 @@ def values(batch: Batch) -> int:
     return int(rows * (6 + 2 * inner + 2 * outer) + segments * inner * (inner + outer) * 3 + units * outer**2 * 3)
 
 
-def log_likelihood(batch: Batch, draws: Draws, with_rows: bool) -> tuple[Array, Array | None]:
+def log_likelihood(
+    batch: Batch, draws: Draws, with_rows: bool, features: Features | None = None
+) -> tuple[Array, Array | None, Array | None]:
     """Return log p(y_j | phi) of the batch's units and, where wanted, log p(y_i | y_j,-i, phi) of its rows.
 
     Parameters
@@ -57,11 +62,13 @@ def log_likelihood(batch: Batch, draws: Draws, with_rows: bool) -> tuple[Array, 
         Draws, few enough that draws x `values` fit in memory.
     with_rows
         Whether the rows' values are wanted.
+    features
+        What is averaged over the effects given the other rows of the unit, where that is wanted.
 
     Returns
     -------
     tuple
-        Shapes (S, units) and (S, rows), the rows in the batch's order.
+        Shapes (S, units), (S, rows), and (features, S, rows), the rows in the batch's order.
     """
     design, without = batch.structure.design, batch.structure.without
     given = predictor.arguments(design, draws, batch.rows, without)
@@ -81,7 +88,17 @@ def log_likelihood(batch: Batch, draws: Draws, with_rows: bool) -> tuple[Array, 
     constant = np.add.reduceat(np.broadcast_to(unweighted, residual.shape), batch.unit_starts, axis=1)
     units = constant - 0.5 * (quadratic + system.log_determinant)
     if not with_rows:
-        return units, None
+        return units, None, None
     fitted = added(batch, inner, outer, (at_inner[:, None], at_outer[:, None]))[mean][:, 0]
-    rest = 1.0 - precision * system.spread(mean)
-    return units, unweighted + 0.5 * np.log(rest) - 0.5 * precision * np.square(residual - fitted) / rest
+    spread = system.spread(mean)
+    rest = 1.0 - precision * spread
+    of_rows = unweighted + 0.5 * np.log(rest) - 0.5 * precision * np.square(residual - fitted) / rest
+    if features is None:
+        return units, of_rows, None
+    # Given the other rows, the predictor is normal: mean y_i - t_i / (1 - p_i a_i), variance a_i / (1 - p_i a_i).
+    middle, sd = design.y[batch.rows] - (residual - fitted) / rest, np.sqrt(np.maximum(spread / rest, 0.0))
+    points, weights = np.polynomial.hermite_e.hermegauss(NODES)
+    with_axis = with_nodes(given)
+    with_axis["eta"] = middle[:, None] + sd[:, None] * points[:, None]
+    averaged = np.einsum("k,fskn->fsn", weights / weights.sum(), features(batch.rows, with_axis))
+    return units, of_rows, averaged

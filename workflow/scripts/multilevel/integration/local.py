@@ -11,7 +11,7 @@ its levels share no rows, so that they are integrated out level by level. *Outer
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -133,6 +133,15 @@ def _unit_of_level(term: Term, units: Units) -> Index:
     return np.where(first == last, first, -1)
 
 
+Features = Callable[[Index, Mapping[str, Any]], Array]
+"""Functions of what a family's functions take (shapes (S, K, n), K nodes) for some rows, shape (features, S, K, n)."""
+
+
+def with_nodes(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a family's functions take, with an axis for nodes behind that of the draws."""
+    return {k: v[:, None] if isinstance(v, np.ndarray) and v.ndim > 1 else v for k, v in arguments.items()}
+
+
 @dataclass(frozen=True)
 class Structure:
     """What is integrated out and what is conditioned on, for one design and one kind of unit.
@@ -248,6 +257,8 @@ class Batch:
         The directions of each unit: columns of `z_outer` behind those of the groupings.
     dropped
         The row that is dropped from each unit, or `WHOLE`, shape (U,).
+    silent
+        Rows that are there and tell nothing: their density is left out by quadrature, shape (n,).
     """
 
     structure: Structure
@@ -266,6 +277,7 @@ class Batch:
     outer_levels: tuple[Index, ...]
     directions: tuple[tuple[Direction, ...], ...]
     dropped: Index
+    silent: NDArray[np.bool_]
 
     @property
     def sizes(self) -> tuple[int, int, int, int, int]:
@@ -333,7 +345,9 @@ WHOLE = -1
 """Of which unit no row is dropped."""
 
 
-def batches(structure: Structure, most_rows: int, chosen: Sequence[tuple[int, int]]) -> Iterator[Batch]:
+def batches(
+    structure: Structure, most_rows: int, chosen: Sequence[tuple[int, int]], keep: bool = False
+) -> Iterator[Batch]:
     """Yield units in batches of equal layout and at most that many rows; a unit with more rows has its own.
 
     Parameters
@@ -344,6 +358,8 @@ def batches(structure: Structure, most_rows: int, chosen: Sequence[tuple[int, in
         Most rows of a batch.
     chosen
         Units, each with the row that is dropped from it, or `WHOLE`.
+    keep
+        Whether dropped rows are kept, silent, so that what they would be can be asked.
     """
     order = np.argsort(structure.units.index, kind="stable")
     sizes = structure.units.sizes
@@ -360,7 +376,7 @@ def batches(structure: Structure, most_rows: int, chosen: Sequence[tuple[int, in
             levels = tuple(
                 np.array([by[u] for u in of_part], dtype=np.int64).reshape(len(part), -1) for by in levels_of
             )
-            rows = [rows_of[u] if dropped == WHOLE else rows_of[u][rows_of[u] != dropped] for u, dropped in part]
+            rows = [rows_of[u] if keep or d == WHOLE else rows_of[u][rows_of[u] != d] for u, d in part]
             yield _batch(structure, of_part, rows, levels, np.array([dropped for _, dropped in part]))
 
 
@@ -422,6 +438,7 @@ def _batch(
         outer_levels=outer_levels,
         directions=directions,
         dropped=dropped,
+        silent=rows == dropped[unit_of_row],
     )
 
 

@@ -21,7 +21,7 @@ from scipy.special import logsumexp
 
 from multilevel import families, likelihood, links, predictor
 from multilevel.integration.arrow import Arrow, added, by_unit, whitened
-from multilevel.integration.local import Batch
+from multilevel.integration.local import Batch, Features, with_nodes
 from multilevel.integration.nodes import MOST_BY_PRODUCT, Nodes, rules
 from multilevel.predictor import Draws
 
@@ -51,7 +51,8 @@ _LOG_2PI = float(np.log(2.0 * np.pi))
 def values(batch: Batch, level: int) -> int:
     """Return how many log densities a draw takes, about."""
     inner, outer = (found.count for found in rules(*batch.sizes[3:], level))
-    return int(len(batch.rows) * (30 + outer * (inner + (10 if batch.sizes[3] and batch.sizes[4] else 0))))
+    each = len(batch.rows) * batch.structure.design.width
+    return int(each * (30 + outer * (inner + (10 if batch.sizes[3] and batch.sizes[4] else 0))))
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,18 @@ class Values:
         row's value needs nodes of its own.
     log_weights
         Of importance sampling, shape (S, nodes, units), where the outer effects are integrated by it.
+    averages
+        Of the features, over the effects given the other rows of the unit, shape (features, S, rows).
     """
 
     of_units: Array
     of_rows: Array | None
     strain: Array
     log_weights: Array | None
+    averages: Array | None = None
 
 
-def log_likelihood(batch: Batch, draws: Draws, level: int, with_rows: bool) -> Values:
+def log_likelihood(batch: Batch, draws: Draws, level: int, with_rows: bool, features: Features | None = None) -> Values:
     """Return the values of a batch.
 
     Parameters
@@ -91,16 +95,20 @@ def log_likelihood(batch: Batch, draws: Draws, level: int, with_rows: bool) -> V
     with_rows
         Whether the rows' values are wanted. They are sums over the nodes of the whole unit, which serve a row as long as
         the integrand without it is neither much wider nor far away (`LEVERAGE`, `PULL`).
+    features
+        What is averaged over the effects given the other rows of the unit, where rows' values are wanted.
     """
     target = Target.of(batch, draws)
     inner, outer = batch.inner_factor(draws), batch.outer_factor(draws)
     point, arrow, slopes = _mode(target, inner, outer, _start(batch, draws, inner, outer))
     of_inner, of_outer = rules(*batch.sizes[3:], level)
     if not batch.sizes[4]:
-        of_segments, ratio = _inner(target, inner, point[0], arrow, of_inner, with_rows)
+        of_segments, ratio, averages = _inner(target, inner, point[0], arrow, of_inner, with_rows, features)
         of_units, log_weights = by_unit(batch, of_segments), None
     else:
-        of_units, ratio, log_weights = _outer(target, inner, outer, point, arrow, (of_inner, of_outer), with_rows)
+        of_units, ratio, log_weights, averages = _outer(
+            target, inner, outer, point, arrow, (of_inner, of_outer), with_rows, features
+        )
         log_weights = log_weights if of_outer.sampled else None
     leverage, pull = (np.zeros(next(iter(target.base.values())).shape) for _ in range(2))
     if ratio is None:
@@ -113,7 +121,7 @@ def log_likelihood(batch: Batch, draws: Draws, level: int, with_rows: bool) -> V
     of_rows = -ratio
     alone = batch.unit_sizes[batch.unit_of_row] == 1  # given no others, a row is its unit
     of_rows[:, alone] = of_units[:, batch.unit_of_row[alone]]
-    return Values(of_units, of_rows, strain, log_weights)
+    return Values(of_units, of_rows, strain, log_weights, averages)
 
 
 @dataclass(frozen=True)
@@ -160,22 +168,31 @@ class Target:
         base = {
             p: predictor.linear_predictor(design, draws, batch.rows, p, without) + moved.get(p, 0.0) for p in owners
         }
-        with_axis = {k: v[:, None] if isinstance(v, np.ndarray) and v.ndim > 1 else v for k, v in given.items()}
-        return cls(batch, base, with_axis)
+        return cls(batch, base, with_nodes(given))
 
     def density(self, more: Mapping[str, Array]) -> Array:
         """Return the log densities with something added to the predictors, shape (S, K, n), -inf where none is finite."""
+        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+            value = likelihood.of_rows(self.batch.structure.design, self.batch.rows, self.arguments(more))
+        value = np.where(np.isnan(value) | np.isposinf(value), -np.inf, value)
+        return np.where(self.batch.silent, 0.0, value) if self.batch.silent.any() else value
+
+    def arguments(self, more: Mapping[str, Array]) -> dict[str, Any]:
+        """Return what the family's functions take, with something added to the predictors."""
         design = self.batch.structure.design
         first, other_links = design.parameters[0], families.get(design.family).OTHER_LINKS
         given = dict(self.given)
+        for name, base in self.base.items():
+            eta = base[:, None] + more[name]
+            given["eta" if name == first else name] = eta if name == first else links.inverse(other_links[name], eta)
+        return given
+
+    def averages(self, features: Features, more: Mapping[str, Array], log_share: Array) -> Array:
+        """Return averages over nodes of features, shape (features, S, n), by the shares of each row, which sum to 1."""
+        share = np.exp(log_share)
         with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-            for name, base in self.base.items():
-                eta = base[:, None] + more[name]
-                given["eta" if name == first else name] = (
-                    eta if name == first else links.inverse(other_links[name], eta)
-                )
-            value = likelihood.of_rows(design, self.batch.rows, given)
-        return np.where(np.isnan(value) | np.isposinf(value), -np.inf, value)
+            values_ = features(self.batch.rows, self.arguments(more))
+        return np.asarray(np.where(share > 0, values_ * share, 0.0).sum(axis=2))
 
     def moved(self, more: Mapping[str, Array]) -> Target:
         """Return the target at every draw and node of what is added, shape (S, K, n): S x K draws."""
@@ -330,27 +347,36 @@ def _prior_spread(target: Target, inner: Array, outer: Array) -> dict[str, Array
 
 
 def _inner(
-    target: Target, inner: Array, at: Array, arrow: Arrow, nodes: Nodes, with_rows: bool
-) -> tuple[Array, Array | None]:
+    target: Target,
+    inner: Array,
+    at: Array,
+    arrow: Arrow,
+    nodes: Nodes,
+    with_rows: bool,
+    features: Features | None = None,
+) -> tuple[Array, Array | None, Array | None]:
     """Integrate over the inner effects of each segment.
 
     Returns
     -------
     tuple
         Log integrals, shape (S, L); and where wanted, for each row, the log of the integral without it over that with it,
-        shape (S, n).
+        shape (S, n), and the averages of features in the integral without it, shape (features, S, n).
     """
     batch = target.batch
     u = at[:, None] + np.einsum("slba,kb->skla", arrow.inner_inverse, nodes.points)
     nothing = np.zeros((*u.shape[:2], len(batch.units), 0))
-    density = target.density(_of_targets(target, added(batch, inner, np.zeros((len(inner), 1, 0, 0)), (u, nothing))))
+    more = _of_targets(target, added(batch, inner, np.zeros((len(inner), 1, 0, 0)), (u, nothing)))
+    density = target.density(more)
     log_mass = np.add.reduceat(density, batch.segment_starts, axis=2)
     log_mass += nodes.log_weight[:, None] - 0.5 * (np.square(u).sum(axis=-1) + u.shape[-1] * _LOG_2PI)
     total = logsumexp(log_mass, axis=1)
     of_segments = total - 0.5 * arrow.inner_log_determinant
     if not with_rows:
-        return of_segments, None
-    return of_segments, _without(log_mass - total[:, None], density, batch.segment_of_row)
+        return of_segments, None, None
+    rest = _without(log_mass - total[:, None], density, batch.segment_of_row)
+    ratio = np.asarray(logsumexp(rest, axis=1))
+    return of_segments, ratio, target.averages(features, more, rest - ratio[:, None]) if features else None
 
 
 def _of_targets(target: Target, found: Mapping[str, Array]) -> dict[str, Array]:
@@ -358,11 +384,10 @@ def _of_targets(target: Target, found: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def _without(log_share: Array, density: Array, part_of_row: NDArray[np.int64]) -> Array:
-    """Return log sum_k share_k / p_ik of each row, shares summing to one over the nodes of its part, shape (S, n)."""
+    """Return log of share_k / p_ik of each row, shares summing to one over the nodes of its part, shape (S, K, n)."""
     shares = log_share[:, :, part_of_row]
     with np.errstate(invalid="ignore"):
-        rest = np.where(np.isneginf(shares), -np.inf, shares - density)
-    return np.asarray(logsumexp(rest, axis=1))
+        return np.where(np.isneginf(shares), -np.inf, shares - density)
 
 
 def _outer(
@@ -373,7 +398,8 @@ def _outer(
     arrow: Arrow,
     rules_: tuple[Nodes, Nodes],
     with_rows: bool,
-) -> tuple[Array, Array | None, Array]:
+    features: Features | None = None,
+) -> tuple[Array, Array | None, Array, Array | None]:
     """Integrate over the outer effects of each unit, and at each of their nodes over the inner ones."""
     batch, (of_inner, nodes) = target.batch, rules_
     step = np.einsum("suba,kb->skua", arrow.outer_inverse, nodes.points)
@@ -390,7 +416,12 @@ def _outer(
         log_mass = np.add.reduceat(density, batch.unit_starts, axis=2) + log_prior
         total = logsumexp(log_mass, axis=1)
         share = log_mass - total[:, None]
-        return total - half, _without(share, density, batch.unit_of_row) if with_rows else None, share
+        if not with_rows:
+            return total - half, None, share, None
+        rest = _without(share, density, batch.unit_of_row)
+        of_rows = np.asarray(logsumexp(rest, axis=1))
+        averages = target.averages(features, here, rest - of_rows[:, None]) if features else None
+        return total - half, of_rows, share, averages
     # At each node of the outer effects, the inner ones are a problem of their own: draws x nodes as draws.
     alone = replace(batch, z_outer=batch.z_outer[:, :0], outer_parameters=())
     moved = replace(target.moved(here), batch=alone)
@@ -399,11 +430,15 @@ def _outer(
     start = point[0][:, None] - np.einsum("slgf,sklg->sklf", arrow.inner_inverse, shifted)
     start = start.reshape(size * count, *start.shape[2:])
     at, own, _ = _mode(moved, factor, none, (start, np.zeros((size * count, len(batch.units), 0))))
-    of_segments, ratio = _inner(moved, factor, at[0], own, of_inner, with_rows)
+    of_segments, ratio, averages = _inner(moved, factor, at[0], own, of_inner, with_rows, features)
     log_mass = by_unit(batch, of_segments).reshape(size, count, -1) + log_prior
     total = logsumexp(log_mass, axis=1)
     share = log_mass - total[:, None]
     if ratio is None:
-        return total - half, None, share
+        return total - half, None, share, None
     of_nodes = share[:, :, batch.unit_of_row] + ratio.reshape(size, count, -1)
-    return total - half, np.asarray(logsumexp(of_nodes, axis=1)), share
+    of_rows = np.asarray(logsumexp(of_nodes, axis=1))
+    if averages is not None:
+        of_both = averages.reshape(len(averages), size, count, -1)
+        averages = (of_both * np.exp(of_nodes - of_rows[:, None])).sum(axis=2)
+    return total - half, of_rows, share, averages

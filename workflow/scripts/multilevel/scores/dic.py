@@ -9,6 +9,11 @@ Dbar + p_v (R2jags) and D(plug-in) + 2 p_v (BDA3).
 ``p_kl`` and ``p_opt`` are those of Plummer (2002, 2008), as JAGS has them: `divergence`. Dbar + p_opt is a penalised expected
 deviance, no DIC.
 
+None is refused for discrete unknowns, because no model has any: of a zero-inflated response, a mixture, which zeros are of the
+other kind is summed out, so that the deviance is that of the observed responses (Celeux, Forbes, Robert & Titterington 2006,
+Bayesian Analysis 1:651, whose other variants need the unknowns), and its two parts cannot change places, so that a mean over
+draws is a plug-in. The record says it.
+
 Integrated over the group effects, the deviance is one of new levels of the grouping: another estimand, which never stands in
 one column with the conditional one. Its plug-in is the posterior mean of coefficients, of log standard deviations, of
 correlations and of every other parameter on the scale of its link.
@@ -26,7 +31,7 @@ from multilevel import families, integration, likelihood, links, marginal, mcmc,
 from multilevel.design import Design, Predictor
 from multilevel.integration import Integral
 from multilevel.predictor import Draws
-from multilevel.scores import divergence
+from multilevel.scores import divergence, loo, plug_in
 
 Array = NDArray[np.float64]
 
@@ -45,11 +50,13 @@ TINY = 1e-300
 STEP = 1e-4
 """Step of the differences that give the slope of the deviance at the plug-in."""
 
+SUMMED_OUT = "; which zeros are of the other kind is summed out"
+"""What is said of zero-inflated families, whose responses are mixtures."""
+
 INTEGRATED_PLUG_IN = (
     "posterior mean of each coefficient, each log standard deviation, each correlation and every other parameter on the scale "
     "of its link"
 )
-PLUG_IN = "posterior mean of each linear predictor, each threshold and every other parameter on the scale of its link"
 
 
 def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
@@ -66,11 +73,20 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
         The record; None, because a deviance has no per-unit table that could be compared.
     """
     deviance = deviances(design, draws)
-    moved = deviance - plug_in_influence(design, draws)
+    # Of very many rows, what each draw moves the plug-in by would take longer than all else: its error is left out there.
+    many = len(design.y) * draws.size > MANY
+    moved = None if many else deviance - plug_in_influence(design, draws)
     record = summarise(deviance, plug_in_deviance(design, draws), moved, draws.chains)
-    found = of_divergences(design, draws, record["dbar"], deviance)
+    integral, reason = integration.most(design, draws)
+    if integral is not None:
+        draws, deviance = integral.enough(draws), deviance[integral.kept(draws)]
+    found = of_divergences(design, draws, record["dbar"], deviance, integral)
     record["warnings"] += found.pop("warnings_of_divergences", [])
-    return record | found | integrated(design, draws), None
+    record |= found | integrated(design, draws, integral, reason)
+    if "zi" in families.parameters(design.family):
+        for part in filter(None, (record, record.get("integrated"))):
+            part["likelihood"] += SUMMED_OUT
+    return record, None
 
 
 def deviances(design: Design, draws: Draws) -> Array:
@@ -84,16 +100,9 @@ def deviances(design: Design, draws: Draws) -> Array:
     return deviance
 
 
-def plug_in(design: Design, draws: Draws) -> Draws:
-    """Return the plug-in (see `PLUG_IN`) as one draw."""
-    links_of = families.get(design.family).OTHER_LINKS
-    means = {name: np.mean(links.forward(links_of[name], draws.others[name]), keepdims=True) for name in design.scalars}
-    return draws.at_mean({name: float(links.inverse(links_of[name], mean)[0]) for name, mean in means.items()})
-
-
 def plug_in_deviance(design: Design, draws: Draws) -> float:
     """Return the deviance at the plug-in."""
-    at, total = plug_in(design, draws), 0.0
+    at, total = plug_in.of(design, draws), 0.0
     for rows in predictor.blocks(len(design.y), design.width):
         total += float(-2.0 * likelihood.of_rows(design, rows, predictor.arguments(design, at, rows)).sum())
     return total
@@ -101,7 +110,7 @@ def plug_in_deviance(design: Design, draws: Draws) -> float:
 
 def plug_in_influence(design: Design, draws: Draws) -> Array:
     """Return how far each draw moves the deviance at the plug-in, which is of means over draws: to first order, shape (S,)."""
-    at, out = plug_in(design, draws), np.zeros(draws.size)
+    at, out = plug_in.of(design, draws), np.zeros(draws.size)
     for place, part in enumerate(design.predictors):
         up, down = (
             _by_row(replace(design, predictors=_moved(design.predictors, place, step)), at) for step in (STEP, -STEP)
@@ -150,7 +159,9 @@ def _by_row(design: Design, at: Draws) -> Array:
     return out
 
 
-def of_divergences(design: Design, draws: Draws, dbar: float, deviance: Array) -> dict[str, Any]:
+def of_divergences(
+    design: Design, draws: Draws, dbar: float, deviance: Array, integral: Integral | None
+) -> dict[str, Any]:
     """Return the penalties of Plummer with their Monte Carlo errors, or why they have no closed form.
 
     Parameters
@@ -159,6 +170,9 @@ def of_divergences(design: Design, draws: Draws, dbar: float, deviance: Array) -
         The design and its posterior draws.
     dbar, deviance
         The mean deviance, and the deviance at each draw, shape (S,).
+    integral
+        How the effects of a row's group are integrated out, where they are: then p_opt leaves a row out with them
+        integrated, as `loo` does.
     """
     reason = divergence.reason_against(design)
     if not reason and len(design.y) * draws.size > MANY:
@@ -168,20 +182,37 @@ def of_divergences(design: Design, draws: Draws, dbar: float, deviance: Array) -
     totals = {"p_kl": 0.0, "p_opt": 0.0}
     influence = {name: np.zeros(draws.size) for name in totals}
     k_max, high = 0.0, 0
-    for rows in predictor.blocks(len(design.y), draws.size * design.width):
-        arguments = predictor.arguments(design, draws, rows)
-        log_density = np.broadcast_to(likelihood.of_rows(design, rows, arguments), (draws.size, rows.stop - rows.start))
+
+    def add(name: str, found: tuple[float, Array], times: float) -> None:
+        totals[name] += times * found[0]
+        influence[name] += times * found[1]
+
+    def without_row(log_density: Array) -> Array:
+        """Return the weights of the draws for each row, and keep the largest k."""
+        nonlocal k_max, high
         smoothed = [mcmc.pareto_smooth(column, 1.0) for column in log_density.T]
         k_max, high = max([k_max, *(k for _, k in smoothed)]), high + sum(k > HIGH_K for _, k in smoothed)
-        without_row = np.exp(np.stack([weights for weights, _ in smoothed], axis=1))
-        pairs = divergence.parts(design, rows, arguments)
-        for name, weights, times in (
-            ("p_kl", np.full_like(without_row, 1.0 / draws.size), 1.0),
-            ("p_opt", without_row, 2.0),
+        return np.exp(np.stack([weights for weights, _ in smoothed], axis=1))
+
+    chosen = np.zeros(len(design.y), dtype=bool) if integral is None else loo.affordable(integral, draws)
+    for rows in predictor.blocks(len(design.y), draws.size * design.width):
+        arguments = predictor.arguments(design, draws, rows)
+        size = (draws.size, rows.stop - rows.start)
+        add(
+            "p_kl", divergence.expected(divergence.parts(design, rows, arguments), np.full(size, 1.0 / draws.size)), 1.0
+        )
+        if not (others := rows.start + np.flatnonzero(~chosen[rows])).size:
+            continue
+        arguments = predictor.arguments(design, draws, others)
+        log_density = np.broadcast_to(likelihood.of_rows(design, others, arguments), (draws.size, len(others)))
+        add("p_opt", divergence.expected(divergence.parts(design, others, arguments), without_row(log_density)), 2.0)
+    if integral is not None and chosen.any():
+        for block in integral.blocks(
+            draws, with_rows=True, chosen=integral.units_with(chosen), features=divergence.features(design)
         ):
-            value, moved = divergence.expected(pairs, weights)
-            totals[name] += times * value
-            influence[name] += times * moved
+            assert block.of_rows is not None  # asked for
+            assert block.averages is not None
+            add("p_opt", divergence.expected_of_averages(block.averages, without_row(block.of_rows)), 2.0)
     warnings = []
     if high:
         warnings.append(
@@ -201,17 +232,24 @@ def of_divergences(design: Design, draws: Draws, dbar: float, deviance: Array) -
         "penalised_expected_deviance": dbar + totals["p_opt"],
         "mcse_penalised_expected_deviance": of_sums[1],
         "k_max_p_opt": k_max,
+        "p_opt_integrated_rows": int(chosen.sum()),
         "warnings_of_divergences": warnings,
     }
 
 
-def integrated(design: Design, draws: Draws) -> dict[str, Any]:
+def integrated(design: Design, draws: Draws, found: Integral | None, reason: str) -> dict[str, Any]:
     """Return the DIC of the likelihood with group effects integrated out under ``integrated``, or why there is none.
 
     Its penalties are p_d and p_v: the integrated likelihood is no product of densities of rows, so that of those of Plummer
     there is no closed form.
+
+    Parameters
+    ----------
+    design, draws
+        The design and its posterior draws.
+    found, reason
+        How the effects are integrated out (`integration.most`), or why they are not.
     """
-    found, reason = integration.most(design, draws)
     if found is not None and found.seconds(draws) > MOST_SECONDS:
         found, reason = None, "integrating the group effects out would take too long"
     if found is None:
@@ -283,7 +321,7 @@ def summarise(deviance: Array, at_plug_in: float, moved: Array | None, chains: i
         "leaves_out": "nothing",
         "predicts": "a replicate of the same observations in the same groups",
         "likelihood": "conditional on the group effects",
-        "plug_in": PLUG_IN,
+        "plug_in": plug_in.WORDS,
         "dbar": dbar,
         "mcse_dbar": mcse_dbar,
         "deviance_at_plug_in": at_plug_in,
@@ -292,6 +330,7 @@ def summarise(deviance: Array, at_plug_in: float, moved: Array | None, chains: i
         "p_v": p_v,
         "mcse_p_v": mcse_p_v,
         "dic": dbar + p_d,
+        "mcse_dic": mcmc.mcse_mean(shaped + (shaped if moved is None else moved.reshape(chains, -1))),
         "dic_p_v_dbar": dbar + p_v,
         "dic_p_v_plug_in": at_plug_in + 2 * p_v,
         "warnings": warnings,

@@ -6,7 +6,13 @@ Of an exponential family with natural parameters eta_k and means m_k = E T_k, KL
 - ``p_kl``, the effective number of parameters of Plummer (2002, discussion of Spiegelhalter et al., JRSS-B 64:620), is the sum
   over rows of cov(eta, m) over the posterior;
 - ``p_opt``, the optimism of Plummer (2008, Biostatistics 9:523), is twice the same over the posterior without the row, draws
-  being weighted by 1 / p(y_i | theta).
+  being weighted by 1 / p(y_i | theta); or, where the group effects are integrated out, by 1 / p(y_i | y_j,-i, phi), and
+  averaged over the effects given the other rows. Weights given the effects make it too small where groups are small, though
+  every Pareto k is good, as they do the score (`loo`).
+
+rjags::dic.samples has the same two, from pairs of chains at the same iteration instead of all pairs of draws. Its weights for
+popt are 1 / p(y_i | theta) as they are, ours are smoothed by a Pareto distribution: where that distribution has a k above 0.7
+JAGS' popt jumps from run to run and ours is biased.
 
 Probabilities of K categories are such a family too, with the log probabilities for natural parameters.
 """
@@ -22,6 +28,8 @@ from scipy.special import digamma
 
 from multilevel import families, links
 from multilevel.design import Design
+from multilevel.integration import Features
+from multilevel.predictor import Rows
 
 Array = NDArray[np.float64]
 Pairs = list[tuple[Array, Array]]
@@ -39,8 +47,8 @@ def reason_against(design: Design) -> str:
     return ""
 
 
-def parts(design: Design, rows: slice, arguments: Mapping[str, Any]) -> Pairs:
-    """Return natural parameters and means of the sufficient statistics, shape (S, rows) each.
+def parts(design: Design, rows: Rows, arguments: Mapping[str, Any]) -> Pairs:
+    """Return natural parameters and means of the sufficient statistics, shape (S, rows) each, or (S, nodes, rows).
 
     A row of weight w counts w times, as w equal rows. Categories stand in a last axis.
 
@@ -56,7 +64,9 @@ def parts(design: Design, rows: slice, arguments: Mapping[str, Any]) -> Pairs:
         log_p = np.asarray(families.get(design.family).log_probabilities(**named))
         found = [(log_p[..., k], np.exp(log_p[..., k])) for k in range(log_p.shape[-1])]
     else:
-        found = _PARTS[design.family](dict(arguments))
+        # Divergences do not change when response and mean move together: near 0, squares lose no digits.
+        centre = np.log(design.y[rows]) if design.family == "lognormal" else design.y[rows]
+        found = _PARTS[design.family]({**arguments, "centre": centre})
     if "weights" not in design.terms:
         return found
     weights = design.terms["weights"][rows]
@@ -89,20 +99,55 @@ def expected(pairs: Pairs, weights: Array) -> tuple[float, Array]:
     return float(of_rows.sum()), np.asarray(influence)
 
 
-def _normal(middle: Array, variance: Array) -> Pairs:
-    # Divergences do not change when response and mean move together: near 0 the squares lose no digits.
-    near = middle - middle.mean(axis=0)
+def features(design: Design) -> Features:
+    """Return, for `Integral.blocks`, natural parameters, means and their products: what `expected_of_averages` takes."""
+
+    def of(rows: NDArray[np.int64], arguments: Mapping[str, Any]) -> Array:
+        shape = np.shape(arguments["eta"])[:3]
+        found: list[Array] = []
+        for natural, mean in parts(design, rows, arguments):
+            both = [np.broadcast_to(part, shape) for part in (natural, mean)]
+            found += [*both, both[0] * both[1]]
+        return np.stack(found)
+
+    return of
+
+
+def expected_of_averages(averages: Array, weights: Array) -> tuple[float, Array]:
+    """Return what `expected` does, of draws whose effects were averaged over.
+
+    Parameters
+    ----------
+    averages
+        Of what `features` returns, over the effects given each draw, shape (features, S, rows).
+    weights
+        Weights of the draws for each row, which sum to 1 over draws, shape (S, rows).
+    """
+    share = 1.0 - np.square(weights).sum(axis=0)
+    of_rows: Array = np.zeros(weights.shape[1])
+    moved: Array = np.zeros_like(weights)
+    for natural, mean, product in averages.reshape(-1, 3, *averages.shape[1:]):
+        middle = [(weights * part).sum(axis=0) for part in (natural, mean, product)]
+        # Two draws of a pair are different ones, so that the products of one draw's own averages are taken out.
+        own = (np.square(weights) * natural * mean).sum(axis=0)
+        of_rows = of_rows + middle[2] - (middle[0] * middle[1] - own) / share
+        moved += product - middle[2] - middle[0] * (mean - middle[1]) - middle[1] * (natural - middle[0])
+    return float(of_rows.sum()), np.asarray(len(weights) * (weights * moved).sum(axis=1))
+
+
+def _normal(middle: Array, variance: Array, centre: Array) -> Pairs:
+    near = middle - centre
     variance = np.broadcast_to(variance, near.shape)
     return [(near / variance, near), (-0.5 / variance, near**2 + variance)]
 
 
 def _gaussian(at: dict[str, Any]) -> Pairs:
     sigma, se = (np.asarray(at.get(name, 0.0), dtype=np.float64) for name in ("sigma", "se"))
-    return _normal(links.inverse(at.get("link", "identity"), at["eta"]), sigma**2 + se**2)
+    return _normal(links.inverse(at.get("link", "identity"), at["eta"]), sigma**2 + se**2, at["centre"])
 
 
 def _lognormal(at: dict[str, Any]) -> Pairs:
-    return _normal(np.asarray(at["eta"]), np.square(at["sigma"]))
+    return _normal(np.asarray(at["eta"]), np.square(at["sigma"]), at["centre"])
 
 
 def _binomial(at: dict[str, Any]) -> Pairs:

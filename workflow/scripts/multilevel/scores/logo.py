@@ -60,6 +60,7 @@ def score(
         integral = integration.integral(design, draws, left_out, priors)
     except integration.NotIntegrableError as error:
         return words | {"refused": str(error), "warnings": []}, pd.DataFrame({"level": [], "rows": [], "elpd": []})
+    draws = integral.enough(draws)
     order: list[NDArray[np.int64]] = []
 
     def log_densities() -> Iterator[Array]:

@@ -61,7 +61,8 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], pd.DataFrame]:
     if (sample := subsampled.sample(len(design.y))) is not None:
         return subsampled.score(design, draws, sample)
     integral, why_not = integration.most(design, draws)
-    chosen = _affordable(integral, draws) if integral is not None else np.zeros(len(design.y), dtype=bool)
+    draws = draws if integral is None else integral.enough(draws)
+    chosen = affordable(integral, draws) if integral is not None else np.zeros(len(design.y), dtype=bool)
     conditional, of_all, of_others = _conditional(design, draws, chosen)
     table = conditional.copy()
     if integral is not None and chosen.any():
@@ -93,7 +94,7 @@ def from_log_density(blocks: Iterable[Array], chains: int) -> tuple[dict[str, An
     return WORDS | psis.summarise(table, len(blocks[0]), mcse), table
 
 
-def _affordable(integral: Integral, draws: Draws) -> Mask:
+def affordable(integral: Integral, draws: Draws) -> Mask:
     """Return the rows that are scored by integration: none where it costs too much, and none of a very large group.
 
     In a group of so many rows the effects are known whether or not one of them is left out.
@@ -123,9 +124,7 @@ def _integrated(integral: Integral, draws: Draws, chosen: Mask, table: pd.DataFr
     lpd = (table["elpd"] + table["p_loo"]).to_numpy()
     columns = {name: table[name].to_numpy(copy=True) for name in ("elpd", "p_loo", "pareto_k", "r_eff", "mcse")}
     total = np.zeros(draws.size)
-    of_units = np.zeros(integral.structure.units.count, dtype=bool)
-    of_units[integral.structure.units.index[chosen]] = True
-    for block in integral.blocks(draws, with_rows=True, chosen=of_units):
+    for block in integral.blocks(draws, with_rows=True, chosen=integral.units_with(chosen)):
         assert block.of_rows is not None  # asked for
         for row, log_density in zip(block.rows, block.of_rows.T, strict=True):
             found, influence = psis.smoothed(log_density, draws.chains)

@@ -26,7 +26,7 @@ from multilevel import integration, likelihood, predictor, psis
 from multilevel.design import Design
 from multilevel.integration import Integral
 from multilevel.predictor import Draws
-from multilevel.scores import dic, loo
+from multilevel.scores import loo, plug_in
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -38,7 +38,7 @@ SAMPLE = 2000
 """Rows in a sample."""
 
 ESTIMATOR = "difference estimator from a simple random sample of rows (Magnusson et al. 2020)"
-SURROGATE = f"log p(y_i | plug-in), the plug-in being the {dic.PLUG_IN}"
+SURROGATE = f"log p(y_i | plug-in), the plug-in being the {plug_in.WORDS}"
 
 
 def sample(count: int) -> Rows | None:
@@ -68,8 +68,9 @@ def score(design: Design, draws: Draws, rows: Rows) -> tuple[dict[str, Any], pd.
         The record, with ``subsampling``: how many rows of how many, the standard error that sampling adds, the sum of the
         surrogates of all rows. A table as `loo.score` returns it, whose index is the sample, with the ``surrogate`` of each row.
     """
-    sums, surrogate = _surrogates(design, draws, rows)
     integral, why_not = integration.most(design, draws)
+    draws = draws if integral is None else integral.enough(draws)
+    sums, surrogate = _surrogates(design, draws, rows)
     chosen = np.zeros(len(design.y), dtype=bool)
     if integral is not None:
         chosen[rows] = _affordable(integral, draws, rows)
@@ -162,7 +163,7 @@ def whole(
 
 def _surrogates(design: Design, draws: Draws, rows: Rows) -> tuple[tuple[float, float], Array]:
     """Return the sums of the surrogates of all rows and of their squares, and the surrogates of the sample."""
-    at, total, squares = dic.plug_in(design, draws), 0.0, 0.0
+    at, total, squares = plug_in.of(design, draws), 0.0, 0.0
     for block in predictor.blocks(len(design.y), design.width):
         values = likelihood.of_rows(design, block, predictor.arguments(design, at, block))
         total, squares = total + float(values.sum()), squares + float(np.square(values).sum())
@@ -213,10 +214,8 @@ def _integrated(integral: Integral, draws: Draws, chosen: NDArray[np.bool_], tab
     """Put the integrated values of the chosen rows into the table; return the influence of each draw on them, shape (S,)."""
     lpd = table["elpd"] + table["p_loo"]
     total = np.zeros(draws.size)
-    of_units = np.zeros(integral.structure.units.count, dtype=bool)
-    of_units[integral.structure.units.index[chosen]] = True
     found: dict[int, dict[str, float]] = {}
-    for block in integral.blocks(draws, with_rows=True, chosen=of_units):
+    for block in integral.blocks(draws, with_rows=True, chosen=integral.units_with(chosen)):
         assert block.of_rows is not None  # asked for
         for place in np.flatnonzero(chosen[block.rows]):
             row = int(block.rows[place])

@@ -102,7 +102,8 @@ def sampler_table(record: Record) -> Markdown:
     for model in record["models"]:
         diagnostics = model["diagnostics"] or {}
         cells = [count(diagnostics.get(key)) for key in ("chains", "draws", "tune", "divergences")]
-        way = _WAYS.get(model["method"], ABSENT)
+        why = f": {model['why_sampled']}" if model["why_sampled"] else ""
+        way = f"{_WAYS.get(model['method'], ABSENT)}{why}"
         rows.append([model_name(model), *cells, str(diagnostics.get("seed", ABSENT)), way])
     headers = [
         "Candidate",
@@ -113,7 +114,7 @@ def sampler_table(record: Record) -> Markdown:
         "Seed",
         "Effects",
     ]
-    return table(headers, rows, label="Sampler settings")
+    return table(headers, rows, label="Sampler settings", align="lrrrrrl")
 
 
 _WAYS = {"sampled": "sampled", "integrated": "integrated out"}

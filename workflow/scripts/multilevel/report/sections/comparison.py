@@ -1,4 +1,4 @@
-"""The comparison: rankings by leave-one-out prediction, and the DIC beside them."""
+"""The comparison: rankings by prediction of what was left out."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from typing import Any
 
 from multilevel.names import OBSERVATION
 from multilevel.report.flags import absent, bad, caution, good, model_name
-from multilevel.report.markdown import Markdown, code, escape, strong, table
-from multilevel.report.numbers import ABSENT, as_float, count, fixed, probability, shortest, significant
+from multilevel.report.markdown import Markdown, code, escape, join, strong, table
+from multilevel.report.numbers import ABSENT, as_float, count, fixed, plural, probability, shortest, significant
 from multilevel.report.ranking import BEST, BETTER, SAME, Entry, rank
-from multilevel.report.record import FAILED, NOT_FITTED, OK, Record, find_model, fitted
+from multilevel.report.record import FAILED, NOT_FITTED, OK, Record, find_model
 from multilevel.report.sections.quality import high_k, loo_score, sampled, scored_units
 
-_DIC = "dic.conditional"
+_SHOWN_WEIGHT = 0.005
+"""Least weight that is printed: smaller ones are 0.00."""
 
 
 def what_it_means(record: Record, comparison: dict[str, Any]) -> Markdown:
@@ -139,6 +140,35 @@ def _unranked_row(entry: Entry, unit: str) -> list[object]:
     return [model_name(entry.model), *cells, _note(entry.row)]
 
 
+def mixture(record: Record, comparison: dict[str, Any]) -> Markdown:
+    """Return how well the mixture by stacking weights would have predicted, and where its predictions are; or nothing."""
+    found, predicted = comparison["mixture"], comparison["stacked"]
+    weights = {name: w for name, w in (found.get("weights") or {}).items() if (as_float(w) or 0.0) >= _SHOWN_WEIGHT}
+    if not weights:
+        return Markdown("")
+    parts = [Markdown(f"{fixed(w, 2)} {strong(find_model(record, name)['label'])}") for name, w in weights.items()]
+    ahead = as_float(found.get("elpd_diff")) or 0.0
+    size = f"{fixed(abs(ahead), 1)} (SE {fixed(found.get('se_diff'), 1)}) {'more' if ahead >= 0 else 'less'}"
+    total = f"an elpd of {fixed(found.get('elpd'), 1)} (SE {fixed(found.get('se'), 1)})"
+    sentences = [
+        f"{strong('Stacked:')} the mixture {join(parts, ' + ')} has {total}, {size} than the best candidate alone."
+    ]
+    if found.get("free_weights"):
+        sentences.append("Its weights were chosen for these very scores, so that is a little too good.")
+    if reason := predicted.get("refused"):
+        sentences.append(f"Its predictions were not made: {escape(reason)}.")
+    elif predicted:
+        path = comparison["path"].replace(".csv", ".stacked.parquet")
+        sentences.append(f"Its predictions of {plural(predicted.get('rows'), 'observation')} are in {code(path)}.")
+        if inside := predicted.get("coverage"):
+            shares = {p: f"{fixed(100 * float(inside[p]), 1)}%" for p in ("0.5", "0.95")}
+            sentences.append(
+                f"Of these observations, which it has seen, {shares['0.5']} lie within its central 50% interval and "
+                f"{shares['0.95']} within its 95% interval."
+            )
+    return Markdown(" ".join(sentences))
+
+
 def waic_table(record: Record, comparison: dict[str, Any]) -> Markdown:
     """Return WAIC beside the score of the same units, or nothing where no candidate has both."""
     rows: list[list[object]] = []
@@ -168,71 +198,3 @@ def waic_table(record: Record, comparison: dict[str, Any]) -> Markdown:
         "WAIC's likelihood",
     ]
     return table(headers, rows, label="WAIC beside leaving out", align="lrrrrrll")
-
-
-def dic_table(record: Record) -> Markdown:
-    """Return the conditional DIC of every fit that has one, smallest first, those that failed a check last.
-
-    Deviances of different responses, rows or weights cannot be compared, so models of each stand in a table of their own.
-    """
-    scored = [(model, model["scores"][_DIC]) for model in fitted(record) if model["scores"].get(_DIC)]
-    scored.sort(key=lambda pair: (pair[0]["status"] != OK, as_float(pair[1].get("dic")) or float("inf")))
-    alike: dict[tuple[str, ...], list[tuple[dict[str, Any], dict[str, Any]]]] = {}
-    for model, score in scored:
-        mark = score.get("fingerprint") or {}
-        alike.setdefault(tuple(str(mark.get(key)) for key in ("rows", "response", "scored")), []).append((model, score))
-    have = {model["name"] for model, _ in scored}
-    without = [model for model in record["models"] if model["name"] not in have]
-    order = sorted(alike.values(), key=len, reverse=True)
-    tables = [_dic_of(pairs, without if not place else [], len(order) > 1) for place, pairs in enumerate(order)]
-    return Markdown("\n\n".join(tables))
-
-
-def _dic_of(
-    pairs: list[tuple[dict[str, Any], dict[str, Any]]], without: list[dict[str, Any]], one_of_several: bool
-) -> Markdown:
-    """Return the table of models that were scored on the same data, and of those that have no score."""
-    rows: list[list[object]] = [[model_name(model), *_dic_cells(score)] for model, score in pairs]
-    rows += [[model_name(model), *[ABSENT] * 10] for model in without]
-    headers = ["Candidate", "Mean deviance", "MCSE", "Deviance at the plug-in", "pD", "MCSE", "DIC with pD"]
-    headers += ["pV", "MCSE", "Mean deviance + pV", "Plug-in deviance + 2 pV"]
-    response = str(pairs[0][0]["formula"]).split("~")[0].strip()
-    label = "Conditional deviance information criterion"
-    if not one_of_several:
-        return table(headers, rows, label=label)
-    words = Markdown(f"Of {code(response)}, which is compared with no other response:")
-    return Markdown(f"{words}\n\n{table(headers, rows, label=f'{label} of {response}')}")
-
-
-def _dic_cells(score: dict[str, Any]) -> list[object]:
-    penalty = fixed(score.get("p_d"), 1)
-    is_negative = (as_float(score.get("p_d")) or 0.0) < 0
-    return [
-        fixed(score.get("dbar"), 1),
-        significant(score.get("mcse_dbar"), 2),
-        fixed(score.get("deviance_at_plug_in"), 1),
-        caution(f"{penalty} negative") if is_negative else penalty,
-        significant(score.get("mcse_p_d"), 2),
-        fixed(score.get("dic"), 1),
-        fixed(score.get("p_v"), 1),
-        significant(score.get("mcse_p_v"), 2),
-        fixed(score.get("dic_p_v_dbar"), 1),
-        fixed(score.get("dic_p_v_plug_in"), 1),
-    ]
-
-
-def dic_plug_ins(record: Record) -> Markdown:
-    """Return the plug-in that the scores name, with ``or`` between those that differ."""
-    scores = [score for model in fitted(record) if (score := model["scores"].get(_DIC))]
-    return escape(_shared(scores, "plug_in"))
-
-
-def penalties_disagree(record: Record) -> list[str]:
-    """Return the labels of the candidates whose two penalties differ by a factor of two or more."""
-    labels = []
-    for model in fitted(record):
-        score = model["scores"].get(_DIC) or {}
-        p_d, p_v = as_float(score.get("p_d")), as_float(score.get("p_v"))
-        if p_d is not None and p_v is not None and (p_d <= 0 or p_v <= 0 or max(p_d / p_v, p_v / p_d) >= 2):
-            labels.append(model["label"])
-    return labels

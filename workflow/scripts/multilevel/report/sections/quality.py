@@ -240,9 +240,13 @@ def warnings(record: Record) -> list[Markdown]:
     found = [Markdown(f"{strong('Study')}: {escape(text)}") for text in record["warnings"]]
     for model in record["models"]:
         for name, score in model["scores"].items():
-            texts = (score or {}).get("warnings") or []
             kind = name.split(".")[0].upper()
-            found += [Markdown(f"{strong(model['label'])}, {escape(kind)}: {escape(text)}") for text in texts]
+            parts = {kind: score or {}}
+            if name == "dic.conditional":
+                parts[f"{kind}, integrated"] = (score or {}).get("integrated") or {}
+            for title, part in parts.items():
+                texts = part.get("warnings") or []
+                found += [Markdown(f"{strong(model['label'])}, {escape(title)}: {escape(text)}") for text in texts]
     names = {model["name"] for model in record["models"]}  # a missing fit stands among the failures already
     found += [Markdown(f"{strong('Missing')}: {code(item)}") for item in record["missing"] if item not in names]
     found += [
