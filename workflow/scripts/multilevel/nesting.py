@@ -62,6 +62,11 @@ def reason_against(design: Design, priors: Mapping[str, Prior] | None = None) ->
         The prior of every parameter by name, where it matters: what is integrated is given the sds and correlations, each
         with a prior of its own.
     """
+    return against_rows(design) or against_groups(design) or against_priors(priors)
+
+
+def against_rows(design: Design) -> str:
+    """Return what its rows have against it: the family, sigma, response terms."""
     if design.family != "gaussian" or design.link != "identity":
         return f"the family is {design.family} with a {design.link} link"
     if len(design.predictors) != 1 or ("se" in design.terms and "sigma" in design.scalars):
@@ -72,11 +77,21 @@ def reason_against(design: Design, priors: Mapping[str, Prior] | None = None) ->
         return "some rows have a weight of 0"
     if "sigma" not in design.scalars and not design.group_terms:
         return NOTHING_LEFT
+    return ""
+
+
+def against_groups(design: Design) -> str:
+    """Return what its group terms have against it: they are not exchangeable, or crossed."""
     if other := next((t for t in design.group_terms if not t.exchangeable), None):
         return other.words
     groupings = chain(design.group_terms)
     if isinstance(groupings, tuple):
         return f"the groups {groupings[0]} and {groupings[1]} are crossed"
+    return ""
+
+
+def against_priors(priors: Mapping[str, Prior] | None) -> str:
+    """Return what its priors have against it: that of a covariance matrix as a whole."""
     if whole := next((name for name, prior in (priors or {}).items() if prior.name in MATRIX), None):
         return f"{whole} has one prior as a whole"
     return ""

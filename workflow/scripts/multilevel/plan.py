@@ -20,12 +20,12 @@ from multilevel import (
     grid,
     jacobian,
     left_out,
-    nesting,
     parameterisation,
     preflight,
     preparation,
     priors,
     published,
+    rotation,
     rules,
     schema,
     strict_yaml,
@@ -425,7 +425,7 @@ def _against_data(
         ways = parameterisation.resolve(design, model["centred"])
     except FormulaError as error:
         return _Checked([*problems, Problem(f"{where}.centred", str(error))], notes)
-    against = nesting.reason_against(design, {r.parameter: r.prior for r in resolved})
+    against = rotation.against_integrating(design, {r.parameter: r.prior for r in resolved})
     why_sampled = against if model.pop("integrate") else "the study says so"
     model["method"] = "sampled" if why_sampled else "integrated"
     if design.group_terms and why_sampled:

@@ -6,12 +6,13 @@ import logging
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import xarray as xr
 
-from multilevel import marginal, sampling
+from multilevel import marginal, nesting, rotation, sampling
 from multilevel.default_priors import Resolved
 from multilevel.design import Design, variable_name
 
@@ -34,7 +35,9 @@ def fit(
         When the sampler finds no point to start from, fails, or returns fewer draws than asked for.
     """
     started = time.perf_counter()
-    density = marginal.build(design, priors)
+    # The groups of a design that is fitted this way are one nested chain, or can be rotated.
+    rotated = rotation.of(design) if nesting.against_groups(design) else None
+    density = marginal.build(design if rotated is None else rotated.design, priors)
     loops, size = marginal.kernels(), len(density.names)  # compiled on the way, or taken from the cache
     compiled_at = time.perf_counter()
     LOG.info("effects integrated out; %d parameters are sampled: %s", size, ", ".join(density.names))
@@ -44,6 +47,8 @@ def fit(
     x = trace["posterior"]["x"].to_numpy()
     with ThreadPoolExecutor(cores) as pool:
         drawn = list(pool.map(lambda chain: density.draw(x[chain], (seed, chain)), range(len(x))))
+    if rotated is not None:
+        drawn = [_turned_back(one, rotated, (seed, chain, 1)) for chain, one in enumerate(drawn)]
     trace["posterior"] = xr.DataTree(_as_sampled(drawn, design, trace["posterior"].coords))
     drawn_at = time.perf_counter()
     LOG.info("drew the effects in %.1f s", drawn_at - sampled_at)
@@ -54,6 +59,21 @@ def fit(
     }
     attempt = sampling.attempt(design, trace, {term.key: "integrated" for term in design.group_terms}, sampler, seed)
     return *sampling.posterior(trace, design, centred=True), timings, [{**attempt, "kept": True, "why": ""}]
+
+
+def _turned_back(drawn: marginal.Drawn, rotated: rotation.Rotated, seed: Sequence[int]) -> marginal.Drawn:
+    """Return the effects of the levels instead of those of rotated rows."""
+    rng = np.random.Generator(np.random.Philox(np.random.SeedSequence(list(seed))))
+    effects = {}
+    for key, of_rows in drawn.effects.items():
+        sd = drawn.sd[key][:, 0]
+        step = max(1, marginal.BLOCK // rotated.width(key))
+        parts = [
+            rotated.effects(key, of_rows[at : at + step, :, 0], sd[at : at + step], rng)
+            for at in range(0, len(sd), step)
+        ]
+        effects[key] = np.concatenate(parts)[:, :, None]
+    return replace(drawn, effects=effects)
 
 
 def _as_sampled(chains: list[marginal.Drawn], design: Design, coords: Any) -> xr.Dataset:
