@@ -21,7 +21,7 @@ correlations and of every other parameter on the scale of its link.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -80,9 +80,9 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
     integral, reason = integration.most(design, draws)
     if integral is not None:
         draws, deviance = integral.enough(draws), deviance[integral.kept(draws)]
-    found = of_divergences(design, draws, record["dbar"], deviance, integral)
+    found, seen = of_divergences(design, draws, record["dbar"], deviance, integral)
     record["warnings"] += found.pop("warnings_of_divergences", [])
-    record |= found | integrated(design, draws, integral, reason)
+    record |= found | integrated(design, draws, integral, reason, seen)
     if "zi" in families.parameters(design.family):
         for part in filter(None, (record, record.get("integrated"))):
             part["likelihood"] += SUMMED_OUT
@@ -159,9 +159,25 @@ def _by_row(design: Design, at: Draws) -> Array:
     return out
 
 
+@dataclass(frozen=True)
+class Seen:
+    """What integrating for p_opt has told of the integrated deviance, so that no unit is integrated twice.
+
+    Parameters
+    ----------
+    units
+        The units, shape (units,).
+    deviance
+        Their integrated deviance at each draw, shape (S,).
+    """
+
+    units: NDArray[np.bool_]
+    deviance: Array
+
+
 def of_divergences(
     design: Design, draws: Draws, dbar: float, deviance: Array, integral: Integral | None
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], Seen | None]:
     """Return the penalties of Plummer with their Monte Carlo errors, or why they have no closed form.
 
     Parameters
@@ -173,12 +189,17 @@ def of_divergences(
     integral
         How the effects of a row's group are integrated out, where they are: then p_opt leaves a row out with them
         integrated, as `loo` does.
+
+    Returns
+    -------
+    tuple
+        What the record takes, and the integrated deviance of the units that were integrated; None where none was.
     """
     reason = divergence.reason_against(design)
     if not reason and len(design.y) * draws.size > MANY:
         reason = "so many rows and draws take too long"
     if reason:
-        return {"why_no_p_kl": reason}
+        return {"why_no_p_kl": reason}, None
     totals = {"p_kl": 0.0, "p_opt": 0.0}
     influence = {name: np.zeros(draws.size) for name in totals}
     k_max, high = 0.0, 0
@@ -206,12 +227,13 @@ def of_divergences(
         arguments = predictor.arguments(design, draws, others)
         log_density = np.broadcast_to(likelihood.of_rows(design, others, arguments), (draws.size, len(others)))
         add("p_opt", divergence.expected(divergence.parts(design, others, arguments), without_row(log_density)), 2.0)
+    seen = None
     if integral is not None and chosen.any():
-        for block in integral.blocks(
-            draws, with_rows=True, chosen=integral.units_with(chosen), features=divergence.features(design)
-        ):
+        seen = Seen(integral.units_with(chosen), np.zeros(draws.size))
+        for block in integral.blocks(draws, with_rows=True, chosen=seen.units, features=divergence.features(design)):
             assert block.of_rows is not None  # asked for
             assert block.averages is not None
+            seen.deviance[:] -= 2.0 * block.log_density.sum(axis=1)
             add("p_opt", divergence.expected_of_averages(block.averages, without_row(block.of_rows)), 2.0)
     warnings = []
     if high:
@@ -222,7 +244,7 @@ def of_divergences(
     mcse = {name: mcmc.mcse_mean(values.reshape(draws.chains, -1)) for name, values in influence.items()}
     both = (deviance + influence["p_kl"], deviance + influence["p_opt"])
     of_sums = [mcmc.mcse_mean(values.reshape(draws.chains, -1)) for values in both]
-    return {
+    record = {
         "p_kl": totals["p_kl"],
         "mcse_p_kl": mcse["p_kl"],
         "dic_p_kl": dbar + totals["p_kl"],
@@ -235,9 +257,10 @@ def of_divergences(
         "p_opt_integrated_rows": int(chosen.sum()),
         "warnings_of_divergences": warnings,
     }
+    return record, seen
 
 
-def integrated(design: Design, draws: Draws, found: Integral | None, reason: str) -> dict[str, Any]:
+def integrated(design: Design, draws: Draws, found: Integral | None, reason: str, seen: Seen | None) -> dict[str, Any]:
     """Return the DIC of the likelihood with group effects integrated out under ``integrated``, or why there is none.
 
     Its penalties are p_d and p_v: the integrated likelihood is no product of densities of rows, so that of those of Plummer
@@ -249,12 +272,16 @@ def integrated(design: Design, draws: Draws, found: Integral | None, reason: str
         The design and its posterior draws.
     found, reason
         How the effects are integrated out (`integration.most`), or why they are not.
+    seen
+        The units whose integrated deviance is known already.
     """
     if found is not None and found.seconds(draws) > MOST_SECONDS:
         found, reason = None, "integrating the group effects out would take too long"
     if found is None:
         return {"why_no_integrated": reason}
-    deviance = _integrated_deviance(found, draws)
+    units = found.structure.units
+    seen = seen or Seen(np.zeros(units.count, dtype=bool), np.zeros(draws.size))
+    deviance = seen.deviance + _integrated_deviance(found, draws, ~seen.units)
     links_of = families.get(design.family).OTHER_LINKS
     middle = {n: float(links.forward(links_of[n], draws.others[n]).mean()) for n in design.scalars}
     at = replace(
@@ -262,23 +289,27 @@ def integrated(design: Design, draws: Draws, found: Integral | None, reason: str
         sd={key: np.exp(np.log(np.maximum(value, TINY)).mean(axis=0))[None] for key, value in draws.sd.items()},
         cor={key: value.mean(axis=0)[None] for key, value in draws.cor.items()},
     )
-    units = found.structure.units
-    record = summarise(deviance, float(_integrated_deviance(found, at)[0]), None, draws.chains)
+    # Of the units that were seen the nodes serve their rows too, and are known by that name.
+    middle_of_seen = _integrated_deviance(found, at, seen.units, with_rows=True)
+    at_plug_in = float((middle_of_seen + _integrated_deviance(found, at, ~seen.units))[0])
+    record = summarise(deviance, at_plug_in, None, draws.chains)
+    passes = [with_rows for with_rows, part in ((True, seen.units), (False, ~seen.units)) if part.any()]
     record |= {
         "unit": "integrated",
         "predicts": f"a replicate of the same observations in new levels of {units.name}",
         "likelihood": found.words,
         "plug_in": INTEGRATED_PLUG_IN,
-        "warnings": [*record["warnings"], *found.warnings()],
+        "warnings": [*record["warnings"], *(w for with_rows in passes for w in found.warnings(with_rows))],
     }
-    if quality := found.quality():
+    if quality := found.quality(with_rows=passes[0]):
         record["quadrature"] = quality
     return {"integrated": record}
 
 
-def _integrated_deviance(found: Integral, draws: Draws) -> Array:
+def _integrated_deviance(found: Integral, draws: Draws, chosen: NDArray[np.bool_], with_rows: bool = False) -> Array:
+    """Return the integrated deviance of some units at each draw, shape (S,)."""
     out = np.zeros(draws.size)
-    for block in found.blocks(draws):
+    for block in found.blocks(draws, with_rows=with_rows, chosen=chosen) if chosen.any() else ():
         out -= 2.0 * block.log_density.sum(axis=1)
     return out
 
