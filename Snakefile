@@ -22,6 +22,14 @@ rule all:
         index="results/index.html",
 
 
+rule replication:
+    """
+    Every study's published numbers beside ours, without figures and reports.
+    """
+    input:
+        tables=expand("results/{study}/replication.csv", study=STUDIES),
+
+
 include: "workflow/rules/data.smk"
 include: "workflow/rules/fit.smk"
 include: "workflow/rules/score.smk"

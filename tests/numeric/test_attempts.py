@@ -9,7 +9,7 @@ import pytest
 import xarray as xr
 from fixtures.small_data import dataset_of, design_of
 
-from multilevel import attempts, default_priors, model, sampling
+from multilevel import attempts, default_priors, methods, model, sampling
 from multilevel.design import Design
 
 SETTINGS = {"chains": 2, "draws": 300, "tune": 300, "target_accept": 0.9, "max_treedepth": 10}
@@ -80,12 +80,38 @@ def test_what_is_kept_and_how_often_it_is_tried(
     assert chosen == {"school": "non-centred" if kept[0] else "centred"}
 
 
-def test_a_model_without_groups_is_not_fitted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_without_groups_is_fitted_again_with_smaller_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[dict[str, Any]] = []
-    fake([5], calls, monkeypatch)
+    fake([5, 0], calls, monkeypatch)
     design = design_of("y ~ x", dataset_of(y=np.arange(9.0), x=np.arange(9.0) ** 2))
     *_, tried = attempts.fit(design, design, default_priors.resolve(design, {}), False, SETTINGS, 1, 1)
-    assert [(attempt["divergences"], attempt["kept"]) for attempt in tried] == [(5, True)]
+    assert [(attempt["divergences"], attempt["kept"]) for attempt in tried] == [(5, False), (0, True)]
+    assert tried[1]["why"] == "5 divergences the first way, 0 with smaller steps"
+    assert [call["target_accept"] for call in calls] == [0.9, 0.98]
+
+
+@pytest.mark.parametrize(("divergences", "kept"), [([0], [True]), ([4, 1], [False, True]), ([4, 4], [True, False])])
+def test_an_integrated_fit_that_diverges_is_made_again_with_smaller_steps(
+    divergences: list[int], kept: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = iter(divergences)
+    run = sampling.run
+    targets: list[float] = []
+
+    def diverging(compiled: Any, settings: dict[str, Any], seed: int, cores: int) -> xr.DataTree:
+        targets.append(settings["target_accept"])
+        trace = run(compiled, settings, seed, cores)
+        shape = trace["sample_stats"]["diverging"].shape
+        trace["sample_stats"]["diverging"][:] = (np.arange(np.prod(shape)) < next(left)).reshape(shape)
+        return trace
+
+    monkeypatch.setattr(sampling, "run", diverging)
+    design = schools()
+    priors = default_priors.resolve(design, {})
+    posterior, _, _, tried = methods.get("integrated").fit(design, priors, {}, SETTINGS, 1, 2)
+    assert [attempt["kept"] for attempt in tried] == kept
+    assert targets == [0.9, 0.98][: len(kept)]
+    assert int(posterior["sample_stats"]["diverging"].sum()) == divergences[kept.index(True)]
 
 
 def test_hierarchical_centring_is_a_shift_of_the_effects_by_their_means() -> None:

@@ -10,39 +10,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from fixtures import agreement
+from fixtures.both_ways import SAMPLER, distances, summary
 from fixtures.radon import MODELS
 from fixtures.small_data import dataset_of, design_of
 
-from multilevel import convergence, default_priors, methods, nesting
-from multilevel.design import Design
-
-SAMPLER = {"chains": 4, "draws": 2000, "tune": 1000, "target_accept": 0.9, "max_treedepth": 10}
+from multilevel import default_priors, nesting
 
 pytestmark = pytest.mark.slow
-
-
-def summary(
-    method: str, built: Design, given: dict[str, str], seed: int, centred: bool = False, preset: str = ""
-) -> pd.DataFrame:
-    priors = default_priors.resolve(built, given, preset)
-    tree, *_ = methods.get(method).fit(built, priors, {"centred": centred}, SAMPLER, seed, 2)
-    assert int(tree["sample_stats"]["diverging"].sum()) == 0
-    return convergence.summarise(convergence.quantities(tree["posterior"].to_dataset(), built))
-
-
-def distances(ours: pd.DataFrame, plain: pd.DataFrame) -> dict[tuple[str, str], float]:
-    """Return the differences that are too large, in combined standard errors."""
-    assert list(ours["parameter"]) == list(plain["parameter"])
-    found = {}
-    for key, most in (("mean", 4), ("lower", 5), ("upper", 5)):
-        error = np.hypot(ours[f"mcse_{key}"], plain[f"mcse_{key}"])
-        z = ((ours[key] - plain[key]) / error).to_numpy()
-        assert np.isfinite(z).all()
-        found |= {(name, key): float(d) for name, d in zip(ours["parameter"], z, strict=True) if abs(d) > most}
-    return found
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -18,7 +18,7 @@ COVERED = {
     "make test": "run by .ci/run",
     ".venv/bin/snakemake --cores 2": "run by tests/workflow on a smaller study",
     "make validate STUDY=config/studies/radon.yaml": "run below",
-    "make study CONFIG=config/published.yaml": "run by .ci/run",
+    "make study CONFIG=config/published.yaml ARGS=replication": "run by .ci/run",
     ".venv/bin/snakemake --cores 2 --config 'studies=[\"config/studies/radon.yaml\"]'": "planned below",
 }
 

@@ -20,6 +20,8 @@ from multilevel.design import Design
 
 LOG = logging.getLogger(__name__)
 
+SMALLER = "with smaller steps"
+
 CLOSER = 5.0
 """The second fit's distance of the target acceptance from 1 is that of the first over this."""
 
@@ -33,7 +35,7 @@ def fit(
     seed: int,
     cores: int,
 ) -> tuple[xr.DataTree, dict[str, dict[str, Any]], dict[str, float], list[dict[str, Any]]]:
-    """Sample a model, and again the other way where draws diverged and it has group terms.
+    """Sample a model, and again the other way where draws diverged.
 
     Terms that have no other way (`parameterisation`) stay as they are: the second fit's steps are smaller all the same.
 
@@ -57,27 +59,39 @@ def fit(
     chosen = parameterisation.resolve(design, asked)
     trace, timings = sampling.sample(model.build(seen, priors, chosen), settings, seed, cores)
     first = sampling.attempt(design, trace, chosen, settings, seed)
-    if not first["divergences"] or not chosen:
+    if not first["divergences"]:
         return (*sampling.posterior(trace, design, chosen), timings, [{**first, "kept": True, "why": ""}])
     other = parameterisation.other_way(design, chosen)
+    differently = "the other way" if other != chosen else SMALLER
+    closer, again = more_careful(first, settings, seed, differently)
+    retrace, more = sampling.sample(model.build(seen, priors, other), closer, again, cores)
+    second = sampling.attempt(design, retrace, other, closer, again)
+    better, records = judged(first, second, differently)
+    timings = {key: value + more[key] for key, value in timings.items()}
+    kept = (retrace, other) if better else (trace, chosen)
+    return (*sampling.posterior(kept[0], design, kept[1]), timings, records)
+
+
+def more_careful(
+    first: dict[str, Any], settings: dict[str, Any], seed: int, differently: str
+) -> tuple[dict[str, Any], int]:
+    """Return the settings and the seed of a second fit, and log that there is one."""
     closer = {**settings, "target_accept": round(1.0 - (1.0 - settings["target_accept"]) / CLOSER, 6)}
-    again = second_seed(seed)
-    differently = "the other way" if other != chosen else "with smaller steps"
     LOG.warning(
         "%d draws diverged; fitted once more, %s, with target acceptance %g",
         first["divergences"],
         differently,
         closer["target_accept"],
     )
-    retrace, more = sampling.sample(model.build(seen, priors, other), closer, again, cores)
-    second = sampling.attempt(design, retrace, other, closer, again)
+    return closer, second_seed(seed)
+
+
+def judged(first: dict[str, Any], second: dict[str, Any], differently: str) -> tuple[bool, list[dict[str, Any]]]:
+    """Return whether the second fit is better, and the records of both with which one is kept and why."""
     better = second["divergences"] < first["divergences"]
     why = f"{first['divergences']} divergences the first way, {second['divergences']} {differently}"
     LOG.warning("%s: the %s fit is kept", why, "second" if better else "first")
-    timings = {key: value + more[key] for key, value in timings.items()}
-    kept = (retrace, other) if better else (trace, chosen)
-    records = [{**first, "kept": not better, "why": why}, {**second, "kept": better, "why": why}]
-    return (*sampling.posterior(kept[0], design, kept[1]), timings, records)
+    return better, [{**first, "kept": not better, "why": why}, {**second, "kept": better, "why": why}]
 
 
 def second_seed(seed: int) -> int:

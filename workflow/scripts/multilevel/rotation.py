@@ -39,7 +39,7 @@ ZERO = 1e-10
 ALIKE = 1e-8
 """How much two matrices may differ from commuting, as a share of their size."""
 
-NO_EIGENVECTORS = "their covariances have no eigenvectors in common"
+NO_EIGENVECTORS = "the covariances of the terms have no eigenvectors in common"
 
 
 def against_integrating(design: Design, priors: Mapping[str, Prior]) -> str:
@@ -79,7 +79,7 @@ def reason_against(design: Design) -> str:
             if np.linalg.norm(there - back) > ALIKE * np.linalg.norm(there):
                 return NO_EIGENVECTORS
     if np.bincount(_components(carriers)).max(initial=0) > MOST_TOGETHER:
-        return f"they connect more than {MOST_TOGETHER:,} rows"
+        return f"its terms connect more than {MOST_TOGETHER:,} rows"
     return ""
 
 
@@ -173,7 +173,7 @@ def of(design: Design) -> Rotated:
         rows = order[start : start + size]
         squares = [(own := carrier[rows].toarray()) @ own.T for carrier in carriers]
         basis, values = _eigenvectors(squares)
-        blocks.append(basis)
+        blocks.append(sparse.coo_array(basis))
         roots[:, start : start + size] = np.sqrt(values)
         start += int(size)
     back = sparse.csr_array((np.ones(len(order)), (order, np.arange(len(order)))))

@@ -262,7 +262,7 @@ def posterior(
         level, effect, pair = f"{term.key}_level", f"{term.key}_effect", f"{term.key}_pair"
         sd = raw[f"sd_{term.key}"].to_numpy()
         factor = _factors(raw, term)
-        effects = _effects(raw, term, sd, factor, ways[term.key] != NON_CENTRED and term.exchangeable)
+        effects = _effects(raw, term, sd, factor, ways[term.key] != NON_CENTRED)
         if term.dist == "student":
             variables[f"df_{term.key}"] = xr.DataArray(raw[f"df_{term.key}"].to_numpy(), dims=("chain", "draw"))
         variables[f"sd_{term.key}"] = xr.DataArray(sd, dims=("chain", "draw", effect))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from multilevel import marginal, nesting, rotation, sampling
+from multilevel import attempts, marginal, nesting, parameterisation, rotation, sampling
 from multilevel.default_priors import Resolved
 from multilevel.design import Design, variable_name
 
@@ -42,7 +42,7 @@ def fit(
     compiled_at = time.perf_counter()
     LOG.info("effects integrated out; %d parameters are sampled: %s", size, ", ".join(density.names))
     compiled = sampling.of_density(size, loops.density_for_nutpie, loops.same_for_nutpie, density.data, density.initial)
-    trace = sampling.run(compiled, sampler, seed, cores)
+    trace, tried = _sampled(compiled, design, sampler, seed, cores)
     sampled_at = time.perf_counter()
     x = trace["posterior"]["x"].to_numpy()
     with ThreadPoolExecutor(cores) as pool:
@@ -57,8 +57,24 @@ def fit(
         "sample_s": sampled_at - compiled_at,
         "draw_effects_s": drawn_at - sampled_at,
     }
-    attempt = sampling.attempt(design, trace, {term.key: "integrated" for term in design.group_terms}, sampler, seed)
-    return *sampling.posterior(trace, design, centred=True), timings, [{**attempt, "kept": True, "why": ""}]
+    as_drawn = {term.key: parameterisation.CENTRED for term in design.group_terms}
+    return *sampling.posterior(trace, design, as_drawn), timings, tried
+
+
+def _sampled(
+    compiled: Any, design: Design, sampler: dict[str, Any], seed: int, cores: int
+) -> tuple[xr.DataTree, list[dict[str, Any]]]:
+    """Sample, and once more with smaller steps where draws diverged; return the trace that is kept and both records."""
+    ways = {term.key: "integrated" for term in design.group_terms}
+    trace = sampling.run(compiled, sampler, seed, cores)
+    first = sampling.attempt(design, trace, ways, sampler, seed)
+    if not first["divergences"]:
+        return trace, [{**first, "kept": True, "why": ""}]
+    closer, again = attempts.more_careful(first, sampler, seed, attempts.SMALLER)
+    retrace = sampling.run(compiled, closer, again, cores)
+    second = sampling.attempt(design, retrace, ways, closer, again)
+    better, records = attempts.judged(first, second, attempts.SMALLER)
+    return retrace if better else trace, records
 
 
 def _turned_back(drawn: marginal.Drawn, rotated: rotation.Rotated, seed: Sequence[int]) -> marginal.Drawn:
