@@ -39,8 +39,11 @@ def test_what_priors_predict_stands_beside_the_data() -> None:
         "scale": "response",
     }
     flat = {"quantiles": {}, "lowest": 0.0, "highest": 4.0, "ratio": None, "scale": "", "warnings": []}
+    fine = {**drawn, "ratio": 3.0, "reason": "", "warnings": [], "factor": 10.0, "most_at_edge": 0.5}
     record: Any = {
         "models": [
+            {"label": "Fine", "prior_predictive": fine},
+            {"label": "Share", "prior_predictive": {**fine, "ratio": 0.2, "scale": "probability"}},
             {"label": "Wide", "prior_predictive": {**drawn, "reason": "", "warnings": ["the priors are far wider"]}},
             {"label": "Flat", "prior_predictive": {**flat, "reason": "the prior of b is improper"}},
         ]
@@ -50,6 +53,8 @@ def test_what_priors_predict_stands_beside_the_data() -> None:
         "-20 to 30",
         "0 to 4",
         "12 (ranges)",
+        "at most 10 ranges wide, and around the median",
+        "at most 50 % at 0 or 1",
         "the priors are far wider",
         "not drawn",
         "the prior of b is improper",

@@ -119,11 +119,18 @@ def prior_predictions(record: Record) -> Markdown:
                 escape(predicted),
                 escape(data),
                 escape(f"{ratio} ({scale})" if ratio else ""),
-                join(said, "; ") if said else escape("as wide as it should be"),
+                join(said, "; ") if said else escape(_within_limits(found)),
             ]
         )
     headers = ["Candidate", "90 % of the prior predictive", "Data", "Width", "Note"]
     return table(headers, rows, label="Prior predictive distributions", align="lllll")
+
+
+def _within_limits(found: dict[str, Any]) -> str:
+    """Return what was looked for and not found: a limit that was kept is no praise of the priors."""
+    if found["scale"] == "probability":
+        return f"at most {100 * found['most_at_edge']:.0f} % at 0 or 1"
+    return f"at most {found['factor']:g} ranges wide, and around the median"
 
 
 def _source(source: str) -> Markdown:
