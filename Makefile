@@ -28,8 +28,8 @@ validate: environment ## check a study file without running anything: make valid
 	@$(python) -m multilevel validate $(STUDY)
 
 .PHONY: test
-test: checks ## run every check and every test
-	$(python) -m pytest
+test: checks ## run every check and every test, some files at a time
+	$(python) -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 .PHONY: check
 check: checks ## run the checks and the unit tests, in under a minute
