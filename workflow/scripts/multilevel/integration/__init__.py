@@ -49,9 +49,6 @@ MOST_DRAWS = 2000
 FEATURES = 8
 """Share of memory that averages of features take besides, about: each is as large as the log densities."""
 
-HIGH_K = 0.7
-"""Pareto k above which an integral by importance sampling is unreliable."""
-
 PER_SECOND = {CLOSED_FORM: 1e8, NONE: 1e8, QUADRATURE: 1.5e7, SAMPLING: 1.5e7}
 """What one core computes, about, of the numbers that `cost` counts: for forecasts before anything was measured."""
 
@@ -196,7 +193,9 @@ class Integral:
             shown = " x ".join(str(r.count) for r, size in zip(rules, (inner, outer), strict=True) if size)
             counts[shown] = counts.get(shown, 0) + 1
         sampled = (
-            {"k_max": float(found.k.max()), "k_high": int((found.k > HIGH_K).sum())} if self.method == SAMPLING else {}
+            {"k_max": float(found.k.max()), "k_high": int((found.k > mcmc.HIGH_K).sum())}
+            if self.method == SAMPLING
+            else {}
         )
         largest = {"units": float(found.change[probed].max(initial=0.0))}
         if with_rows:
@@ -215,7 +214,7 @@ class Integral:
             )
         if count := quality.get("k_high"):
             found.append(
-                f"The integrals of {count} levels of {name} by importance sampling have a Pareto k above {HIGH_K} "
+                f"The integrals of {count} levels of {name} by importance sampling have a Pareto k above {mcmc.HIGH_K} "
                 f"(largest {quality['k_max']:.2f}): they are unreliable."
             )
         return found
@@ -343,9 +342,8 @@ class Integral:
         """Put in the values of wide rows: log p(y_j) less that of the unit without the row, on nodes of its own."""
         several = batch.unit_sizes[batch.unit_of_row] > 1
         positions = np.flatnonzero(wide[batch.rows] & several)
-        dropped = [(int(batch.units[batch.unit_of_row[i]]), int(batch.rows[i])) for i in positions]
-        where = {row: i for (_, row), i in zip(dropped, positions, strict=True)}
-        for part in local.batches(self.structure, _most_rows(draws), dropped):
+        pairs, where = _dropped(batch, positions)
+        for part in local.batches(self.structure, _most_rows(draws), pairs):
             rest = self._block(part, draws, level, with_rows=False, wide=wide)[0].log_density
             for j, row in enumerate(part.dropped):
                 i = where[int(row)]
@@ -357,8 +355,7 @@ class Integral:
         """Put in the averages of wide rows, and of those that are their unit, on nodes of the unit without the row."""
         own = wide[batch.rows] if wide.any() else np.zeros(len(batch.rows), dtype=bool)
         positions = np.flatnonzero(own | (batch.unit_sizes[batch.unit_of_row] == 1))
-        pairs = [(int(batch.units[batch.unit_of_row[i]]), int(batch.rows[i])) for i in positions]
-        where = {row: i for (_, row), i in zip(pairs, positions, strict=True)}
+        pairs, where = _dropped(batch, positions)
         for part in local.batches(self.structure, _most_rows(draws), pairs, keep=True):
             silent = np.flatnonzero(part.silent)
             into = [where[int(row)] for row in part.rows[silent]]
@@ -378,6 +375,13 @@ class Integral:
             of_units, of_rows, averages = gaussian.log_likelihood(batch, draws, with_rows, features)
             return numeric.Values(of_units, of_rows, np.zeros((1, 1)), None, averages)
         return numeric.Values(*_given(batch, draws, with_rows), np.zeros((1, 1)), None)
+
+
+def _dropped(batch: Batch, positions: NDArray[np.intp]) -> tuple[list[tuple[int, int]], dict[int, int]]:
+    """Return the rows at some positions of a batch, each with its unit, and where each row stands."""
+    rows = [int(row) for row in batch.rows[positions]]
+    units_ = batch.units[batch.unit_of_row[positions]]
+    return list(zip(map(int, units_), rows, strict=True)), dict(zip(rows, map(int, positions), strict=True))
 
 
 def _most_rows(draws: Draws) -> int:

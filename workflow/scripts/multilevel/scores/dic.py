@@ -41,9 +41,6 @@ MANY = 200_000_000
 MOST_SECONDS = 300.0
 """Most seconds that integrating may take, by counts: not timed, so that the choice is the same everywhere."""
 
-HIGH_K = 0.7
-"""Pareto k above which leaving a row out by weights is unreliable, of 2200 draws or more (Vehtari et al. 2024)."""
-
 TINY = 1e-300
 """Least standard deviation whose logarithm is taken."""
 
@@ -212,7 +209,7 @@ def of_divergences(
         """Return the weights of the draws for each row, and keep the largest k."""
         nonlocal k_max, high
         smoothed = [mcmc.pareto_smooth(column, 1.0) for column in log_density.T]
-        k_max, high = max([k_max, *(k for _, k in smoothed)]), high + sum(k > HIGH_K for _, k in smoothed)
+        k_max, high = max([k_max, *(k for _, k in smoothed)]), high + sum(k > mcmc.HIGH_K for _, k in smoothed)
         return np.exp(np.stack([weights for weights, _ in smoothed], axis=1))
 
     chosen = np.zeros(len(design.y), dtype=bool) if integral is None else loo.affordable(integral, draws)
@@ -238,8 +235,8 @@ def of_divergences(
     warnings = []
     if high:
         warnings.append(
-            f"p_opt leaves {high} rows out by importance weights with a Pareto k above {HIGH_K:g} (largest {k_max:.2f}), which "
-            "makes it unreliable."
+            f"p_opt leaves {high} rows out by importance weights with a Pareto k above {mcmc.HIGH_K:g} (largest {k_max:.2f}), "
+            "which makes it unreliable."
         )
     mcse = {name: mcmc.mcse_mean(values.reshape(draws.chains, -1)) for name, values in influence.items()}
     both = (deviance + influence["p_kl"], deviance + influence["p_opt"])

@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from multilevel import mcmc
 from multilevel.report.flags import caution, model_name
 from multilevel.report.markdown import Markdown, code, escape, table
 from multilevel.report.numbers import ABSENT, as_float, fixed, significant
@@ -49,7 +50,7 @@ def divergences_table(record: Record) -> Markdown:
         ]
         k_max = as_float(score.get("k_max_p_opt"))
         shown = fixed(k_max, 2)
-        return [*found, caution(shown) if k_max is not None and k_max > _HIGH_K else shown]
+        return [*found, caution(shown) if k_max is not None and k_max > mcmc.HIGH_K else shown]
 
     headers = [
         "Candidate",
@@ -99,8 +100,6 @@ _HEADERS = (
     "Candidate", "Mean deviance", "MCSE", "Deviance at the plug-in", "pD", "MCSE", "DIC with pD", "pV", "MCSE",
     "Mean deviance + pV", "Plug-in deviance + 2 pV",
 )  # fmt: skip
-
-_HIGH_K = 0.7
 
 
 def _conditional(record: Record) -> list[_Scored]:
