@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import xarray as xr
@@ -19,6 +19,9 @@ from multilevel.default_priors import Resolved
 from multilevel.design import Design
 
 LOG = logging.getLogger(__name__)
+
+Sample = Callable[[Mapping[str, str], dict[str, Any], int, int], tuple[xr.DataTree, dict[str, float]]]
+"""From parameterisation, settings, seed and cores to what `sampling.sample` returns."""
 
 CLOSER = 5.0
 """The second fit's distance of the target acceptance from 1 is that of the first over this."""
@@ -32,6 +35,7 @@ def fit(
     settings: dict[str, Any],
     seed: int,
     cores: int,
+    sample: Sample | None = None,
 ) -> tuple[xr.DataTree, dict[str, dict[str, Any]], dict[str, float], list[dict[str, Any]]]:
     """Sample a model, and again the other way where draws diverged and it has group terms.
 
@@ -47,6 +51,8 @@ def fit(
         What the study says of the parameterisation (`parameterisation.resolve`).
     settings, seed, cores
         As for `sampling.sample`; the second fit's seed is a hash of the first's.
+    sample
+        Samples it in another way than from a model that is built of `seen` and compiled for one use.
 
     Returns
     -------
@@ -54,8 +60,15 @@ def fit(
         Posterior and its encoding, seconds, and a record of each attempt: parameterisation by term, target acceptance, seed,
         divergences, whether it was kept, and why.
     """
+
+    def anew(
+        ways: Mapping[str, str], settings: dict[str, Any], seed: int, cores: int
+    ) -> tuple[xr.DataTree, dict[str, float]]:
+        return sampling.sample(model.build(seen, priors, ways), settings, seed, cores)
+
+    sample = sample or anew
     chosen = parameterisation.resolve(design, asked)
-    trace, timings = sampling.sample(model.build(seen, priors, chosen), settings, seed, cores)
+    trace, timings = sample(chosen, settings, seed, cores)
     first = sampling.attempt(design, trace, chosen, settings, seed)
     if not first["divergences"] or not chosen:
         return (*sampling.posterior(trace, design, chosen), timings, [{**first, "kept": True, "why": ""}])
@@ -69,7 +82,7 @@ def fit(
         differently,
         closer["target_accept"],
     )
-    retrace, more = sampling.sample(model.build(seen, priors, other), closer, again, cores)
+    retrace, more = sample(other, closer, again, cores)
     second = sampling.attempt(design, retrace, other, closer, again)
     better = second["divergences"] < first["divergences"]
     why = f"{first['divergences']} divergences the first way, {second['divergences']} {differently}"

@@ -309,7 +309,7 @@ def deviance(design: Design, b: Array, effects: Mapping[str, NDArray[np.float32]
     shapes, _, _, triangles, c = _compressed(found, fixed, by_row.scale)
     centred = b.copy()
     if part.has_intercept:
-        centred[:, part.coefficients.index(part.intercept)] += b[:, part.slopes] @ part.x[:, part.slopes].mean(axis=0)
+        centred[:, part.coefficients.index(part.intercept)] += b[:, part.slopes] @ part.means
     size = len(fixed.order)
     w = np.ones((len(b), size + 1))
     w[:, :size] = -np.linalg.solve(fixed.back, (centred[:, fixed.order] - fixed.origin).T).T
@@ -408,7 +408,7 @@ def _fixed(design: Design, priors: dict[str, Prior], scale: Array) -> _Fixed:
     x = part.x
     if part.has_intercept:
         x = x.copy()
-        x[:, part.slopes] -= x[:, part.slopes].mean(axis=0)
+        x[:, part.slopes] -= part.means
     own = [priors[coefficient_name(name)] for name in part.coefficients]
     order = sorted(range(len(own)), key=lambda i: own[i].name not in CLOSED)
     normal = sum(p.name in CLOSED for p in own)
