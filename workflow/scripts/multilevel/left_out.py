@@ -115,7 +115,7 @@ def _problem_of_time(column: str, how: Mapping[str, Any], dataset: Dataset) -> t
     if count := int(dataset.summary["missing"].get(column) or 0):
         return (
             f"the time '{column}' is missing in {count} row{'s' * (count > 1)}, which have no place in time",
-            "filter those rows out under data.filter",
+            f"take those rows out with data.filter: not missing({column})",
         )
     found, needed = units.of_time(frame, column).count, int(how["after"]) + int(how["steps"]) + 1
     if found < needed:

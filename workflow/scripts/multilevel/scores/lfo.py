@@ -42,6 +42,8 @@ LOG = logging.getLogger(__name__)
 
 EXACT, PSIS = "exact refit", "PSIS"
 
+GIVEN_COEFFICIENTS = "given the coefficients; there are no group effects"
+
 CHEAP = 600.0
 """Most seconds that integrating may take, by counts, for all times; otherwise effects that are drawn are conditioned on."""
 
@@ -214,15 +216,13 @@ def refused(times: Units, settings: Settings, reason: str) -> tuple[dict[str, An
 
 def _words(times: Units, settings: Settings) -> dict[str, Any]:
     name, first = times.name, times.labels[settings.after]
-    ahead = f"the next {name}" if settings.steps == 1 else f"the next {settings.steps} values of {name}"
+    ahead = f"the next value of {name}" if settings.steps == 1 else f"the next {settings.steps} values of {name}"
     return {
         "criterion": "lfo",
         "unit": name,
-        "leaves_out": f"the future: all rows at {ahead} and after it, for each {name} from {first} on"
-        if settings.steps == 1
-        else f"the future: all rows at {ahead} and after them, from {first} on",
-        "predicts": f"the observations at {ahead}, given those at earlier times, jointly",
-        "estimand": f"log p(y at {ahead} | y at earlier times), from {first} on",
+        "leaves_out": f"the future, all rows at {ahead} and later, from {first} on",
+        "predicts": f"the observations at {ahead}, jointly, given those at earlier ones",
+        "estimand": f"log p(y at {ahead} | y at earlier ones), from {first} on",
         "after": settings.after,
         "steps": settings.steps,
     }
@@ -400,7 +400,7 @@ class _Since:
         total = np.cumsum(by_time, axis=1)
         has_effects = bool(self.design.group_terms)
         reason = f"; {self.split.reason}" if has_effects else ""
-        self.likelihood = f"given the group effects{reason}" if has_effects else "given the coefficients"
+        self.likelihood = f"given the group effects{reason}" if has_effects else GIVEN_COEFFICIENTS
         return {self.seen: np.zeros(self.draws.size)} | {
             n: total[:, n - 1] for n in range(self.seen + 1, self.times.count + 1)
         }
