@@ -364,3 +364,30 @@ def test_a_coefficient_that_earlier_rows_say_nothing_of_follows_its_prior(tmp_pa
     assert lfo.improper_before(design, day < 3, flat) == said
     assert lfo.improper_before(design, day < 4, flat) == ""
     assert lfo.improper_before(design, day < 3, {}) == ""
+
+
+@pytest.mark.parametrize("method", ["integrated", "sampled"])
+def test_a_fit_to_some_rows_keeps_the_priors_where_all_rows_put_them(tmp_path: Path, method: str) -> None:
+    """The intercept's prior stands at the mean of the predictor over all rows, days 0 to 9, not over the days seen."""
+    day = np.repeat(np.arange(10.0), 3)
+    y = 4.0 + 0.8 * day + np.random.default_rng(8).normal(size=30)
+    design = design_of("y ~ day", dataset_of(y=y, day=day))
+    given = {"Intercept": "normal(5, 0.5)", "b(day)": "normal(0, 0.3)", "sigma": "uniform(0.999, 1.001)"}
+    identity = {"model": {"centred": False}, "method": method, "sampler": SAMPLER, "seed": 3}
+    made = refits.Refits(design, default_priors.resolve(design, given), identity, "code", 1, tmp_path)
+    seen = day < 3
+    found = made.fit(seen)
+    assert found.method == method
+    x = np.column_stack([np.ones(9), day[seen] - 4.5])
+    precision = x.T @ x + np.diag([0.5**-2, 0.3**-2])
+    mean = np.linalg.solve(precision, x.T @ y[seen] + np.array([5 * 0.5**-2, 0.0]))
+    drawn = np.column_stack([found.draws.b[:, 0] + 4.5 * found.draws.b[:, 1], found.draws.b[:, 1]])
+    sd = np.sqrt(np.diag(np.linalg.inv(precision)))
+    assert (np.abs(drawn.mean(axis=0) - mean) < 5 * sd / np.sqrt(2000)).all()
+    np.testing.assert_allclose(drawn.std(axis=0), sd, rtol=0.06)
+    # The next day, from these draws, is a normal density.
+    times = units.of_time(dataset_of(day=day).frame, "day")
+    _, table = lfo.score(design, times, Settings(3), lambda n: Fitted(made.fit(times.index < n).draws, NOTHING))
+    at = np.column_stack([np.ones(3), np.full(3, 3.0 - 4.5)])
+    wanted = multivariate_normal(at @ mean, np.eye(3) + at @ np.linalg.inv(precision) @ at.T).logpdf(y[day == 3])
+    assert abs(table["elpd"][0] - wanted) < 4 * max(table["mcse"][0], 1e-3)
