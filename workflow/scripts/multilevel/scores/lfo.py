@@ -231,8 +231,9 @@ def _words(times: Units, settings: Settings) -> dict[str, Any]:
 def _may_refit(made: int, k: float, times: Units, seen: int, settings: Settings, last: int) -> None:
     if made < settings.most_refits:
         return
+    fits = "1 fit is" if made == 1 else f"{made} fits are"
     raise FitError(
-        f"{made} fits are made, as many as 'most_refits' allows, and the Pareto k of {times.name} "
+        f"{fits} made, as many as 'most_refits' allows, and the Pareto k of {times.name} "
         f"{times.labels[seen]} is {k:.2f}, so that one more is needed; raise 'most_refits' of the study file (no more than "
         f"{last - settings.after + 1} are ever needed). The fits made are kept and are not made again"
     )
