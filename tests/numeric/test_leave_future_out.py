@@ -309,7 +309,7 @@ def test_fits_to_earlier_rows_agree_with_the_evidence(tmp_path: Path, family: st
     for highest, fits in ((0.7, 1), (EVERY_TIME, 4)):
         record, table = lfo.score(one.design(), one.units, Settings(2, pareto_k=highest), fit)
         close(table, record, truth(family, 2))
-        assert len(list(tmp_path.glob("*.nc"))) == len(record["fits"]) >= fits
+        assert len(list(tmp_path.rglob("*.nc"))) == len(record["fits"]) >= fits
     assert len(made.compiled) <= (2 if method == "sampled" else 0)
 
 
@@ -335,9 +335,11 @@ def test_a_kept_fit_is_not_made_again(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(refits.Refits, "_integrated", lambda *_: pytest.fail("fitted again"))
     again, fit = fitting(tmp_path, "gaussian", "integrated")
     np.testing.assert_array_equal(fit(3).draws.b, first.draws.b)
-    (tmp_path / "stale.nc").write_text("")
+    stale = tmp_path / "0123456789abcdef" / "stale.nc"
+    stale.parent.mkdir()
+    stale.write_text("")
     again.forget_others()
-    assert [path.name for path in tmp_path.glob("*.nc")] == [first.path.name]
+    assert list(tmp_path.rglob("*.nc")) == [first.path]
     for changed in (fitting(tmp_path, "gaussian", "integrated", "new code")[0], again):
         rows = one.time < (3 if changed is not again else 4)
         with pytest.raises(pytest.fail.Exception, match="fitted again"):

@@ -44,7 +44,7 @@ def project(finished: Project, tmp_path: Path) -> Project:
 def fits(project: Project) -> dict[str, str]:
     folder = project.folder / "results/small/models"
     return {
-        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("refits/*/*.nc")
+        str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest() for p in folder.rglob("refits/*/*/*.nc")
     }
 
 

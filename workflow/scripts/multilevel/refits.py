@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from multilevel import aggregate, attempts, methods, predictor, provenance, storage
+from multilevel import aggregate, methods, predictor, provenance, storage
 from multilevel.default_priors import Resolved
 from multilevel.design import Design
 from multilevel.predictor import Draws
@@ -65,8 +66,6 @@ class Refits:
     cores: int
     folder: Path
     compiled: dict[str, Any] = field(default_factory=dict)
-    used: list[Path] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
 
     def fit(self, rows: Mask) -> Refit:
         """Return the fit to some rows: as it was kept, or made and kept.
@@ -83,7 +82,7 @@ class Refits:
         """
         method = self._method(rows)
         digest = self._digest(rows, method)
-        path = self.folder / f"{digest[:24]}.nc"
+        path = self._home / f"{digest[:24]}.nc"
         seed = int.from_bytes(
             hashlib.sha256(f"{self.identity['seed']}\x1f{_of_rows(rows)}".encode()).digest()[:4], "big"
         )
@@ -91,16 +90,14 @@ class Refits:
         kept: dict[str, Index] = {}
         if method == INTEGRATED:
             seen, kept = with_levels_of(aggregate.of_rows(self.design, np.flatnonzero(rows)))
-        self.used.append(path)
         if not path.is_file():
             began = time.perf_counter()
             tree, encoding = self._integrated(seen, seed) if method == INTEGRATED else self._sampled(rows, seed)
             tree.attrs = {"digest": digest, "seed": seed, "rows": int(rows.sum()), "method": method}
             storage.write_netcdf(path, tree, encoding)
-            self.seconds.append(time.perf_counter() - began)
             LOG.info(
-                "fitted %d of %d rows in %.0f s; each further fit would take about %.0f s",
-                rows.sum(), len(rows), self.seconds[-1], float(np.mean(self.seconds)),
+                "fitted %d of %d rows in %.0f s; further fits take about as long, without compiling",
+                rows.sum(), len(rows), time.perf_counter() - began,
             )  # fmt: skip
         else:
             LOG.info("the fit to %d of %d rows is there already: %s", rows.sum(), len(rows), path.name)
@@ -108,10 +105,16 @@ class Refits:
         return Refit(path, seen, extended(draws, self.design, kept) if kept else draws, seed, method)
 
     def forget_others(self) -> None:
-        """Remove kept fits that no use was made of: those of another model, other data or other code."""
-        for path in self.folder.glob("*.nc"):
-            if path not in self.used:
-                path.unlink(missing_ok=True)
+        """Remove kept fits of another model, of other data or by other code; those of this one stay, used now or not."""
+        for path in self.folder.glob("*"):
+            if path != self._home:
+                shutil.rmtree(path, ignore_errors=True)
+
+    @property
+    def _home(self) -> Path:
+        """Where fits of this model to these data by this code are kept."""
+        own = json.dumps([self.identity, self.code], sort_keys=True)
+        return self.folder / hashlib.sha256(own.encode()).hexdigest()[:16]
 
     def _method(self, rows: Mask) -> str:
         """Return how some rows are fitted: as all rows are, unless they leave columns of X that say nothing."""
@@ -138,28 +141,15 @@ class Refits:
         return made[0], made[1]
 
     def _sampled(self, rows: Mask, seed: int) -> tuple[xr.DataTree, dict[str, dict[str, Any]]]:
-        from multilevel import model, sampling  # PyMC, which takes seconds to import
-
-        def sample(
-            ways: Mapping[str, str], settings: dict[str, Any], seed: int, cores: int
-        ) -> tuple[xr.DataTree, dict[str, float]]:
-            key = repr(sorted(ways.items()))
-            if key not in self.compiled:
-                self.compiled[key] = sampling.compile_model(
-                    model.build(self.design, self.priors, ways, rows_change=True)
-                )
-            compiled = self.compiled[key].with_data(**{model.SEEN: rows.astype(np.float64)})
-            return sampling.run(compiled, settings, seed, cores), {}
-
-        made = attempts.fit(
-            self.design,
+        made = methods.get(SAMPLED).fit_rows(
             self.design,
             self.priors,
-            self.identity["model"]["centred"],
+            self.identity["model"],
             self.identity["sampler"],
             seed,
             self.cores,
-            sample,
+            rows,
+            self.compiled,
         )
         return made[0], made[1]
 

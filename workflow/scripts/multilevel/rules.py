@@ -133,9 +133,11 @@ def future_runtime(plan: dict[str, Any], model: str, time: str) -> int:
 
 
 def refit_modules(model: dict[str, Any]) -> list[str]:
-    """Return the modules that fits of a model to some of its rows load by name, whichever way they are made."""
-    names = [f"families.{model['family']}", f"responses.{model['family']}", *(f"methods.{name}" for name in STACKS)]
-    return [f"multilevel.{name}" for name in names]
+    """Return the modules that fits of a model to some of its rows load by name.
+
+    Where effects are integrated out, rows that say nothing of some coefficient are sampled.
+    """
+    return list(dict.fromkeys([*fit_modules(model), *fit_modules({**model, "method": "sampled"})]))
 
 
 def rankings(plan: dict[str, Any]) -> list[tuple[str, str]]:

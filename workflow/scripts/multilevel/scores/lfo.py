@@ -53,6 +53,12 @@ OF_DESIGN = frozenset({
 })  # fmt: skip
 """What of a design this score knows how to cut by time; whatever is added to designs is refused until it is listed here."""
 
+NOT_CUT = {
+    "residuals": "residuals are correlated within subjects, and their density given earlier ones is not computed here",
+    "curve": "the mean is a curve, and the rows of such models are not cut by time yet",
+}
+"""What is said of parts of a design that are not cut by time."""
+
 STRUCTURES = frozenset({"independent", "known"})
 """Structures over the levels of a group whose later levels can be left out."""
 
@@ -104,8 +110,7 @@ def reason_against(design: Design) -> str:
     """Return why the future of a design cannot be left out, as the end of a sentence; nothing where it can."""
     odd = [f.name for f in fields(design) if f.name not in OF_DESIGN and _is_there(getattr(design, f.name))]
     if odd:
-        words = " and ".join(name.replace("_", " ") for name in odd)
-        return f"the model has a {words}, with which rows at different times are not independent given the parameters"
+        return NOT_CUT.get(odd[0], f"models with {odd[0].replace('_', ' ')} are not cut by time yet")
     if other := next((t for t in design.group_terms if t.structure not in STRUCTURES), None):
         return f"the levels of '{other.group}' have the structure {other.structure}, which is not cut by time"
     return ""
