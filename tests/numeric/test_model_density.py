@@ -825,3 +825,64 @@ def test_the_prior_of_a_covariance_matrix_is_of_the_formulas_terms_alone() -> No
         assert float(log_density_of(built)(point.sampled)) == pytest.approx(
             expected(design, given, point, centred=False), rel=1e-12, abs=TOLERANCE
         )
+
+
+# Models whose rows are switched on and off.
+
+SEEN = RNG.random(24) < 0.4
+SWITCHED: list[tuple[str, dict[str, Any]]] = [
+    *((text, {}) for text, _, centred in CASES if not centred),
+    # Of censored successes, some are impossible at any parameters: no such model can be fitted.
+    *(
+        (text, {"family": family, "parameters": parameters})
+        for text, family, parameters in BEYOND
+        if not text.startswith("successes | trials(n) + cens")
+    ),
+    *((text, spec) for text, spec, _ in OF_CATEGORIES),
+]
+
+
+@pytest.mark.parametrize(("text", "spec"), SWITCHED)
+def test_rows_that_are_not_seen_add_nothing_to_the_density(text: str, spec: dict[str, Any]) -> None:
+    """A row that is not seen counts as one of weight 0, of every family; levels that have no other row keep their prior."""
+    from multilevel import design as designs
+    from multilevel import formula, model
+
+    design = designs.build({"formula": str(formula.parse(text)), "family": "gaussian", **spec}, DATA)
+    priors = default_priors.resolve(design, {})
+    built = model.build(design, priors, centred=False, rows_change=True)
+    density = log_density_of(built)
+    for seen in (SEEN, ~SEEN):
+        built[model.SEEN].set_value(seen.astype(float))
+        weighted = replace(design, terms={**design.terms, "weights": design.terms.get("weights", np.ones(24)) * seen})
+        point = Point(built, int(seen.sum()))
+        assert float(density(point.sampled)) == pytest.approx(
+            expected(weighted, priors, point, centred=False), rel=1e-12, abs=TOLERANCE
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("y ~ x + offset(2 * z) + (1 + x | g)", {"family": "gaussian", "parameters": {"sigma": "1 + z + (1 | h)"}}),
+        ("count_ | weights(w) + cens(c, count_ + 3) + trunc(ub=end) ~ x", {"family": "negative_binomial"}),
+        ("rating ~ x + cs(z + k) + (1 | g)", {"family": "sequential"}),
+        ("y ~ 1 + (1 | mm(g, h))", {"family": "gaussian"}),
+    ],
+)
+def test_a_design_of_some_rows_has_the_density_of_those_rows(text: str, spec: dict[str, Any]) -> None:
+    """Intercepts and thresholds keep their prior where the predictors of all rows have their means."""
+    from multilevel import aggregate, formula, model
+    from multilevel import design as designs
+
+    design = designs.build({"formula": str(formula.parse(text)), **spec}, DATA)
+    priors = default_priors.resolve(design, {})
+    switched = model.build(design, priors, centred=False, rows_change=True)
+    switched[model.SEEN].set_value(SEEN.astype(float))
+    cut = model.build(aggregate.of_rows(design, np.flatnonzero(SEEN)), priors, centred=False)
+    point = Point(switched, 3)
+    one, other = (float(log_density_of(built)(point.sampled)) for built in (switched, cut))
+    assert one == pytest.approx(other, rel=1e-12, abs=TOLERANCE)
+    twice = aggregate.of_rows(aggregate.of_rows(design, np.flatnonzero(SEEN)), np.arange(5))
+    for part, whole in zip(twice.predictors, design.predictors, strict=True):
+        np.testing.assert_array_equal(part.means, whole.means)

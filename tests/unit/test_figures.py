@@ -28,6 +28,7 @@ from fixtures.figure_tables import (
     calibration,
     caterpillar,
     counties,
+    differences_by_time,
     draw,
     elpd_differences,
     energy,
@@ -98,6 +99,9 @@ CASES = {
     "elpd_differences": Case(elpd_differences, MODELS, ["se_diff", "k_bad", "elpd_diff"]),
     "pointwise": Case(
         pointwise, counties(8), [], {"best": MODELS[3], "group": "county", "note": "2 more are not drawn."}, 85,
+    ),
+    "differences_by_time": Case(
+        differences_by_time, ["3", "4", "5", "6"], [], {"best": MODELS[3], "time": "day", "note": "2 more are not drawn."}, 60,
     ),
     "predictive_density": Case(predictive_density, MODELS, [], {"quantity": "log radon"}),
     "predictive_statistics": Case(predictive_statistics, MODELS, ["lower", "upper"]),

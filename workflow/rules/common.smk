@@ -52,6 +52,7 @@ wildcard_constraints:
     comparison=NAME_PATTERN,
     fingerprint="[0-9a-f]{64}",
     unit="|".join(map(re.escape, rules.units(STUDIES.values()))),
+    time="|".join(map(re.escape, rules.times(STUDIES.values()))) or "none",
 
 
 def plan_of(wildcards):
@@ -182,7 +183,7 @@ def data_of_compared(wildcards):
 
 
 def left_out_of(wildcards):
-    """Return what a job leaves out at a time: an observation, or a level of a grouping."""
+    """Return what a job leaves out at a time: an observation, a level of a grouping, or the future of a column of time."""
     if wildcards.unit == "observation":
         return wildcards.unit
     return rules.left_out(plan_of(wildcards), wildcards.unit)["group"]
@@ -192,6 +193,16 @@ def groups_data_of(wildcards):
     """Return the file with the columns of the grouping that a job leaves out."""
     chosen = rules.left_out(plan_of(wildcards), wildcards.unit)
     return f"results/{wildcards.study}/data/{chosen['fingerprint']}.nc"
+
+
+def future_of(wildcards):
+    """Return how a job leaves out the future of a column of time."""
+    return rules.left_out(plan_of(wildcards), f"{rules.FUTURE}{wildcards.time}")
+
+
+def times_data_of(wildcards):
+    """Return the file with the column of time whose future a job leaves out."""
+    return f"results/{wildcards.study}/data/{future_of(wildcards)['fingerprint']}.nc"
 
 
 def compared_dic(wildcards):

@@ -8,7 +8,7 @@
 
 rule compare_models:
     """
-    Compare the models of {wildcards.comparison} in {wildcards.study} by scores of leaving out one {wildcards.unit} at a time.
+    Compare the models of {wildcards.comparison} in {wildcards.study} by scores of leaving out: {wildcards.unit}.
     """
     input:
         diagnostics=of_compared("results/{study}/models/{model}/diagnostics.json"),

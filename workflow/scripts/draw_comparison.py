@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from multilevel import dataset, design, figure_data, joblog
+from multilevel.figures.differences_by_time import draw_differences_by_time
 from multilevel.figures.elpd_differences import draw_elpd_differences
 from multilevel.figures.layout import words_only
 from multilevel.figures.pointwise import draw_pointwise
 from multilevel.figures.theme import save
-from multilevel.names import OBSERVATION
+from multilevel.names import OBSERVATION, time_of
 
 if TYPE_CHECKING:
     from snakemake.script import Snakemake
@@ -43,6 +44,8 @@ def draw_comparison(
     drawn, note = figure_data.pointwise(differences, ranked, models, lambda row: groups.get(row, ""))
     if drawn.empty:
         figure = words_only("Fewer than two models passed their checks, so there is no difference to draw.")
+    elif time := time_of(unit):
+        figure = draw_differences_by_time(drawn, best=models[ranked[0]], time=time, note=note)
     else:
         figure = draw_pointwise(drawn, best=models[ranked[0]], group=group or "row", unit=unit, note=note)
     save(figure, paths_out["pointwise"], drawn)

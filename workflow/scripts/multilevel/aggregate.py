@@ -61,13 +61,29 @@ def rows(design: Design) -> Design:
     else:
         terms["weights"] = total(np.ones(len(design.y)))
         y = design.y[first]
+    return replace(of_rows(design, first), y=y, terms=terms)
+
+
+def of_rows(design: Design, chosen: NDArray[np.int64]) -> Design:
+    """Return a design of some of the rows, all of its coefficients and levels kept.
+
+    Means of predictors, where intercepts have their prior, stay those of all rows: the priors are those of the whole.
+
+    Parameters
+    ----------
+    design
+        The design.
+    chosen
+        Positions of the rows.
+    """
     return replace(
         design,
-        y=y,
-        terms=terms,
-        predictors=tuple(_predictor(p, first) for p in design.predictors),
-        group_terms=tuple(_term(t, first) for t in design.group_terms),
-        thresholds=_thresholds(design.thresholds, first) if design.thresholds else None,
+        y=design.y[chosen],
+        terms={name: values[chosen] for name, values in design.terms.items()},
+        predictors=tuple(_predictor(p, chosen) for p in design.predictors),
+        group_terms=tuple(_term(t, chosen) for t in design.group_terms),
+        thresholds=_thresholds(design.thresholds, chosen) if design.thresholds else None,
+        log_jacobian=None if design.log_jacobian is None else design.log_jacobian[chosen],
     )
 
 
@@ -81,7 +97,8 @@ def _term(term: Term, first: NDArray[np.int64]) -> Term:
 
 
 def _thresholds(found: Thresholds, first: NDArray[np.int64]) -> Thresholds:
-    return replace(found, x=found.x[first], means=found.x.mean(axis=0))
+    means = found.x.mean(axis=0) if found.means is None else found.means
+    return replace(found, x=found.x[first], means=means)
 
 
 def _distinct(design: Design, summed: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import xarray as xr
@@ -21,6 +21,9 @@ from multilevel.design import Design
 LOG = logging.getLogger(__name__)
 
 SMALLER = "with smaller steps"
+
+Sample = Callable[[Mapping[str, str], dict[str, Any], int, int], tuple[xr.DataTree, dict[str, float]]]
+"""From parameterisation, settings, seed and cores to what `sampling.sample` returns."""
 
 CLOSER = 5.0
 """The second fit's distance of the target acceptance from 1 is that of the first over this."""
@@ -34,6 +37,7 @@ def fit(
     settings: dict[str, Any],
     seed: int,
     cores: int,
+    sample: Sample | None = None,
 ) -> tuple[xr.DataTree, dict[str, dict[str, Any]], dict[str, float], list[dict[str, Any]]]:
     """Sample a model, and again the other way where draws diverged.
 
@@ -49,6 +53,8 @@ def fit(
         What the study says of the parameterisation (`parameterisation.resolve`).
     settings, seed, cores
         As for `sampling.sample`; the second fit's seed is a hash of the first's.
+    sample
+        Samples it in another way than from a model that is built of `seen` and compiled for one use.
 
     Returns
     -------
@@ -56,15 +62,22 @@ def fit(
         Posterior and its encoding, seconds, and a record of each attempt: parameterisation by term, target acceptance, seed,
         divergences, whether it was kept, and why.
     """
+
+    def anew(
+        ways: Mapping[str, str], settings: dict[str, Any], seed: int, cores: int
+    ) -> tuple[xr.DataTree, dict[str, float]]:
+        return sampling.sample(model.build(seen, priors, ways), settings, seed, cores)
+
+    sample = sample or anew
     chosen = parameterisation.resolve(design, asked)
-    trace, timings = sampling.sample(model.build(seen, priors, chosen), settings, seed, cores)
+    trace, timings = sample(chosen, settings, seed, cores)
     first = sampling.attempt(design, trace, chosen, settings, seed)
     if not first["divergences"]:
         return (*sampling.posterior(trace, design, chosen), timings, [{**first, "kept": True, "why": ""}])
     other = parameterisation.other_way(design, chosen)
     differently = "the other way" if other != chosen else SMALLER
     closer, again = more_careful(first, settings, seed, differently)
-    retrace, more = sampling.sample(model.build(seen, priors, other), closer, again, cores)
+    retrace, more = sample(other, closer, again, cores)
     second = sampling.attempt(design, retrace, other, closer, again)
     better, records = judged(first, second, differently)
     timings = {key: value + more[key] for key, value in timings.items()}

@@ -43,7 +43,7 @@ CONDITIONAL_DIC = ("dic", "p_d", "dic_p_v", "p_v")
 SUBSAMPLED = ("subsampling_se", "subsampling_se_diff")
 """Further columns where a sample of the rows was scored: what sampling adds to the errors of a score and of a difference."""
 
-OK, NOT_SCORED = "ok", "not scored"
+OK, FAILED, NOT_SCORED = "ok", "failed checks", "not scored"
 
 MANY_CANDIDATES = 11
 """From this many candidates on, the best of them looks better than it is (McLatchie & Vehtari 2024)."""
@@ -120,12 +120,17 @@ def _id_column(pointwise: pd.DataFrame) -> str:
 
 
 def judged(candidate: Candidate) -> Candidate:
-    """Return the candidate, as not scored where its score was refused or is not finite in every unit, with the reason."""
+    """Return the candidate, as not scored where its score was refused or is not finite in every unit, with the reason.
+
+    One whose score rests on fits to some of the rows of which one failed its checks has failed too.
+    """
     if candidate.record is None or candidate.pointwise is None:
         return candidate
     if reason := candidate.record.get("refused"):
         status = candidate.status if candidate.status != OK else NOT_SCORED
         return replace(candidate, status=status, note="; ".join(n for n in (candidate.note, reason) if n))
+    if candidate.status == OK and (reason := candidate.record.get("unreliable")):
+        return replace(candidate, status=FAILED, note="; ".join(n for n in (candidate.note, reason) if n))
     finite = np.isfinite(candidate.elpd)
     if candidate.status == OK and finite.all() and not np.isfinite(candidate.scores[0]["elpd"]):
         note = f"some {_noun(candidate)}s that were not sampled have no finite log density, so the sum means nothing"
@@ -232,6 +237,7 @@ def refuse_unequal(scored: list[Candidate]) -> None:
             ("kind", "one response is discrete and the other continuous"),
             ("rows", "the rows differ"),
             ("groups", "rows belong to other groups"),
+            ("times", "rows are of other times"),
             ("scored", "rows are weighted or censored differently"),
             ("criterion", "the criteria differ"),
         ):
@@ -265,7 +271,20 @@ def describe(candidates: list[Candidate], table: pd.DataFrame) -> dict[str, Any]
     keys = ("criterion", "unit", "leaves_out", "predicts", "estimand", "n_units")
     sampling = records[0].get("subsampling") if records else None
     about = {key: records[0].get(key) for key in keys} if records else {}
-    return {**about, **({"subsampling": sampling} if sampling else {}), "notes": [*_sampled(sampling), *notes(table)]}
+    said = [*_sampled(sampling), *_of_times(records), *notes(table)]
+    return {**about, **({"subsampling": sampling} if sampling else {}), "notes": said}
+
+
+def _of_times(records: list[dict[str, Any]]) -> list[str]:
+    """Return the sentence on standard errors of scores of the future."""
+    if not records or records[0].get("criterion") != "lfo":
+        return []
+    count, unit = records[0]["n_units"], records[0]["unit"]
+    words = (
+        f"Standard errors take the {count} predicted values of {unit} for independent. Successive predictions share most of "
+        "what they are made from, so these errors are rough, and rather too small."
+    )
+    return [words]
 
 
 def _sampled(sampling: Mapping[str, Any] | None) -> list[str]:
@@ -318,7 +337,7 @@ def _row(candidate: Candidate, rank: int | None, best: Candidate | None, shares:
     record, _ = candidate.scores
     counts: Mapping[str, int] = record["k_counts"]
     k_bad = counts["bad"] + counts["very_bad"]
-    row |= {key: record[key] for key in ("elpd", "se", "p_loo", "k_max")}
+    row |= {key: record.get(key) for key in ("elpd", "se", "p_loo", "k_max")}
     row |= {"k_bad": k_bad, "diag_elpd": f"{k_bad} k > {record['k_threshold']:.2f}" if k_bad else ""}
     if waic := record.get("waic"):
         row |= {"elpd_waic": waic["elpd"], "waic_high": waic["high_variances"]}

@@ -8,6 +8,7 @@ the LKJ density (Lewandowski, Kurowicka & Joe 2009, J. Multivariate Analysis 100
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,20 @@ FEW_COLUMNS = 8
 """Up to this many columns, X b is summed column by column, which compiles faster than a matrix product."""
 
 
-def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bool | Mapping[str, str]) -> pm.Model:
+SEEN = "seen_rows"
+"""Data of a model that is compiled once for several sets of rows: 1 for rows that are seen, 0 for others."""
+
+UNSEEN = 0.5
+"""Linear predictor of a row that is not seen: every family has a finite log density there, which is then multiplied by 0."""
+
+
+def build(
+    design: Design,
+    priors: Sequence[default_priors.Resolved],
+    centred: bool | Mapping[str, str],
+    *,
+    rows_change: bool = False,
+) -> pm.Model:
     """Build the PyMC model of a design.
 
     Parameters
@@ -41,6 +55,9 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
     centred
         Whether group effects are sampled directly instead of as standardised offsets; or how those of each term are, by
         its key (`parameterisation`).
+    rows_change
+        Whether the model has the data `SEEN`, so that one that is compiled once can be sampled given some of the rows. Levels
+        without any row that is seen have effects all the same: as their prior says, given the others.
 
     Returns
     -------
@@ -77,6 +94,11 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
         for part in design.predictors:
             if part.offset.any():
                 etas[part.parameter] = etas[part.parameter] + part.offset
+        if rows_change:
+            seen = pm.Data(SEEN, np.ones(len(design.y)))
+            etas = {name: value * seen + (1.0 - seen) * UNSEEN for name, value in etas.items()}
+            counted: Any = design.terms.get("weights", 1.0) * seen
+            design = replace(design, terms={**design.terms, "weights": counted})
         eta = [etas.pop(name) for name in design.primary]
         inverse = families.get(design.family).OTHER_LINKS
         others = {name: responses.INVERSE_LINKS[inverse[name]](value) for name, value in etas.items()}

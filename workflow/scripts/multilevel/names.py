@@ -14,3 +14,16 @@ RESERVED = frozenset({"Intercept", "chain", "coefficient", "draw", "offset", "ro
 
 OBSERVATION = "observation"
 """What is left out where no grouping is: one row."""
+
+_FUTURE = "future(", ")"
+
+
+def future(column: str) -> str:
+    """Return what leaving out the future of a column of time is called among what is left out: ``future(day)``."""
+    return column.join(_FUTURE)
+
+
+def time_of(unit: str) -> str:
+    """Return the column of time whose future is left out; nothing where a unit is an observation or a grouping."""
+    start, end = _FUTURE
+    return unit[len(start) : -len(end)] if unit.startswith(start) and unit.endswith(end) else ""

@@ -203,7 +203,7 @@ def _comparisons(
             problems.append(
                 Problem(f"{where}.models", f"only '{chosen[0]}' is left to compare", "name at least two models")
             )
-        found[name] = {"models": chosen, "reference": comparison.reference, "leave_out": list(comparison.leave_out)}
+        found[name] = {"models": chosen, "reference": comparison.reference, **left_out.asked(comparison.leave_out)}
     return found, problems
 
 

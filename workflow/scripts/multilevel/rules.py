@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from multilevel import environments
-from multilevel.names import OBSERVATION
+from multilevel.names import OBSERVATION, time_of
 from multilevel.provenance import STACKS, identity_digest
+
+FUTURE = "future."
+"""What the name of a unit in files starts with where the future is left out."""
 
 PREVIOUS = "posterior.previous.nc"
 """The draws of a fit that a run is about to make anew, kept until the run went well."""
@@ -77,8 +80,8 @@ def groups(plan: dict[str, Any]) -> list[str]:
 
 
 def in_path(group: str) -> str:
-    """Return how a grouping stands in the name of a file: ``school.class`` for ``school:class``."""
-    return group.replace(":", ".")
+    """Return how what is left out stands in the name of a file: ``school.class`` for ``school:class``, ``future.day``."""
+    return f"{FUTURE}{column}" if (column := time_of(group)) else group.replace(":", ".")
 
 
 def grouping(plan: dict[str, Any], name: str) -> str:
@@ -97,7 +100,10 @@ def grouping(plan: dict[str, Any], name: str) -> str:
 
 
 def left_out(plan: dict[str, Any], unit: str) -> dict[str, Any]:
-    """Return the grouping that is left out, by its name in files: its ``group``, ``columns`` and their ``fingerprint``."""
+    """Return what is left out, by its name in files: its ``group``, ``columns`` and their ``fingerprint``.
+
+    Where it is the future, there are besides the ``settings`` of the score and how many ``times`` are predicted.
+    """
     return dict(plan["left_out"][unit])
 
 
@@ -108,8 +114,30 @@ def units(plans: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def score(unit: str) -> str:
-    """Return the score of leaving a unit out, as its files are called: ``loo.observation``, ``logo.county``."""
+    """Return the score of leaving a unit out, as its files are called: ``loo.observation``, ``logo.county``, ``lfo.day``."""
+    if unit.startswith(FUTURE):
+        return f"lfo.{unit.removeprefix(FUTURE)}"
     return f"loo.{unit}" if unit == OBSERVATION else f"logo.{unit}"
+
+
+def times(plans: Iterable[dict[str, Any]]) -> list[str]:
+    """Return every column of time whose future some study leaves out."""
+    return [unit.removeprefix(FUTURE) for unit in units(plans) if unit.startswith(FUTURE)]
+
+
+def future_runtime(plan: dict[str, Any], model: str, time: str) -> int:
+    """Return the minutes that leaving the future out may take: as many fits as may be needed, each quicker than the first."""
+    found = left_out(plan, f"{FUTURE}{time}")
+    fits = min(found["times"], found["settings"]["most_refits"])
+    return fit_runtime(plan, model) * int(1 + -(-fits // 3))
+
+
+def refit_modules(model: dict[str, Any]) -> list[str]:
+    """Return the modules that fits of a model to some of its rows load by name.
+
+    Where effects are integrated out, rows that say nothing of some coefficient are sampled.
+    """
+    return list(dict.fromkeys([*fit_modules(model), *fit_modules({**model, "method": "sampled"})]))
 
 
 def rankings(plan: dict[str, Any]) -> list[tuple[str, str]]:

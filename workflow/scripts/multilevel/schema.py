@@ -328,6 +328,29 @@ class Grid(Closed):
     )
 
 
+class Future(Closed):
+    """Leaving out the future: the rows at each time are predicted given those at all earlier times."""
+
+    future: Column = Field(
+        description="Column of time: numbers, or a text whose levels stand in order under `data.ordered`; all rows that share a "
+        "value are predicted together."
+    )
+    after: Annotated[int, Field(ge=1)] = Field(
+        description="How many of the times, from the first on, are seen before the first prediction."
+    )
+    steps: Annotated[int, Field(ge=1)] = Field(1, description="How many times ahead are predicted, jointly.")
+    pareto_k: Annotated[float, Field(gt=0, le=0.7)] = Field(
+        0.7,
+        description="Pareto k above which the model is fitted anew to the times seen so far; 1 - 1/log10(draws) where that is "
+        "lower.",
+    )
+    most_refits: Annotated[int, Field(ge=1, le=10_000)] = Field(
+        50,
+        description="Most fits of one model to earlier times. Where more are needed the run stops and says so; fits made are "
+        "kept.",
+    )
+
+
 class Comparison(Closed):
     """One comparison of models."""
 
@@ -338,11 +361,12 @@ class Comparison(Closed):
     reference: str | None = Field(
         None, description="Model that the text speaks from; differences are always from the best model."
     )
-    leave_out: list[Unit] = Field(
+    leave_out: list[Unit | Future] = Field(
         default=["observation"],
         min_length=1,
-        description="What is left out at a time when scoring, one table for each: `observation` (one row), or a grouping of "
-        "the data such as `county` or `school:class` (all rows of one level, predicted jointly as a new one).",
+        description="What is left out at a time when scoring, one table for each: `observation` (one row), a grouping of "
+        "the data such as `county` or `school:class` (all rows of one level, predicted jointly as a new one), or the future, "
+        "`{future: day, after: 3}` (all rows at the next time and after it).",
     )
 
 

@@ -54,6 +54,24 @@ def of_grouping(frame: pd.DataFrame, name: str) -> Units:
     return Units(name, labels, index)
 
 
+def of_time(frame: pd.DataFrame, name: str) -> Units:
+    """Return the values of a column of time in their order: numbers by value, levels as their order was declared.
+
+    Raises
+    ------
+    ValueError
+        When it has none.
+    """
+    column = frame[name]
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        if not column.cat.ordered:
+            raise ValueError(f"the levels of '{name}' have no order")
+        present, index = np.unique(column.cat.codes.to_numpy(), return_inverse=True)
+        return Units(name, tuple(str(column.cat.categories[i]) for i in present), index.astype(np.int64))
+    index, labels = design.code_levels(column)
+    return Units(name, labels, index)
+
+
 def of_term(term: design.Term) -> Units:
     """Return the levels of a group term."""
     return Units(term.group, term.levels, term.index)

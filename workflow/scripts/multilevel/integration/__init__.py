@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -393,7 +393,13 @@ def _whole(chosen: Mask) -> list[tuple[int, int]]:
     return [(int(unit), local.WHOLE) for unit in np.flatnonzero(chosen)]
 
 
-def integral(design: Design, draws: Draws, of: Units, priors: Mapping[str, Prior] | None = None) -> Integral:
+def integral(
+    design: Design,
+    draws: Draws,
+    of: Units,
+    priors: Mapping[str, Prior] | None = None,
+    conditioned: Collection[str] = (),
+) -> Integral:
     """Return how log p(y_j | phi) is computed.
 
     Parameters
@@ -404,6 +410,8 @@ def integral(design: Design, draws: Draws, of: Units, priors: Mapping[str, Prior
         The units.
     priors
         The prior of every parameter by name, where coefficients that one unit alone informs are integrated out too.
+    conditioned
+        Groupings that are conditioned on whichever rows their levels have.
 
     Raises
     ------
@@ -415,7 +423,7 @@ def integral(design: Design, draws: Draws, of: Units, priors: Mapping[str, Prior
             f"effects on the categories of the family {design.family} are not integrated out, "
             f"so scores that leave out one {of.name} at a time are not computed"
         )
-    found = local.structure(design, of, 10**6, priors)
+    found = local.structure(design, of, 10**6, priors, conditioned)
     odd = sorted({t.structure for g in found.groupings if g.local for t in g.terms} - {"independent"})
     if odd:
         raise NotIntegrableError(
@@ -428,7 +436,7 @@ def integral(design: Design, draws: Draws, of: Units, priors: Mapping[str, Prior
         return Integral(found, NONE)
     if gaussian.applies(design, found.parameters):
         return Integral(found, CLOSED_FORM)
-    found = local.structure(design, of, numeric.LARGEST_INNER, priors)
+    found = local.structure(design, of, numeric.LARGEST_INNER, priors, conditioned)
     return Integral(found, SAMPLING if found.most_outer > nodes.MOST_BY_PRODUCT else QUADRATURE)
 
 

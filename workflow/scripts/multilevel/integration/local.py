@@ -11,7 +11,7 @@ its levels share no rows, so that they are integrated out level by level. *Outer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,13 +88,20 @@ def _factor(term: Term, draws: Draws) -> Array:
     return np.asarray(sd[:, :, None] * factor_of_correlations(draws.cor[term.key], size))
 
 
-def groupings(design: Design, units: Units) -> list[Grouping]:
-    """Return the groupings of a design, each with the units that its levels are integrated out with."""
+def groupings(design: Design, units: Units, conditioned: Collection[str] = ()) -> list[Grouping]:
+    """Return the groupings of a design, each with the units that its levels are integrated out with.
+
+    Those named are conditioned on, whichever rows their levels have.
+    """
     found: dict[tuple[str, bool], list[Term]] = {}
     for term in design.group_terms:
         found.setdefault((term.group, term.exchangeable), []).append(term)
     return [
-        Grouping(group, tuple(terms), _unit_of_level(terms[0], units) if able else np.full(len(terms[0].levels), -1))
+        Grouping(
+            group,
+            tuple(terms),
+            _unit_of_level(terms[0], units) if able and group not in conditioned else np.full(len(terms[0].levels), -1),
+        )
         for (group, able), terms in found.items()
     ]
 
@@ -204,7 +211,13 @@ class Structure:
         return tuple(p for p in self.design.parameters if p in owners)
 
 
-def structure(design: Design, units: Units, largest_inner: int, priors: Mapping[str, Prior] | None = None) -> Structure:
+def structure(
+    design: Design,
+    units: Units,
+    largest_inner: int,
+    priors: Mapping[str, Prior] | None = None,
+    conditioned: Collection[str] = (),
+) -> Structure:
     """Return what is integrated out with each unit.
 
     Parameters
@@ -215,6 +228,8 @@ def structure(design: Design, units: Units, largest_inner: int, priors: Mapping[
         Most effects that a level of the inner grouping may have.
     priors
         The prior of every parameter by name, where coefficients that one unit alone informs are integrated out too.
+    conditioned
+        Groupings that are conditioned on whichever rows their levels have.
 
     Raises
     ------
@@ -223,7 +238,7 @@ def structure(design: Design, units: Units, largest_inner: int, priors: Mapping[
     """
     if priors is not None:
         _refuse(design, units)
-    found = tuple(groupings(design, units))
+    found = tuple(groupings(design, units, conditioned))
     able = [g for g in found if g.local and len(g.parameters) <= largest_inner]
     inner = max(able, key=lambda g: g.local, default=None)
     outer = tuple(g for g in found if g.local and g is not inner)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
-from multilevel import aggregate, attempts
+from multilevel import aggregate, attempts, model, sampling
 from multilevel.default_priors import Resolved
 from multilevel.design import Design
 
@@ -23,3 +25,41 @@ def fit(
         When the sampler finds no point to start from, fails, or returns fewer draws than asked for.
     """
     return attempts.fit(design, aggregate.rows(design), priors, spec["centred"], sampler, seed, cores)
+
+
+def fit_rows(
+    design: Design,
+    priors: Sequence[Resolved],
+    spec: dict[str, Any],
+    sampler: dict[str, Any],
+    seed: int,
+    cores: int,
+    rows: NDArray[np.bool_],
+    compiled: dict[str, Any],
+) -> tuple[xr.DataTree, dict[str, dict[str, Any]], dict[str, float], list[dict[str, Any]]]:
+    """Sample a model given some of its rows; levels without any have effects drawn as their prior says, given the others.
+
+    Parameters
+    ----------
+    design, priors, spec, sampler, seed, cores
+        As for `fit`, of all rows.
+    rows
+        Which rows are seen, shape (rows,).
+    compiled
+        What was compiled, by parameterisation, which serves any rows; what is compiled here is put into it.
+
+    Raises
+    ------
+    multilevel.errors.FitError
+        When the sampler finds no point to start from, fails, or returns fewer draws than asked for.
+    """
+
+    def sample(
+        ways: Mapping[str, str], settings: dict[str, Any], seed: int, cores: int
+    ) -> tuple[xr.DataTree, dict[str, float]]:
+        key = repr(sorted(ways.items()))
+        if key not in compiled:
+            compiled[key] = sampling.compile_model(model.build(design, priors, ways, rows_change=True))
+        return sampling.run(compiled[key].with_data(**{model.SEEN: rows.astype(np.float64)}), settings, seed, cores), {}
+
+    return attempts.fit(design, design, priors, spec["centred"], sampler, seed, cores, sample)

@@ -215,7 +215,7 @@ def _read_comparison(study_dir: Path, name: str, comparison: Mapping[str, Any], 
     return {
         "name": name,
         "unit": unit,
-        "about": f"{name}:{unit}",
+        "about": f"{name}:{in_path(unit).replace('.', ':')}",  # as the names of figures say it
         "notes": [str(note) for note in described.get("notes") or []],
         "mixture": described.get("mixture") or {},
         "stacked": _read_json(study_dir / "comparisons" / f"{file}.stacked.json") or {},

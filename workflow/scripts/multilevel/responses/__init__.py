@@ -164,7 +164,7 @@ def observe(
                 below_ends, above_ends = ([f(end, **here) for end in ends] for f in (log_cdf, log_survival))
                 add(chosen, sign * log_between((below_ends[0], below_ends[1]), (above_ends[0], above_ends[1])))
 
-    every = np.arange(len(next(iter(design.terms.values())))) if design.terms else None
+    every = np.arange(len(design.y)) if design.terms else None
     if found := intervals.censoring(design):
         censored, lower, upper = found
         assert every is not None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from multilevel.names import OBSERVATION
+from multilevel.names import OBSERVATION, time_of
 from multilevel.report.flags import absent, bad, caution, good, model_name
+from multilevel.report.left_out import words
 from multilevel.report.markdown import Markdown, code, escape, join, strong, table
 from multilevel.report.numbers import ABSENT, as_float, count, fixed, plural, probability, shortest, significant
 from multilevel.report.ranking import BEST, BETTER, SAME, Entry, rank
@@ -21,7 +22,7 @@ def what_it_means(record: Record, comparison: dict[str, Any]) -> Markdown:
     scores = [score for name in comparison["models"] if (score := _score(record, name, comparison["unit"]))]
     left_out = _shared(scores, "leaves_out")
     if left_out in {"", comparison["unit"]}:
-        left_out = f"one {comparison['unit'].replace('_', ' ')} at a time"
+        left_out = words(comparison["unit"]).replace("_", " ")
     predicted = _shared(scores, "predicts")
     parts = [Markdown(f"{strong('Leaves out:')} {escape(left_out)}")]
     if predicted:
@@ -35,6 +36,8 @@ def _estimated(scores: list[dict[str, Any]], unit: str) -> Markdown:
     """Return how the scores were estimated, in one or two sentences."""
     if not scores:
         return Markdown("")
+    if time := time_of(unit):
+        return _estimated_by_refits(scores, time)
     opening = "Estimated from one fit of each candidate by Pareto-smoothed importance sampling"
     if unit != OBSERVATION:
         return Markdown(
@@ -50,6 +53,22 @@ def _estimated(scores: list[dict[str, Any]], unit: str) -> Markdown:
     return Markdown(
         f"{opening}; the effects of the observation's group are integrated out for {count(integrated)} of {count(total)} scores "
         "and given for the others, where a candidate has none or they would take too long."
+    )
+
+
+def _estimated_by_refits(scores: list[dict[str, Any]], time: str) -> Markdown:
+    """Return how scores of the future were estimated."""
+    scored = [score for score in scores if not score.get("refused")]
+    fits, total = (
+        sum(len(s.get("fits") or []) for s in scored),
+        sum(int(as_float(s.get("n_units")) or 0) for s in scored),
+    )
+    return Markdown(
+        f"The rows at each value of {escape(time)} are predicted jointly, from those at earlier ones alone. A candidate is "
+        "fitted to the first of them; for later predictions the draws of its last fit are reweighted by Pareto-smoothed "
+        "importance sampling, and where *k* is too high it is fitted anew (Bürkner, Gabry & Vehtari 2020): "
+        f"{count(fits)} fits for {count(total)} predictions. Effects of groups are integrated out where they can be, so a group "
+        "that first appears later is a new one. Default priors are those of all rows, and predictors count as known at all times."
     )
 
 
@@ -71,7 +90,7 @@ def loo_table(record: Record, comparison: dict[str, Any]) -> Markdown:
     base = f"Difference from {found.base.model['label']}" if found.base else "Difference"
     headers = ["Candidate", "Rank", "elpd", "MCSE", "SE", base, "SE of difference", "In words"]
     headers += ["Stacking weight", "Pseudo-BMA+ weight", "p_loo", "High k", "Largest k", "P(worse)", "Note"]
-    label = f"Ranking by prediction of what was left out: one {comparison['unit']} at a time"
+    label = f"Ranking by prediction of what was left out: {words(comparison['unit'])}"
     return table(headers, rows, label=label, align="lrrrrrrlrrrrrrl")
 
 
@@ -90,7 +109,7 @@ def _ranked_row(entry: Entry, place: int, unit: str) -> list[object]:
         fixed(row.get("p_loo"), 1),
         *_k_cells(entry, unit),
         ABSENT if is_base else probability(row.get("p_worse")),
-        _note(row),
+        _note(row, loo_score(entry.model, unit) or {}),
     ]
 
 
@@ -112,8 +131,10 @@ def _k_cells(entry: Entry, unit: str) -> list[object]:
     return [cell, fixed(entry.row.get("k_max"), 2)]
 
 
-def _note(row: dict[str, Any]) -> Markdown:
-    texts = [str(row[key]) for key in ("note", "diag_diff", "diag_elpd") if row.get(key)]
+def _note(row: dict[str, Any], score: dict[str, Any] | None = None) -> Markdown:
+    fits = len((score or {}).get("fits") or [])
+    texts = [f"from {plural(fits, 'fit')} to earlier rows"] if fits else []
+    texts += [str(row[key]) for key in ("note", "diag_diff", "diag_elpd") if row.get(key)]
     if row.get("subsampling_se") is not None:
         of_difference = row.get("subsampling_se_diff") or 0.0
         more = f", {fixed(of_difference, 1)} to that of the difference (in its SE)" if of_difference else ""

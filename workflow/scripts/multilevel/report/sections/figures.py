@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from multilevel.names import time_of
+from multilevel.report import left_out
 from multilevel.report.flags import fit_note, fits_note
 from multilevel.report.markdown import Markdown, code, escape, image
 from multilevel.report.record import Record
@@ -29,6 +31,10 @@ _STUDY_CAPTIONS = {
     "the interval in which a candidate expects it. Groups on red crosses are not described by the candidate. By chance one "
     "in twenty falls outside where a candidate knows nothing of the groups, and fewer where it was fitted to them.",
 }
+_DIFFERENCES_BY_TIME = (
+    "When a difference arises. Each dot is a time, predicted from earlier ones: above zero the candidate foretells it better "
+    "than the best one does, below zero worse. A lead that rests on one or two times is fragile."
+)
 _MODEL_CAPTIONS = {
     "caterpillar": "The effects of the single groups from the highest to the lowest, with 50% and 95% intervals. A group "
     "whose line does not touch zero differs clearly from the average group.",
@@ -74,20 +80,27 @@ def study_figure(record: Record, name: str, about: str | None = None) -> Markdow
 
 
 def _study_figure(record: Record, name: str, figure: dict[str, str]) -> Markdown:
-    subject = _subject(name, figure["about"])
+    subject, unit = _subject(record, name, figure["about"]), _unit(record, figure["about"])
+    words = _DIFFERENCES_BY_TIME if name == "pointwise" and time_of(unit) else _STUDY_CAPTIONS[name]
     fits = "" if name in _BEFORE_ANY_FIT else fits_note(record)
-    caption = Markdown(f"{subject}{escape(_STUDY_CAPTIONS[name])}{fits}")
+    caption = Markdown(f"{subject}{escape(words)}{fits}")
     return image(figure["path"], caption, study_alternative(record, name, figure["about"]))
 
 
-def _subject(name: str, about: str) -> str:
+def _subject(record: Record, name: str, about: str) -> str:
     """Return what a figure is of: the groups of a grouping, or a comparison by what it leaves out."""
     if not about:
         return ""
     if name in _ABOUT_GROUPS:
         return f"Groups of {code(about)}. "
-    comparison, _, unit = about.partition(":")
-    return f"Comparison {code(comparison)}" + (f", leaving out one {escape(unit)} at a time. " if unit else ". ")
+    comparison, unit = about.partition(":")[0], _unit(record, about)
+    return f"Comparison {code(comparison)}" + (f", leaving out {escape(left_out.words(unit))}. " if unit else ". ")
+
+
+def _unit(record: Record, about: str) -> str:
+    """Return what is left out by the comparison that a figure is about: as the study says it, or as the figure's name does."""
+    found = (str(item["unit"]) for item in record["comparisons"] if item["about"] == about)
+    return next(found, about.partition(":")[2])
 
 
 def model_figure(model: dict[str, Any], name: str) -> Markdown:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from multilevel.names import OBSERVATION, time_of
 from multilevel.report.markdown import Markdown, code, escape, sentence_list, strong
 from multilevel.report.numbers import as_float, count, fixed, in_words, plural, significant
 from multilevel.report.ranking import SAME, WORSE, Entry, Ranking, is_decisive, rank
@@ -14,13 +15,37 @@ from multilevel.report.sections.quality import high_k, loo_score
 def paragraph(record: Record) -> Markdown:
     """Return what was compared, which candidate predicts best and how surely, and how much groups differ."""
     ranking = _main_ranking(record)
-    sentences = [_compared(record), *_best(ranking), *_groups(record, ranking), *_left_out(record)]
+    sentences = [_compared(record), *_best(ranking, _main_unit(record)), *_future(record)]
+    sentences += [*_groups(record, ranking), *_left_out(record)]
     return Markdown(" ".join(sentence for sentence in sentences if sentence))
 
 
 def _main_ranking(record: Record) -> Ranking | None:
     made = [comparison for comparison in record["comparisons"] if comparison["made"]]
     return rank(record, made[0]) if made else None
+
+
+def _main_unit(record: Record) -> str:
+    """Return what the comparison that the text speaks from leaves out."""
+    return next((str(comparison["unit"]) for comparison in record["comparisons"] if comparison["made"]), OBSERVATION)
+
+
+def _future(record: Record) -> list[Markdown]:
+    """Return who foretells later times best, where that is asked for beside something else."""
+    sentences = []
+    for comparison in record["comparisons"][1:]:
+        time = time_of(comparison["unit"])
+        ranking = rank(record, comparison) if time and comparison["made"] else None
+        if ranking is None or ranking.best is None or len(ranking.ranked) < 2:
+            continue
+        lead = f", {_lead(ranking.ranked[1])}" if ranking.base and ranking.base.model == ranking.best.model else ""
+        sentences.append(
+            Markdown(
+                f"Judged by how well it foretells each {code(time)} from those before it, "
+                f"{strong(ranking.best.model['label'])} comes first{lead}."
+            )
+        )
+    return sentences
 
 
 def _compared(record: Record) -> Markdown:
@@ -41,23 +66,23 @@ def _compared(record: Record) -> Markdown:
     return Markdown(f"{in_words(number).capitalize()} candidate {models}{response}{seen}{within}.")
 
 
-def _best(ranking: Ranking | None) -> list[Markdown]:
+def _best(ranking: Ranking | None, unit: str) -> list[Markdown]:
     if ranking is None or ranking.best is None:
         return [Markdown("No candidate could be ranked, so nothing is said here about which predicts best.")]
     best = ranking.best
     if len(ranking.ranked) == 1:
         return [Markdown(f"Only {strong(best.model['label'])} could be scored, so there is no comparison to report.")]
-    opening = f"Judged by how well it predicts {_target(best)}, {strong(best.model['label'])} comes first"
+    opening = f"Judged by how well it predicts {_target(best, unit)}, {strong(best.model['label'])} comes first"
     if ranking.base is None:
         return [Markdown(f"{opening}; the differences between the candidates were not computed.")]
     if ranking.base.model["name"] != best.model["name"]:
         return [Markdown(f"{opening}: {_versus_reference(best, ranking.base)}.")]
     second = ranking.ranked[1]
-    return [Markdown(f"{opening}, {_lead(second)}."), *_others(ranking, second), *_caution(best)]
+    return [Markdown(f"{opening}, {_lead(second)}."), *_others(ranking, second), *_caution(best, unit)]
 
 
-def _target(entry: Entry) -> Markdown:
-    score = loo_score(entry.model) or {}
+def _target(entry: Entry, unit: str) -> Markdown:
+    score = loo_score(entry.model, unit) or {}
     return escape(score.get("predicts") or "observations that were left out")
 
 
@@ -99,11 +124,12 @@ def _others(ranking: Ranking, second: Entry) -> list[Markdown]:
     return sentences
 
 
-def _caution(best: Entry) -> list[Markdown]:
-    high = high_k(loo_score(best.model) or {})
+def _caution(best: Entry, unit: str) -> list[Markdown]:
+    high = high_k(loo_score(best.model, unit) or {})
     if not high:
         return []
-    return [Markdown(f"The first one's score is uncertain: {plural(high, 'observation')} had a high Pareto k.")]
+    left_out = plural(high, OBSERVATION) if unit == OBSERVATION else f"{count(high)} of what was left out"
+    return [Markdown(f"The first one's score is uncertain: {left_out} had a high Pareto k.")]
 
 
 def _groups(record: Record, ranking: Ranking | None) -> list[Markdown]:

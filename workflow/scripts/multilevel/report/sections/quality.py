@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from multilevel.names import OBSERVATION
+from multilevel.names import OBSERVATION, time_of
 from multilevel.report.flags import absent, bad, caution, good, model_name, status_badge
+from multilevel.report.left_out import is_grouping
 from multilevel.report.markdown import Markdown, code, escape, join, sentence_list, span, strong, table
 from multilevel.report.numbers import ABSENT, as_float, count, fixed, plural, shortest
 from multilevel.report.record import FAILED, NOT_FITTED, OK, Record, fitted
@@ -232,7 +233,34 @@ def loo_table(record: Record, unit: str = OBSERVATION) -> Markdown:
 
 def groupings_left_out(record: Record) -> list[str]:
     """Return the groupings that some comparison leaves out, in order of first use."""
-    return list(dict.fromkeys(c["unit"] for c in record["comparisons"] if c["unit"] != OBSERVATION))
+    return list(dict.fromkeys(c["unit"] for c in record["comparisons"] if is_grouping(c["unit"])))
+
+
+def futures_left_out(record: Record) -> list[str]:
+    """Return the units of which the future is left out, in order of first use: ``future(day)``."""
+    return list(dict.fromkeys(c["unit"] for c in record["comparisons"] if time_of(c["unit"])))
+
+
+def future_table(record: Record, unit: str) -> Markdown:
+    """Return how each candidate's predictions of later times were made: fits, reweighted draws, and the Pareto k of these."""
+    time, rows = time_of(unit), []
+    for model in record["models"]:
+        score = loo_score(model, unit)
+        if score is None or score.get("refused"):
+            reason = "" if score is None else score["refused"]
+            why = absent(Markdown(f"not defined: {escape(reason)}")) if reason else absent("not computed")
+            rows.append([model_name(model), why, *[ABSENT] * 7])
+            continue
+        fits, by = score.get("fits") or [], score.get("estimators") or {}
+        failed = [fit for fit in fits if not fit.get("passed", True)]
+        verdict = bad(f"{count(len(failed))} of {plural(len(fits), 'fit')} failed") if failed else good("reliable")
+        before = score.get("k_max_before_refits")
+        cells = [count(score.get("n_units")), count(by.get("exact refit")), count(by.get("PSIS"))]
+        cells += [fixed(score.get("k_max"), 2), fixed(before, 2), fixed(score.get("k_threshold"), 2)]
+        rows.append([model_name(model), verdict, escape(score.get("likelihood") or ""), *cells])
+    headers = ["Candidate", "Score", "Likelihood", f"{time} predicted", "From a fit", "From reweighted draws"]
+    headers += ["Largest k", "Largest k, refits included", "Threshold"]
+    return table(headers, rows, label=f"How the predictions of later {time} were made", align="lll")
 
 
 def warnings(record: Record) -> list[Markdown]:
