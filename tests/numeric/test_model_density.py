@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from fixtures import correlated
 from fixtures.family_cases import PAIRS
 from fixtures.small_data import dataset_of, design_of
 from scipy import stats
@@ -235,9 +236,34 @@ def expected(design: Design, priors: list[Resolved], point: Point, centred: bool
         total += density
     others = {name: np.array([point.scalar(name, by_name[name])]) for name in design.scalars}
     total += sum(log_prior(by_name[name], value[0]) - log_left(by_name[name], name) for name, value in others.items())
+    if design.residuals:
+        residual, density = residuals_of(design, by_name, point)
+        draws = Draws(1, 1, b, effects, others, residual=residual)
+        return total + density + float(likelihood.joint(design, draws)[0])
     draws = Draws(1, 1, b, effects, others)
     rows = slice(0, len(design.y))
     return total + float(likelihood.of_rows(design, rows, predictor.arguments(design, draws, rows)).sum())
+
+
+def residuals_of(design: Design, priors: Mapping[str, Prior], point: Point) -> tuple[np.ndarray, float]:
+    """Return the correlations of residuals, shape (1, parameters), and the log density of what is sampled of them."""
+    found = design.residuals
+    prior = priors[default_priors.residuals_name(found)]
+    if found.occasions:
+        partial = 2 * point.values["partial_residuals"] - 1
+        correlation, log_jacobian = correlation_from(partial, len(found.occasions))
+        density = log_lkj(correlation, prior.arguments[0]) + log_jacobian + len(partial) * np.log(2)
+        return correlation[np.tril_indices(len(correlation), k=-1)][None], density
+    name = found.parameters[0]
+    if prior.name == "beta":  # what is sampled is the place between the ends
+        place = float(point.values[f"{name}_share"])
+        return np.array([[found.lowest + (found.highest - found.lowest) * place]]), log_prior(prior, place)
+    value = float(point.values[name])
+    if prior.name == "uniform":
+        return np.array([[value]]), log_prior(prior, value)
+    middle, sd = prior.arguments
+    ends = (found.lowest - middle) / sd, (found.highest - middle) / sd
+    return np.array([[value]]), float(stats.truncnorm(*ends, middle, sd).logpdf(value))
 
 
 def thresholds_of(design: Design, priors: Mapping[str, Prior], point: Point, b: np.ndarray) -> float:
@@ -445,6 +471,41 @@ def test_the_joint_density_is_the_one_stated(text: str, given: dict[str, str], c
         point = Point(built, seed)
         assert float(density(point.sampled)) == pytest.approx(
             expected(design, priors, point, centred), rel=0, abs=TOLERANCE
+        )
+
+
+CORRELATED = [
+    ("ar1(week | person)", {}),
+    ("ar1(week | person)", {"phi": "uniform(-0.5, 1)"}),
+    ("car1(age | person)", {}),
+    ("car1(age | person)", {"phi": "beta(1, 3)"}),
+    ("cs(person)", {}),
+    ("cs(person)", {"rho": "normal(0.2, 0.5)"}),
+    ("unstructured(week | person)", {}),
+    ("unstructured(week | person)", {"cor": "lkj(1)"}),
+    ("unstructured(week | person)", {"cor(week)": "lkj(3)"}),
+]
+
+
+@pytest.mark.parametrize("parameters", [{}, {"sigma": "1 + late"}], ids=["one sigma", "sigma by row"])
+@pytest.mark.parametrize("text", ["y ~ x", "y ~ x + (1 + x | clinic)"])
+@pytest.mark.parametrize(("structure", "given"), CORRELATED)
+def test_the_density_of_correlated_residuals_is_the_one_stated(
+    structure: str, given: dict[str, str], text: str, parameters: dict[str, str]
+) -> None:
+    from multilevel import model
+
+    rows = correlated.data()
+    seen = rows.frame["week"] <= 3  # three occasions, of which some were missed
+    few = dataset_of(**{str(name): column[seen].tolist() for name, column in rows.frame.items()})
+    design = correlated.design_with(structure, few, text, **parameters)
+    priors = default_priors.resolve(design, given)
+    built = model.build(design, priors, centred=False)
+    density = log_density_of(built)
+    for seed in range(2):
+        point = Point(built, seed)
+        assert float(density(point.sampled)) == pytest.approx(
+            expected(design, priors, point, centred=False), rel=0, abs=TOLERANCE
         )
 
 

@@ -70,6 +70,8 @@ def quantities(posterior: xr.Dataset, design: Design, *, effects: bool = True) -
             add(df_name(term), "df", posterior[f"df_{term.key}"], term.label)
     for name in design.scalars:
         add(name, "residual", posterior[name])
+    for position, name in enumerate(design.residuals.parameters if design.residuals else ()):
+        add(name, "residual", posterior["residual_correlation"][..., position])
     for term in design.group_terms if effects else ():
         values = posterior[f"r_{term.key}"].to_numpy().astype(np.float64)
         for i, level in enumerate(term.levels):

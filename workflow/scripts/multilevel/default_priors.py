@@ -14,6 +14,10 @@ zi, hu, zoi, coi       beta(1, 1) (brms)
 sd(group: Intercept)   exponential(1 / s_y)
 sd(group: x)           exponential(s_x / s_y)
 cor(group)             lkj(2)
+phi                    beta(2, 2) between -1 and 1 for ar1 residuals; for car1 beta(2 m, 2), m the median time between
+                       rows of a subject, so that the correlation over that time has a mean near 1/2 in any unit
+rho                    uniform over all that cs residuals can have
+cor(occasion)          lkj(2), of unstructured residuals
 df(group)              gamma(2, 0.1) above 1, of student-t effects, as brms
 =====================  ==============================================================================
 
@@ -54,6 +58,7 @@ from multilevel.design import INTERCEPT, Design, Predictor, Term, Thresholds
 from multilevel.errors import FormulaError
 from multilevel.presets import rstanarm
 from multilevel.priors import Prior
+from multilevel.residuals import Residuals
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,7 @@ def targets(design: Design, *, squares: bool = True) -> list[str]:
             found += _df_candidates(group_term)
         found += _cov_candidates(group_term, design)
     found += [name for scalar in design.scalars for name in _scalar_candidates(scalar)]
+    found += _residuals_candidates(design.residuals) if design.residuals else []
     others = [name for name in found if priors.class_of(name) in SQUARES]
     return list(dict.fromkeys([*(name for name in found if name not in others), *(others if squares else [])]))
 
@@ -194,7 +200,39 @@ def resolve(design: Design, given: Mapping[str, str], preset: str = "") -> list[
         note = f"above {priors.LOWEST[name]:g}" if name in priors.LOWEST else ""
         if name not in SPECIAL:
             out.append(one(name, _scalar_candidates(name), partial(defaults.scalar, name), note))
+            if name in priors.AMBIGUOUS:
+                priors.check_positive(out[-1].prior, name)
+    if design.residuals:
+        out.append(_of_residuals(design.residuals, one, defaults))
     return [_noted(entry) for entry in out]
+
+
+def residuals_name(found: Residuals) -> str:
+    """Return what the parameters of correlated residuals are called together: ``phi``, ``rho``, ``cor(occasion)``."""
+    return f"cor({found.time})" if found.occasions else found.parameters[0]
+
+
+def _residuals_candidates(found: Residuals) -> list[str]:
+    return [residuals_name(found), *(["cor"] if found.occasions else [])]
+
+
+def _of_residuals(found: Residuals, one: Callable[..., Resolved], defaults: Any) -> Resolved:
+    """Return the prior of the correlations of residuals.
+
+    Raises
+    ------
+    FormulaError
+        When a given prior does not fit them.
+    """
+    name, default = residuals_name(found), partial(defaults.residuals, found)
+    if found.occasions:
+        return one(name, _residuals_candidates(found), default)
+    entry = one(name, _residuals_candidates(found), default)
+    priors.check_between(entry.prior, name, found.lowest, found.highest)
+    if entry.prior.name == "uniform":
+        return entry
+    ends = f"{found.lowest:.4g} and {found.highest:g}"
+    return replace(entry, note=f"of its place between {ends}" if entry.prior.name == "beta" else f"between {ends}")
 
 
 SQUARES = frozenset({"var", "precision", "cov"})

@@ -24,9 +24,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from multilevel import categories, expressions, families, formula, matrix_errors, relationships
+from multilevel import residuals as structures_of_residuals
 from multilevel.dataset import Dataset, level_text
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
 from multilevel.formula import GroupTerm
+from multilevel.residuals import Residuals
 
 Array = NDArray[np.float64]
 
@@ -285,6 +287,8 @@ class Design:
         The thresholds of an ordinal family.
     log_jacobian
         What log densities are raised by, shape (rows,), where scores are of the column that the response was derived from.
+    residuals
+        How residuals are correlated within subjects; None where they are independent.
     """
 
     response: str
@@ -298,6 +302,7 @@ class Design:
     categories: tuple[str, ...] = ()
     thresholds: Thresholds | None = None
     log_jacobian: Array | None = None
+    residuals: Residuals | None = None
 
     @property
     def nominal(self) -> bool:
@@ -415,7 +420,9 @@ def build(model: dict[str, Any], dataset: Dataset) -> Design:
         terms=_response_terms(parsed, frame),
         categories=labels,
         thresholds=_thresholds(parsed, model, frame, len(labels)) if thresholds else None,
+        residuals=_residuals(model, frame),
     )
+    _refuse_one_name(design)
     names = design.all_coefficients
     if twice := next((name for i, name in enumerate(names) if name in names[:i]), None):
         raise StudyError([Problem("", f"two coefficients would be called '{twice}'", "rename a column (data.rename)")])
@@ -487,6 +494,31 @@ def _predictor(
         offset=offset,
         thresholds=thresholds and parameter == unprefixed,
     )
+
+
+def _residuals(model: dict[str, Any], frame: pd.DataFrame) -> Residuals | None:
+    """Return how residuals are correlated within subjects, where they are."""
+    if not model.get("residuals"):
+        return None
+    return structures_of_residuals.build(structures_of_residuals.parse(model["residuals"]), frame, code_grouping)
+
+
+def _refuse_one_name(design: Design) -> None:
+    """Refuse correlations of residuals that would be called as those of a group term are.
+
+    Raises
+    ------
+    StudyError
+        When an unstructured covariance is over the column that a term with correlated effects groups by.
+    """
+    found = design.residuals
+    if (
+        found is not None
+        and found.occasions
+        and any(t.correlated and t.label == found.time for t in design.group_terms)
+    ):
+        message = f"correlations of residuals and of the effects of '{found.time}' would both be called cor({found.time}: ...)"
+        raise StudyError([Problem("residuals", message, "give the group a name of its own (data.derive)")])
 
 
 def planes(design: Design) -> list[str]:

@@ -37,6 +37,7 @@ LISTED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("Intercept", "b(x)"), "a coefficient; `b(g[A])` of a factor's level, `b(x:z)` of an interaction"),
     (("sd(g: x)", "sigma"), "a standard deviation; `var(g: x)`, `var(sigma)` or `sigma^2` its square"),
     (("cor(g: x, z)",), "a correlation of effects; `cov(g: x, z)` their covariance"),
+    (("phi", "rho", "cor(t: 1, 2)"), "a correlation of residuals: of `ar1` and `car1`, of `cs`, of two occasions t"),
     (("g[A: x]",), "the effect of one level of g"),
     (("coef(g[A]: x)",), "coefficient and effect of one level together, as coef() of lme4 and brms"),
     (("exp(q)", "expit(q)"), "a quantity q of the lines above, of each draw, as a ratio or a probability"),
@@ -116,6 +117,7 @@ def catalogue(design: Design) -> dict[str, Estimand]:
         found += [Estimand(name, "value", (name,)), Estimand(f"var({name})", "square", (name,))]
     for term in design.group_terms:
         found += _of_term(term)
+    found += [Estimand(name, "value", (name,)) for name in (design.residuals.parameters if design.residuals else ())]
     found += _shares(design, scales)
     for term in design.group_terms:
         found += _of_levels(term, design)
@@ -157,6 +159,7 @@ def _shares(design: Design, scales: list[str]) -> list[Estimand]:
     if (
         design.family != "gaussian"
         or scales != ["sigma"]
+        or design.residuals is not None  # what lies within groups is no single variance
         or any(term.effects != (INTERCEPT,) or not term.exchangeable for term in design.group_terms)
     ):
         return []
