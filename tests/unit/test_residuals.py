@@ -8,8 +8,17 @@ import pytest
 from fixtures.correlated import STRUCTURES, data, design_with, draws_of
 from fixtures.small_data import dataset_of
 
-from multilevel import aggregate, cautions, default_priors, distributions, equations, estimands, nesting
-from multilevel import prior_predictive, residuals
+from multilevel import (
+    aggregate,
+    cautions,
+    default_priors,
+    distributions,
+    equations,
+    estimands,
+    nesting,
+    prior_predictive,
+    residuals,
+)
 from multilevel.design import Design
 from multilevel.priors import Prior
 from multilevel.scores import divergence
