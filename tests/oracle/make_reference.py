@@ -16,7 +16,8 @@
     python tests/oracle/make_reference.py penalties            tests/oracle/reference/penalties_jags.json (3 minutes)
     python tests/oracle/make_reference.py priors               tests/oracle/reference/default_priors.json (a minute)
 
-Needs Rscript and the Debian packages r-cran-lme4, r-cran-jsonlite; for correlated r-cran-nlme; for loo r-cran-loo; for categories r-cran-mass,
+Needs Rscript and the Debian packages r-cran-lme4, r-cran-jsonlite; for correlated r-cran-nlme;
+for loo r-cran-loo; for categories r-cran-mass,
 r-cran-nnet, r-cran-vgam; for priors r-cran-brms, r-cran-rstanarm; for JAGS also jags, r-cran-rjags,
 r-cran-loo, r-cran-posterior. What R reads is made with the standard library alone, from data/radon/ or from a seed, so that
 nothing under test has a hand in it.
