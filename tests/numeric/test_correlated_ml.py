@@ -43,6 +43,7 @@ ORTHODONT_MODELS: dict[str, tuple[str, str, str]] = {
     "orthodont_ar1": ("distance ~ age * Sex", "ar1(occasion | Subject)", ""),
     "orthodont_car1": ("distance ~ age * Sex", "car1(age | Subject)", ""),
     "orthodont_unstructured": ("distance ~ age * Sex", "unstructured(age | Subject)", "0 + C(age)"),
+    "orthodont_slopes_by_sex": ("distance ~ age * Sex + (1 + age | Subject)", "", "0 + Sex"),
     "orthodont_intercepts_ar1": ("distance ~ age * Sex + (1 | Subject)", "ar1(occasion | Subject)", ""),
 }
 MODELS = {**GROWTH, **ORTHODONT_MODELS}

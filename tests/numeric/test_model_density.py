@@ -28,7 +28,7 @@ from multilevel.default_priors import Resolved, coefficient_name, cor_name, sd_n
 from multilevel.design import INTERCEPT, Design, Term
 from multilevel.predictor import Draws
 from multilevel.priors import LOWEST, Prior
-from multilevel.structures import independent, known
+from multilevel.structures import ar1, independent, known
 
 # Rounding in two orders of summation of some hundred terms; the densities are of the order of 100.
 TOLERANCE = 1e-8
@@ -254,7 +254,11 @@ def residuals_of(design: Design, priors: Mapping[str, Prior], point: Point) -> t
         correlation, log_jacobian = correlation_from(partial, len(found.occasions))
         density = log_lkj(correlation, prior.arguments[0]) + log_jacobian + len(partial) * np.log(2)
         return correlation[np.tril_indices(len(correlation), k=-1)][None], density
-    name = found.parameters[0]
+    return place_of(found, found.parameters[0], prior, point)
+
+
+def place_of(found: Any, name: str, prior: Prior, point: Point) -> tuple[np.ndarray, float]:
+    """Return a correlation between two ends, shape (1, 1), and the log density of what is sampled of it."""
     if prior.name == "beta":  # what is sampled is the place between the ends
         place = float(point.values[f"{name}_share"])
         return np.array([[found.lowest + (found.highest - found.lowest) * place]]), log_prior(prior, place)
@@ -329,6 +333,13 @@ def effects_of(
         total += log_prior(prior, df) - log_left(prior, "df")
         effects = (factor @ point.values[f"offsets_{term.key}"]).T
         total += multivariate_t(effects, covariance, df)
+        total += len(term.levels) * np.log(np.diag(factor)).sum()
+    elif term.autoregressive:
+        residual, density = place_of(term.chain, f"phi_{term.key}", priors[default_priors.phi_name(term)], point)
+        effects = (factor @ point.values[f"offsets_{term.key}"]).T
+        total += density + ar1.log_density(
+            effects, covariance, term.chain.at, term.chain.subject, float(residual[0, 0])
+        )
         total += len(term.levels) * np.log(np.diag(factor)).sum()
     elif term.factor is not None:
         whole = term.factor.toarray()
@@ -427,6 +438,13 @@ STRUCTURED = [
     ("y ~ x + (1 | gr(g, by=sex))", {"sd(g: Intercept:sex[m])": "half_normal(1)"}),
     ("y ~ x + (1 + x | gr(g, by=sex)) + (1 | h)", {"cor(g: sex[m])": "lkj(1)", "sd": "exponential(2)"}),
     ("y ~ (1 + x | gr(g, by=sex, dist=student))", {}),
+    # Levels that follow each other in time.
+    ("y ~ x + (1 | ar1(week))", {}),
+    ("y ~ x + (1 | ar1(week))", {"phi(week)": "uniform(0, 1)"}),
+    ("y ~ x + (1 + x | ar1(h:week)) + (1 | g)", {"phi(h:week)": "normal(0.3, 0.2)"}),
+    ("y ~ x + (1 | rw(week))", {}),
+    ("y ~ x + (1 + x | rw(h:week))", {"sd": "half_normal(2)"}),
+    ("y ~ x + (1 + x || rw(week)) + (1 | ar1(h:week))", {}),
     # Squares and matrices of structured groups.
     ("y ~ x + (1 | mm(g, g2))", {"precision(g+g2)": "gamma(1, 2)", "var(sigma)": "gamma(2, 1)"}),
     ("y ~ x + (1 + x | gr(g, cov=full))", {"cov(g)": "inverse_wishart(3, [[1, 0.3], [0.3, 2]])"}),
@@ -438,7 +456,9 @@ STRUCTURED = [
 
 def structured_data() -> Dataset:
     more = DATA.frame.assign(
-        g2=pd.Categorical([*"cdefab"] * 4), sex=pd.Categorical(["f" if g in "abc" else "m" for g in DATA.frame["g"]])
+        week=np.tile([0, 1, 3, 4, 6, 7], 4),
+        g2=pd.Categorical([*"cdefab"] * 4),
+        sex=pd.Categorical(["f" if g in "abc" else "m" for g in DATA.frame["g"]]),
     )
     return replace(DATA, frame=more, covariances=KNOWN)
 

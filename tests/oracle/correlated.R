@@ -46,7 +46,9 @@ fits <- list(
   orthodont_intercepts_ar1 = function(m) lme(distance, orthodont, ~ 1 | Subject, corAR1(0.3, form = ~ occasion | Subject),
                                              method = m, control = by_lme),
   orthodont_intercepts = function(m) lme(distance, orthodont, ~ 1 | Subject, method = m, control = by_lme),
-  orthodont_slopes = function(m) lme(distance, orthodont, ~ age | Subject, method = m, control = by_lme)
+  orthodont_slopes = function(m) lme(distance, orthodont, ~ age | Subject, method = m, control = by_lme),
+  orthodont_slopes_by_sex = function(m) lme(distance, orthodont, ~ age | Subject, weights = varIdent(form = ~ 1 | Sex),
+                                            method = m, control = by_lme)
 )
 
 described <- function(fit) {

@@ -116,7 +116,7 @@ def test_a_precision_takes_no_prior_of_a_correlation(text: str, sentence: str) -
     [
         (
             "gamma(2, 1)",
-            "gamma cannot be the prior of a correlation of residuals (rho); choose from beta, uniform, normal",
+            "gamma cannot be the prior of a correlation (rho); choose from beta, uniform, normal",
         ),
         ("uniform(-0.5, 1)", "uniform(-0.5, 1) reaches beyond -0.25 to 1, where rho has no values"),
         ("uniform(0, 2)", "uniform(0, 2) reaches beyond -0.25 to 1, where rho has no values"),

@@ -102,7 +102,7 @@ def _thin(design: Design, term: Term) -> list[str]:
     counted = design.family == "binomial" and bool(np.median(design.terms.get("trials", 1.0)) > 1)
     if ("se" in design.terms and "sigma" not in design.parameters) or design.family in ONE_PARAMETER or counted:
         return []  # known standard errors tell them, or a variance that the mean decides
-    if term.factor is not None or term.weights is not None:
+    if term.factor is not None or term.weights is not None or term.chain is not None:
         return []  # related levels tell of one another, and so do rows that share some of several
     effects, sizes = len(term.effects), _sizes(term)
     thin = int((sizes <= effects).sum())

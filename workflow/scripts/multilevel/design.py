@@ -29,6 +29,7 @@ from multilevel.dataset import Dataset, level_text
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
 from multilevel.formula import GroupTerm
 from multilevel.residuals import Residuals
+from multilevel.structures import rw
 
 Array = NDArray[np.float64]
 
@@ -77,6 +78,8 @@ class Term:
         Name of the known covariance.
     by
         The level of another factor that these levels are of (``treatment[A]``), where covariances differ by it.
+    chain
+        When each level is, and in which series, where levels follow each other in time.
     """
 
     key: str
@@ -95,15 +98,23 @@ class Term:
     dist: str = "gaussian"
     covariance: str = ""
     by: str = ""
+    chain: Residuals | None = None
 
     @property
     def exchangeable(self) -> bool:
         """Whether each row has one level and levels are drawn on their own from one normal distribution."""
-        return self.weights is None and self.factor is None and self.dist == "gaussian"
+        return self.weights is None and self.factor is None and self.dist == "gaussian" and self.chain is None
+
+    @property
+    def autoregressive(self) -> bool:
+        """Whether levels are correlated by a power of a parameter, ``phi(week)``."""
+        return self.structure == "ar1"
 
     @property
     def words(self) -> str:
         """What it is, where it is not `exchangeable`, as part of a sentence."""
+        if self.chain is not None:
+            return f"the levels of '{self.group}' follow each other in time ({self.structure})"
         if self.factor is not None:
             return f"the levels of '{self.group}' have a known covariance"
         if self.dist != "gaussian":
@@ -820,6 +831,13 @@ def _term(key: str, label: str, members: list[tuple[str, GroupTerm]], unprefixed
         raise StudyError([Problem("", f"terms that share an id both hold the effect '{repeated}' of '{label}'")])
     written = members[0][1]
     index, levels, weights = _levels_of_rows(written, frame)
+    scales = np.concatenate([m[3] for _, m in built])
+    chain = _chain(written, index, frame) if written.structure else None
+    factor = _known_factor(written, levels, dataset) if written.cov else None
+    if chain is not None and written.structure == "rw":
+        factor = rw.factor(chain.order, chain.gaps, chain.starts)
+        # A step's sd is small beside that of the whole walk, and the default prior is of what the term adds in all.
+        scales = scales * rw.spread(factor)
     return Term(
         key=key,
         label=label,
@@ -830,13 +848,34 @@ def _term(key: str, label: str, members: list[tuple[str, GroupTerm]], unprefixed
         index=index,
         levels=levels,
         correlated=members[0][1].correlated and len(effects) > 1,
-        scales=np.concatenate([m[3] for _, m in built]),
-        structure="known" if written.cov else "independent",
+        scales=scales,
+        structure=written.structure or ("known" if written.cov else "independent"),
         weights=weights,
-        factor=_known_factor(written, levels, dataset) if written.cov else None,
+        factor=factor,
         dist=written.dist,
         covariance=written.cov,
+        chain=chain,
     )
+
+
+def _chain(term: GroupTerm, index: NDArray[np.int64], frame: pd.DataFrame) -> Residuals:
+    """Return when each level of a term is, and in which series: those of the columns before the last one.
+
+    Raises
+    ------
+    StudyError
+        When times are text without a declared order, or an autoregression's are not whole.
+    """
+    *outer, time = term.group.split(":")
+    at = structures_of_residuals.times_of_levels(frame[time], time, str(term), whole=term.structure == "ar1")
+    series = code_grouping(frame, ":".join(outer))[0] if outer else np.zeros(len(index), dtype=np.int64)
+    first = np.zeros(int(index.max()) + 1, dtype=np.int64)
+    first[index[::-1]] = np.arange(len(index))[::-1]
+    chain = Residuals("ar1", ":".join(outer), time, series[first], at[first])
+    if chain.sizes.max() < 2:
+        message = f"{term}: no series has more than one level of '{time}', so no level follows another"
+        raise StudyError([Problem("", message, "name the grouping first and the time last, as in subject:week")])
+    return chain
 
 
 def _known_factor(term: GroupTerm, levels: tuple[str, ...], dataset: Dataset) -> Any:

@@ -310,7 +310,9 @@ def _group_equations(
     if term.dist == "student":
         degrees = rf"\nu{superscript}"
         normal = rf"\operatorname{{Student-t}}_{{{degrees}}}"
-    if term.factor is not None:
+    if term.chain is not None:
+        lines += _in_time(term, superscript)
+    elif term.factor is not None:
         lines += _known_equations(term, superscript)
     elif size == 1:
         lines.append(rf"u{superscript}_{{0,j}} \sim {normal}(0,\ \tau{superscript}_0{{}}^2)")
@@ -334,6 +336,23 @@ def _group_equations(
             rf"\begin{{pmatrix}} {cells} \end{{pmatrix}}\right)"
         )
     return lines
+
+
+def _in_time(term: Term, superscript: str) -> list[str]:
+    """Return the distribution of the effects of levels that follow each other in time: of one effect, or of a vector."""
+    assert term.chain is not None
+    several = len(term.effects) > 1
+    later, earlier = (rf"u{superscript}_{{{'' if several else '0,'}{at}}}" for at in "ts")
+    spread = rf"\Sigma{superscript}" if several else rf"\tau{superscript}_0{{}}^2"
+    within = _symbol(f" within one {term.chain.group}") if term.chain.group else ""
+    time = rf"t, s\ \text{{values of }}{_symbol(term.chain.time)}{within}"
+    if term.structure == "rw":
+        step = rf"{later} - {earlier} \sim \operatorname{{Normal}}(0,\ (t - s)\,{spread})"
+        return [rf"{step},\quad \textstyle\sum_t {later} = 0,\quad {time},\ s\ \text{{the one before}}\ t"]
+    own = rf"{later} \sim \operatorname{{Normal}}(0,\ {spread})"
+    return [
+        rf"{own},\quad \operatorname{{Cov}}({later}, {earlier}) = \phi{superscript}{{}}^{{|t - s|}}\,{spread},\quad {time}"
+    ]
 
 
 def _known_equations(term: Term, superscript: str) -> list[str]:
@@ -388,7 +407,7 @@ def _plain(design: Design) -> str:
 def _of_levels(term: Term) -> str:
     """Return what a term says about its levels, in words."""
     sentence = str(structures.get(term.structure).SENTENCE)
-    if term.factor is not None:
+    if term.factor is not None and term.chain is None:
         sentence += f" ({term.covariance})"
     if term.dist == "student":
         sentence = sentence.replace("normal distribution", "student-t distribution")

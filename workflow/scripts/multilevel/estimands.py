@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from multilevel.default_priors import coefficient_name, cor_names, df_name, sd_name
+from multilevel.default_priors import coefficient_name, cor_names, df_name, phi_name, sd_name
 from multilevel.design import INTERCEPT, Design, Term
 
 SCORES = ("elpd_loo", "looic", "dic", "p_d", "p_v", "p_kl", "p_opt", "penalised_expected_deviance", "deviance")
@@ -38,6 +38,7 @@ LISTED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("sd(g: x)", "sigma"), "a standard deviation; `var(g: x)`, `var(sigma)` or `sigma^2` its square"),
     (("cor(g: x, z)",), "a correlation of effects; `cov(g: x, z)` their covariance"),
     (("phi", "rho", "cor(t: 1, 2)"), "a correlation of residuals: of `ar1` and `car1`, of `cs`, of two occasions t"),
+    (("phi(g)",), "the autoregression of the levels of g, of `gr(g, structure=ar1)`"),
     (("g[A: x]",), "the effect of one level of g"),
     (("coef(g[A]: x)",), "coefficient and effect of one level together, as coef() of lme4 and brms"),
     (("exp(q)", "expit(q)"), "a quantity q of the lines above, of each draw, as a ratio or a probability"),
@@ -134,6 +135,8 @@ def _of_term(term: Term) -> list[Estimand]:
         found += [Estimand(sd, "value", (sd,)), Estimand(f"var{sd[2:]}", "square", (sd,))]
     if term.dist == "student":
         found.append(Estimand(df_name(term), "value", (df_name(term),)))
+    if term.autoregressive:
+        found.append(Estimand(phi_name(term), "value", (phi_name(term),)))
     if term.correlated:
         pairs = [(term.effects[j], term.effects[i]) for i in range(len(term.effects)) for j in range(i)]
         for name, (first, second) in zip(cor_names(term), pairs, strict=True):

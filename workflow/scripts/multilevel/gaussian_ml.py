@@ -278,7 +278,7 @@ class CrossProducts:
         terms = tuple(replace(t, z=t.z / errors[:, None]) for t in design.group_terms) if known else design.group_terms
         scales = tuple(np.maximum(np.sqrt(np.mean(np.square(t.z), axis=0)), 1e-300) for t in terms)
         scaled = [t.z / s for t, s in zip(terms, scales, strict=True)]
-        if other := next((t for t in terms if t.dist != "gaussian"), None):
+        if other := next((t for t in terms if t.dist != "gaussian" or t.autoregressive), None):
             raise NotGaussianError(other.words)
         together = all(_same_grouping(t, terms[0]) for t in terms)
         if one_grouping is None:

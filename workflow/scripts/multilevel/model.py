@@ -99,7 +99,12 @@ def _residuals(found: Residuals, prior: Prior) -> Any:
     """Return what `responses.correlated` takes: one correlation, or the Cholesky factor of all, row by row."""
     if found.occasions:
         return _correlation_factor("residuals", len(found.occasions), prior.arguments[0])
-    name, lowest, highest = found.parameters[0], np.asarray(found.lowest), np.asarray(found.highest)
+    return _between(found.parameters[0], found, prior)
+
+
+def _between(name: str, found: Residuals, prior: Prior) -> Any:
+    """Return a correlation that lies between two ends."""
+    lowest, highest = np.asarray(found.lowest), np.asarray(found.highest)
     first, second = (np.asarray(value) for value in prior.arguments)
     if prior.name == "beta":
         share = pm.Beta(f"{name}_share", first, second)
@@ -239,7 +244,7 @@ def _group_effects(
 
 
 def _offsets(term: Term, priors: Mapping[str, Prior]) -> Any:
-    """Return standardised effects, shape (effects, levels): independent, of a known covariance, or student-t.
+    """Return standardised effects, shape (effects, levels): independent, of a known covariance, in time, or student-t.
 
     The effects of one level are jointly student-t: the density of a spherical t in as many dimensions as effects.
     """
@@ -250,6 +255,13 @@ def _offsets(term: Term, priors: Mapping[str, Prior]) -> Any:
         each = pt.gammaln((df + size) / 2.0) - pt.gammaln(df / 2.0) - 0.5 * size * pt.log(df * np.pi)
         rest = 0.5 * (df + size) * pt.log1p((offsets**2).sum(axis=0) / df)
         pm.Potential(f"{name}_prior", len(term.levels) * each - rest.sum())
+        return offsets
+    if term.chain is not None and term.autoregressive:
+        phi = _between(f"phi_{term.key}", term.chain, priors[default_priors.phi_name(term)])
+        offsets = pm.Flat(name, dims=(f"{term.key}_effect", f"{term.key}_level"))
+        constant = np.asarray(0.5 * size * len(term.levels) * np.log(2.0 * np.pi))
+        total = _sum([correlated.autoregressive(term.chain, phi, offsets[i][term.chain.order]) for i in range(size)])
+        pm.Potential(f"{name}_prior", total - constant)
         return offsets
     if term.factor is None:
         return pm.Normal(name, 0.0, 1.0, dims=(f"{term.key}_effect", f"{term.key}_level"))

@@ -231,11 +231,15 @@ def _effects(
 
 
 def _standard(term: Term, priors: Mapping[str, Prior], rng: np.random.Generator, size: int) -> Array:
-    """Return standardised effects of a term, shape (size, levels, effects): independent, of a known covariance, student-t."""
+    """Return standardised effects of a term, shape (size, levels, effects): by the structure of the levels."""
     found = rng.standard_normal((size, term.sources, len(term.effects)))
     if term.factor is not None:
         flat = term.factor @ found.transpose(1, 0, 2).reshape(term.sources, -1)
         found = flat.reshape(len(term.levels), size, -1).transpose(1, 0, 2)
+    if term.chain is not None and term.autoregressive:
+        name, chain = default_priors.phi_name(term), term.chain
+        phi = distributions.draw_between(priors[name], chain.lowest, chain.highest, rng, size)[:, None]
+        found = np.stack([chain.draws(rng, phi) for _ in term.effects], axis=-1)
     if term.dist == "student":  # the effects of a level share what makes their tails heavy
         name = default_priors.df_name(term)
         df = distributions.draw(priors[name], name, rng, size)[:, None, None]

@@ -311,7 +311,7 @@ def check_between(prior: Prior, target: str, lowest: float, highest: float) -> N
     """
     if prior.name not in CORRELATION:
         raise FormulaError(
-            f"{prior.name} cannot be the prior of a correlation of residuals ({target}); choose from {', '.join(CORRELATION)}"
+            f"{prior.name} cannot be the prior of a correlation ({target}); choose from {', '.join(CORRELATION)}"
         )
     if prior.name == "uniform" and not lowest - 1e-12 <= prior.arguments[0] < prior.arguments[1] <= highest:
         raise FormulaError(f"{prior} reaches beyond {lowest:.4g} to {highest:g}, where {target} has no values")

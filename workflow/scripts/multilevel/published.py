@@ -206,6 +206,10 @@ def _reason(item: schema.Published, model: Mapping[str, Any], design: Design) ->
         return quadrature_ml.refusal(design)
     if model["family"] == "gaussian" and model["link"] == "identity" and correlated_ml.applies(design):
         return correlated_ml.refusal(design)
+    if model["family"] == "gaussian" and (
+        odd := next((t for t in design.group_terms if t.dist != "gaussian" or t.autoregressive), None)
+    ):
+        return f"our {name} fit has no such effects: {odd.words}"
     plain = model["link"] == "identity" and not model["parameters"]
     plain_terms = not design.terms or (set(design.terms) == {"se"} and not design.scalars)
     if model["family"] != "gaussian" or not plain or not plain_terms:

@@ -267,6 +267,8 @@ def posterior(
         effects = _effects(raw, term, sd, factor, ways[term.key] != NON_CENTRED and term.exchangeable)
         if term.dist == "student":
             variables[f"df_{term.key}"] = xr.DataArray(raw[f"df_{term.key}"].to_numpy(), dims=("chain", "draw"))
+        if term.autoregressive:
+            variables[f"phi_{term.key}"] = xr.DataArray(raw[f"phi_{term.key}"].to_numpy(), dims=("chain", "draw"))
         variables[f"sd_{term.key}"] = xr.DataArray(sd, dims=("chain", "draw", effect))
         variables[f"r_{term.key}"] = xr.DataArray(effects.astype(np.float32), dims=("chain", "draw", level, effect))
         coords |= {level: list(term.levels), effect: list(term.effects)}

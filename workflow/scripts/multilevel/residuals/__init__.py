@@ -339,6 +339,29 @@ def _times(written: Written, column: pd.Series, *, whole: bool) -> Array:
     return at
 
 
+def times_of_levels(column: pd.Series, name: str, where: str, *, whole: bool) -> Array:
+    """Return times of the levels of a group that follow each other, shape (rows,): numbers, or places in a declared order.
+
+    Raises
+    ------
+    StudyError
+        When they are text without an order, not finite, or not whole where that is needed.
+    """
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        if not column.cat.ordered:
+            message = f"{where}: the levels of '{name}' have no order in time (such as '{column.iloc[0]}')"
+            raise StudyError([Problem("", message, f"declare it under data.ordered.{name}, without a data.reference")])
+        return column.cat.codes.to_numpy().astype(np.float64)
+    at = column.to_numpy(dtype=np.float64)
+    if not np.isfinite(at).all():
+        message = f"{where}: the time '{name}' is not finite in {int((~np.isfinite(at)).sum())} rows"
+        raise StudyError([Problem("", message)])
+    if whole and (odd := np.flatnonzero(at != np.round(at))).size:
+        message = f"{where}: an autoregression counts whole steps, and '{name}' is {at[odd[0]]:g} in row {odd[0] + 1}"
+        raise StudyError([Problem("", message, "derive whole numbers from it, or write structure=rw, which takes any")])
+    return at
+
+
 def _occasions(written: Written, column: pd.Series) -> tuple[Array, tuple[str, ...]]:
     """Return the number of each row's occasion, and the labels of the occasions in their order."""
     name = written.time

@@ -42,7 +42,7 @@ def add(design: Design, eta: Any, sigma: Any, theta: Any) -> None:
     pm.Potential("y", _LOG_DENSITY[found.structure](found, theta, z) - scales - constant)
 
 
-def _autoregressive(found: Residuals, phi: Any, z: Any) -> Any:
+def autoregressive(found: Residuals, phi: Any, z: Any) -> Any:
     """Return the sum of log N(z | r z_before, 1 - r^2) without its constant, r = phi^gap."""
     gaps, which = np.unique(found.gaps[np.isfinite(found.gaps)], return_inverse=True)
     later = np.flatnonzero(np.isfinite(found.gaps))
@@ -100,8 +100,8 @@ def _by_substitution(found: Residuals, factor: list[list[Any]], z: Any) -> Any:
 
 
 _LOG_DENSITY: dict[str, Any] = {
-    "ar1": _autoregressive,
-    "car1": _autoregressive,
+    "ar1": autoregressive,
+    "car1": autoregressive,
     "cs": _compound,
     "unstructured": _unstructured,
 }
