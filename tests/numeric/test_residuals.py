@@ -101,7 +101,7 @@ def test_replicates_are_correlated_as_the_structure_says(structure: str) -> None
     made = design_with(structure, ROWS, **BY_ROW)
     one = draws_of(made, size=1)
     many = one.select(np.zeros(200_000, dtype=int))
-    rows = np.flatnonzero(np.isin(made.residuals.subject, (0, 1)))  # type: ignore[union-attr]
+    rows = np.flatnonzero(np.isin(made.residuals.subject, (0, 1)))
     found = likelihood.replicates(made, np.random.default_rng(1), many, rows)
     mean, cov = moments(made, one, 0)
     scale = np.sqrt(np.diag(cov)[rows])
@@ -186,7 +186,7 @@ def many_draws(made: Design, size: int = 400) -> Draws:
         others={name: np.exp(spread(np.log(value), 0.05)) for name, value in one.others.items()},
         sd={key: np.exp(spread(np.log(value), 0.1)) for key, value in one.sd.items()},
         cor={key: spread(value, 0.02) for key, value in one.cor.items()},
-        residual=spread(one.residual, 0.01),  # type: ignore[arg-type]
+        residual=spread(one.residual, 0.01),
     )
 
 
@@ -231,10 +231,47 @@ def test_dic_is_of_the_joint_density(structure: str, parameters: dict[str, str])
 def test_slope_towards_a_draw_is_the_gradient(structure: str) -> None:
     made = design_with(structure, ROWS)
     draws = many_draws(made)
-    still = replace(draws, residual=draws.residual.mean(axis=0)[None].repeat(draws.size, axis=0))  # type: ignore[union-attr]
+    still = replace(draws, residual=draws.residual.mean(axis=0)[None].repeat(draws.size, axis=0))
     still = replace(still, others={"sigma": np.full(draws.size, 1.3)})
     found = dic.plug_in_influence(made, still)
     point = replace(still.select(np.array([0])), b=still.b.mean(axis=0)[None])
     mean, cov = moments(made, point, 0)
     gradient = -2.0 * made.x.T @ np.linalg.solve(cov, made.y - mean)
     assert found == pytest.approx((still.b - still.b.mean(axis=0)) @ gradient, rel=1e-5, abs=1e-5)
+
+
+def exact_draws(made: Design, one: Draws, size: int, prior_sd: float) -> tuple[Draws, np.ndarray]:
+    """Return exact draws of coefficients and intercepts of people given all else, and the covariance of y over both."""
+    mean, residual = moments(made, one, 0)
+    del mean
+    terms = [(term.index[:, None] == np.arange(len(term.levels))).astype(float) for term in made.group_terms]
+    z = np.column_stack([made.x, *terms])
+    sds = [np.full(made.x.shape[1], prior_sd)]
+    sds += [np.full(len(t.levels), one.sd[t.key][0, 0]) for t in made.group_terms]
+    variance = np.square(np.concatenate(sds))
+    precision = z.T @ np.linalg.solve(residual, z) + np.diag(1.0 / variance)
+    middle = np.linalg.solve(precision, z.T @ np.linalg.solve(residual, made.y))
+    normal = np.random.default_rng(9).standard_normal((size, len(middle)))
+    drawn = middle + np.linalg.solve(np.linalg.cholesky(precision).T, normal.T).T
+    many = one.select(np.zeros(size, dtype=int))
+    first = made.x.shape[1]
+    effects = {t.key: drawn[:, first:, None].astype(np.float32) for t in made.group_terms}
+    return replace(many, b=drawn[:, :first], effects=effects, chains=4, draws=size // 4), residual + z * variance @ z.T
+
+
+@pytest.mark.parametrize("text", ["y ~ x", "y ~ x + (1 | person)"], ids=["given the others", "effects integrated out"])
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_loo_is_that_of_leaving_each_row_out(structure: str, text: str) -> None:
+    """With sds and correlations known, p(y_i | y_-i) is a conditional of one normal distribution of all rows."""
+    made = design_with(structure, ROWS, text)
+    one = draws_of(made, size=1, seed=2)
+    # Correlations nearer 0, so that no row is all but told by others, which importance weights could not leave out.
+    one = replace(one, residual=0.6 * one.residual)
+    draws, whole = exact_draws(made, one, 8000, prior_sd=3.0)
+    _, table = loo.score(made, draws)
+    expected = [conditional(made.y, np.zeros(len(made.y)), whole, row) for row in range(len(made.y))]
+    assert (table["estimator"] == (loo.INTEGRATED if made.group_terms else loo.CONDITIONAL)).all()
+    assert table["pareto_k"].max() < 0.7
+    error = np.abs(table["elpd"] - expected) / np.maximum(table["mcse"], 1e-3)
+    assert error.max() < 4.5
+    assert table["elpd"].sum() == pytest.approx(sum(expected), abs=0.1)
