@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from fixtures import correlated
 from fixtures.family_cases import PAIRS
 from fixtures.small_data import dataset_of, design_of
 from scipy import stats
@@ -27,7 +28,7 @@ from multilevel.default_priors import Resolved, coefficient_name, cor_name, sd_n
 from multilevel.design import INTERCEPT, Design, Term
 from multilevel.predictor import Draws
 from multilevel.priors import LOWEST, Prior
-from multilevel.structures import independent, known
+from multilevel.structures import ar1, independent, known
 
 # Rounding in two orders of summation of some hundred terms; the densities are of the order of 100.
 TOLERANCE = 1e-8
@@ -235,9 +236,38 @@ def expected(design: Design, priors: list[Resolved], point: Point, centred: bool
         total += density
     others = {name: np.array([point.scalar(name, by_name[name])]) for name in design.scalars}
     total += sum(log_prior(by_name[name], value[0]) - log_left(by_name[name], name) for name, value in others.items())
+    if design.residuals:
+        residual, density = residuals_of(design, by_name, point)
+        draws = Draws(1, 1, b, effects, others, residual=residual)
+        return total + density + float(likelihood.joint(design, draws)[0])
     draws = Draws(1, 1, b, effects, others)
     rows = slice(0, len(design.y))
     return total + float(likelihood.of_rows(design, rows, predictor.arguments(design, draws, rows)).sum())
+
+
+def residuals_of(design: Design, priors: Mapping[str, Prior], point: Point) -> tuple[np.ndarray, float]:
+    """Return the correlations of residuals, shape (1, parameters), and the log density of what is sampled of them."""
+    found = design.residuals
+    prior = priors[default_priors.residuals_name(found)]
+    if found.occasions:
+        partial = 2 * point.values["partial_residuals"] - 1
+        correlation, log_jacobian = correlation_from(partial, len(found.occasions))
+        density = log_lkj(correlation, prior.arguments[0]) + log_jacobian + len(partial) * np.log(2)
+        return correlation[np.tril_indices(len(correlation), k=-1)][None], density
+    return place_of(found, found.parameters[0], prior, point)
+
+
+def place_of(found: Any, name: str, prior: Prior, point: Point) -> tuple[np.ndarray, float]:
+    """Return a correlation between two ends, shape (1, 1), and the log density of what is sampled of it."""
+    if prior.name == "beta":  # what is sampled is the place between the ends
+        place = float(point.values[f"{name}_share"])
+        return np.array([[found.lowest + (found.highest - found.lowest) * place]]), log_prior(prior, place)
+    value = float(point.values[name])
+    if prior.name == "uniform":
+        return np.array([[value]]), log_prior(prior, value)
+    middle, sd = prior.arguments
+    ends = (found.lowest - middle) / sd, (found.highest - middle) / sd
+    return np.array([[value]]), float(stats.truncnorm(*ends, middle, sd).logpdf(value))
 
 
 def thresholds_of(design: Design, priors: Mapping[str, Prior], point: Point, b: np.ndarray) -> float:
@@ -303,6 +333,13 @@ def effects_of(
         total += log_prior(prior, df) - log_left(prior, "df")
         effects = (factor @ point.values[f"offsets_{term.key}"]).T
         total += multivariate_t(effects, covariance, df)
+        total += len(term.levels) * np.log(np.diag(factor)).sum()
+    elif term.autoregressive:
+        residual, density = place_of(term.chain, f"phi_{term.key}", priors[default_priors.phi_name(term)], point)
+        effects = (factor @ point.values[f"offsets_{term.key}"]).T
+        total += density + ar1.log_density(
+            effects, covariance, term.chain.at, term.chain.subject, float(residual[0, 0])
+        )
         total += len(term.levels) * np.log(np.diag(factor)).sum()
     elif term.factor is not None:
         whole = term.factor.toarray()
@@ -401,6 +438,13 @@ STRUCTURED = [
     ("y ~ x + (1 | gr(g, by=sex))", {"sd(g: Intercept:sex[m])": "half_normal(1)"}),
     ("y ~ x + (1 + x | gr(g, by=sex)) + (1 | h)", {"cor(g: sex[m])": "lkj(1)", "sd": "exponential(2)"}),
     ("y ~ (1 + x | gr(g, by=sex, dist=student))", {}),
+    # Levels that follow each other in time.
+    ("y ~ x + (1 | ar1(week))", {}),
+    ("y ~ x + (1 | ar1(week))", {"phi(week)": "uniform(0, 1)"}),
+    ("y ~ x + (1 + x | ar1(h:week)) + (1 | g)", {"phi(h:week)": "normal(0.3, 0.2)"}),
+    ("y ~ x + (1 | rw(week))", {}),
+    ("y ~ x + (1 + x | rw(h:week))", {"sd": "half_normal(2)"}),
+    ("y ~ x + (1 + x || rw(week)) + (1 | ar1(h:week))", {}),
     # Squares and matrices of structured groups.
     ("y ~ x + (1 | mm(g, g2))", {"precision(g+g2)": "gamma(1, 2)", "var(sigma)": "gamma(2, 1)"}),
     ("y ~ x + (1 + x | gr(g, cov=full))", {"cov(g)": "inverse_wishart(3, [[1, 0.3], [0.3, 2]])"}),
@@ -412,7 +456,9 @@ STRUCTURED = [
 
 def structured_data() -> Dataset:
     more = DATA.frame.assign(
-        g2=pd.Categorical([*"cdefab"] * 4), sex=pd.Categorical(["f" if g in "abc" else "m" for g in DATA.frame["g"]])
+        week=np.tile([0, 1, 3, 4, 6, 7], 4),
+        g2=pd.Categorical([*"cdefab"] * 4),
+        sex=pd.Categorical(["f" if g in "abc" else "m" for g in DATA.frame["g"]]),
     )
     return replace(DATA, frame=more, covariances=KNOWN)
 
@@ -445,6 +491,41 @@ def test_the_joint_density_is_the_one_stated(text: str, given: dict[str, str], c
         point = Point(built, seed)
         assert float(density(point.sampled)) == pytest.approx(
             expected(design, priors, point, centred), rel=0, abs=TOLERANCE
+        )
+
+
+CORRELATED = [
+    ("ar1(week | person)", {}),
+    ("ar1(week | person)", {"phi": "uniform(-0.5, 1)"}),
+    ("car1(age | person)", {}),
+    ("car1(age | person)", {"phi": "beta(1, 3)"}),
+    ("cs(person)", {}),
+    ("cs(person)", {"rho": "normal(0.2, 0.5)"}),
+    ("unstructured(week | person)", {}),
+    ("unstructured(week | person)", {"cor": "lkj(1)"}),
+    ("unstructured(week | person)", {"cor(week)": "lkj(3)"}),
+]
+
+
+@pytest.mark.parametrize("parameters", [{}, {"sigma": "1 + late"}], ids=["one sigma", "sigma by row"])
+@pytest.mark.parametrize("text", ["y ~ x", "y ~ x + (1 + x | clinic)"])
+@pytest.mark.parametrize(("structure", "given"), CORRELATED)
+def test_the_density_of_correlated_residuals_is_the_one_stated(
+    structure: str, given: dict[str, str], text: str, parameters: dict[str, str]
+) -> None:
+    from multilevel import model
+
+    rows = correlated.data()
+    seen = rows.frame["week"] <= 3  # three occasions, of which some were missed
+    few = dataset_of(**{str(name): column[seen].tolist() for name, column in rows.frame.items()})
+    design = correlated.design_with(structure, few, text, **parameters)
+    priors = default_priors.resolve(design, given)
+    built = model.build(design, priors, centred=False)
+    density = log_density_of(built)
+    for seed in range(2):
+        point = Point(built, seed)
+        assert float(density(point.sampled)) == pytest.approx(
+            expected(design, priors, point, centred=False), rel=0, abs=TOLERANCE
         )
 
 

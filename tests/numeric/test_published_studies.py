@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from multilevel import design, gaussian_ml, plan, preparation, quadrature_ml, replication, strict_yaml
+from multilevel import correlated_ml, design, gaussian_ml, plan, preparation, quadrature_ml, replication, strict_yaml
 from multilevel.replication import Results
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,6 +65,7 @@ DIFFERING = {
     "flatlizards": [],
     "multiple_membership": [],
     "pedigree": [],
+    "orthodont": [],
 }
 COUNTS = {
     "radon": 37,
@@ -79,12 +80,20 @@ COUNTS = {
     "flatlizards": 4,
     "multiple_membership": 2,
     "pedigree": 3,
+    "orthodont": 30,
 }
 
 
 def made(name: str) -> dict[str, Any]:
     config = plan.read_config(ROOT / "config" / "config.yaml")
     return plan.make(Path("config") / "studies" / f"{name}.yaml", config, ROOT)
+
+
+def maximum(built: design.Design, estimator: Any) -> gaussian_ml.Maximum:
+    if built.family != "gaussian":
+        return quadrature_ml.maximise(built)
+    fit = correlated_ml.maximise if correlated_ml.applies(built) else gaussian_ml.maximise
+    return fit(built, estimator)
 
 
 def compared(study: dict[str, Any]) -> pd.DataFrame:
@@ -94,12 +103,7 @@ def compared(study: dict[str, Any]) -> pd.DataFrame:
     for name in {row["model"] for row in study["published"]}:
         built = design.build(study["models"][name], data)
         wanted = {row["estimator"] for row in study["published"] if row["model"] == name and not row["reason"]}
-        maxima = {
-            e: gaussian_ml.as_record(
-                gaussian_ml.maximise(built, e) if built.family == "gaussian" else quadrature_ml.maximise(built)
-            )
-            for e in sorted(wanted - {"posterior"})
-        }
+        maxima = {e: gaussian_ml.as_record(maximum(built, e)) for e in sorted(wanted - {"posterior"})}
         assert all(record["converged"] for record in maxima.values())
         results[name] = Results("not fitted", maxima=maxima)
     return replication.replicate(study["published"], results)

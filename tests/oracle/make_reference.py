@@ -11,11 +11,13 @@
     python tests/oracle/make_reference.py ml                   tests/oracle/reference/gaussian_ml_lme4.json   (seconds)
     python tests/oracle/make_reference.py structured           tests/oracle/reference/structured.json         (minutes)
     python tests/oracle/make_reference.py weights              tests/oracle/reference/loo_of_draws.json (seconds)
+    python tests/oracle/make_reference.py correlated           tests/oracle/reference/correlated_nlme.json    (seconds)
     python tests/oracle/make_reference.py glmer                tests/oracle/reference/glmer.json        (seconds)
     python tests/oracle/make_reference.py penalties            tests/oracle/reference/penalties_jags.json (3 minutes)
     python tests/oracle/make_reference.py priors               tests/oracle/reference/default_priors.json (a minute)
 
-Needs Rscript and the Debian packages r-cran-lme4, r-cran-jsonlite; for loo r-cran-loo; for categories r-cran-mass,
+Needs Rscript and the Debian packages r-cran-lme4, r-cran-jsonlite; for correlated r-cran-nlme;
+for loo r-cran-loo; for categories r-cran-mass,
 r-cran-nnet, r-cran-vgam; for priors r-cran-brms, r-cran-rstanarm; for JAGS also jags, r-cran-rjags,
 r-cran-loo, r-cran-posterior. What R reads is made with the standard library alone, from data/radon/ or from a seed, so that
 nothing under test has a hand in it.
@@ -149,6 +151,59 @@ def _printed_by(script: str, *arguments: str | Path) -> dict[str, object]:
         env=os.environ | one_thread,
     )
     return dict(json.loads(done.stdout))
+
+
+GROWTH = {"seed": 20261, "subjects": 24}
+"""How `write_growth` simulates."""
+
+
+def write_growth(path: Path) -> str:
+    """Write measurements of subjects at unequal ages, some visits missing; return the file's sha256.
+
+    Subjects differ in level; deviations within a subject are a continuous autoregression, 0.6 one unit of age apart.
+    """
+    source = random.Random(GROWTH["seed"])
+    rows: list[dict[str, Any]] = []
+    for subject in range(GROWTH["subjects"]):
+        level, arm, before, error = source.gauss(0.0, 0.8), subject % 2, 0.0, 0.0
+        for visit, week in enumerate((1, 2, 4, 7), start=1):
+            age = round(0.8 * week + source.uniform(0.0, 0.6), 2)
+            keep = 0.6 ** (age - before) if visit > 1 else 0.0
+            error = keep * error + math.sqrt(1.0 - keep**2) * source.gauss(0.0, 1.2 + 0.2 * visit)
+            before = age
+            if source.random() < 0.8 or visit == 1 + subject % 4:
+                y = 10.0 + level + (0.5 + 0.3 * arm) * age + error
+                rows.append(
+                    {
+                        "y": round(y, 4),
+                        "age": age,
+                        "week": week,
+                        "visit": visit,
+                        "arm": arm,
+                        "subject": f"s{subject:02}",
+                    }
+                )
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ("y", "age", "week", "visit", "arm", "subject"), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def run_correlated() -> dict[str, object]:
+    """Run correlated.R on simulated data and on Orthodont: what it printed, headed by the command and the CSVs' sha256."""
+    orthodont = DATA.parent / "orthodont" / "measurements.csv"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "growth.csv"
+        digest = write_growth(path)
+        printed = _printed_by("correlated.R", path, str(orthodont))
+    return {
+        "command": "python tests/oracle/make_reference.py correlated",
+        "runs": "Rscript --vanilla tests/oracle/correlated.R growth.csv data/orthodont/measurements.csv",
+        "data_sha256": digest,
+        "orthodont_sha256": hashlib.sha256(orthodont.read_bytes()).hexdigest(),
+        "simulation": GROWTH,
+    } | printed
 
 
 def run_ml() -> dict[str, object]:
@@ -289,7 +344,7 @@ def main() -> None:
         "what",
         choices=[
             *("prepare", "lme4", "jags", "loo", "designs", "patsy", "responses", "categories", "ml", "structured"),
-            *("glmer", "penalties", "weights", "priors"),
+            *("glmer", "penalties", "weights", "priors", "correlated"),
         ],
     )
     parser.add_argument("--into", type=Path, default=HERE / "reference", help="folder to write to")
@@ -306,6 +361,7 @@ def main() -> None:
         "categories": ("categories_r", run_categories),
         "ml": ("gaussian_ml_lme4", run_ml),
         "structured": ("structured", run_structured),
+        "correlated": ("correlated_nlme", run_correlated),
         "glmer": ("glmer", run_glmer),
         "penalties": ("penalties_jags", run_penalties),
         "weights": ("loo_of_draws", run_weights),

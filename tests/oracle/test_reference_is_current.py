@@ -56,6 +56,18 @@ def test_lme4_gives_the_stored_values(tmp_path: Path) -> None:
             assert now[name].get(part, {}) == pytest.approx(model.get(part, {}), rel=0, abs=1e-4), (name, part)
 
 
+def test_nlme_gives_the_stored_fits_of_correlated_residuals(tmp_path: Path) -> None:
+    need_r("nlme", "jsonlite")
+    before = json.loads((HERE / "reference" / "correlated_nlme.json").read_text(encoding="utf-8"))
+    make_reference("correlated", tmp_path)
+    now = json.loads((tmp_path / "correlated_nlme.json").read_text(encoding="utf-8"))
+    assert (now["data_sha256"], now["orthodont_sha256"]) == (before["data_sha256"], before["orthodont_sha256"])
+    assert list(now["models"]) == list(before["models"])
+    for name, model in before["models"].items():
+        assert now["models"][name]["log_likelihood"] == pytest.approx(model["log_likelihood"], rel=0, abs=1e-6), name
+        assert now["models"][name]["fixed"] == pytest.approx(model["fixed"], rel=0, abs=1e-4), name
+
+
 def test_lme4_gives_the_stored_fits_of_simulated_data(tmp_path: Path) -> None:
     need_r("lme4", "jsonlite")
     before = json.loads((HERE / "reference" / "gaussian_ml_lme4.json").read_text(encoding="utf-8"))

@@ -79,7 +79,8 @@ def test_what_is_no_prior_is_refused_and_told_why(text: str, sentence: str) -> N
         ("uniform(-1, 1)", "sigma", "uniform(-1, 1) reaches below 0, where sigma has no values"),
         ("normal(0, 1)", "nu", "normal cannot be the prior of degrees of freedom (nu); choose from half_normal"),
         ("normal(0, 1)", "shape", "normal cannot be the prior of a shape (shape); choose from half_normal"),
-        ("beta(1, 1)", "phi", "beta cannot be the prior of a precision (phi); choose from half_normal"),
+        ("cauchy(0, 1)", "phi", "cauchy cannot be the prior of a precision, or a correlation of residuals (phi)"),
+        ("exponential(1)", "rho", "exponential cannot be the prior of a correlation of residuals (rho); choose from beta"),
         ("gamma(1, 1)", "zi", "gamma cannot be the prior of a probability (zi); choose from beta, uniform"),
         ("beta(1, 1)", "b(x)", "beta cannot be the prior of a coefficient (b(x))"),
         ("uniform(0, 2)", "hu", "uniform(0, 2) reaches above 1, where hu has no values"),
@@ -90,6 +91,40 @@ def test_what_is_no_prior_is_refused_and_told_why(text: str, sentence: str) -> N
 def test_a_prior_of_the_wrong_support_is_refused(text: str, target: str, sentence: str) -> None:
     with pytest.raises(FormulaError) as caught:
         priors.check_support(priors.parse(text), target)
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("beta(1, 1)", "beta cannot be the prior of a precision (phi); choose from half_normal"),
+        ("uniform(-1, 1)", "uniform(-1, 1) reaches below 0, where phi has no values"),
+    ],
+)
+def test_a_precision_takes_no_prior_of_a_correlation(text: str, sentence: str) -> None:
+    with pytest.raises(FormulaError) as caught:
+        priors.check_positive(priors.parse(text), "phi")
+    assert sentence in str(caught.value)
+    share = dataset_of(y=[0.2, 0.5, 0.7, 0.4], x=[1.0, 2.0, 3.0, 5.0])
+    with pytest.raises(FormulaError) as caught:
+        default_priors.resolve(design_of("y ~ x", share, "beta"), {"phi": text})
+    assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (
+            "gamma(2, 1)",
+            "gamma cannot be the prior of a correlation (rho); choose from beta, uniform, normal",
+        ),
+        ("uniform(-0.5, 1)", "uniform(-0.5, 1) reaches beyond -0.25 to 1, where rho has no values"),
+        ("uniform(0, 2)", "uniform(0, 2) reaches beyond -0.25 to 1, where rho has no values"),
+    ],
+)
+def test_a_correlation_of_residuals_takes_no_other_prior(text: str, sentence: str) -> None:
+    with pytest.raises(FormulaError) as caught:
+        priors.check_between(priors.parse(text), "rho", -0.25, 1.0)
     assert sentence in str(caught.value)
 
 

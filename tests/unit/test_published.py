@@ -144,14 +144,18 @@ def test_a_number_by_ml_of_a_response_with_terms_of_its_own_is_not_compared() ->
     plain = {"family": "gaussian", "link": "identity", "parameters": {}}
 
     def reason(model: dict[str, Any], terms: tuple[str, ...] = (), scalars: tuple[str, ...] = ("sigma",)) -> str:
-        built: Any = SimpleNamespace(terms=dict.fromkeys(terms), scalars=scalars)
+        predictors = ("mu", *model.get("parameters", {}))
+        built: Any = SimpleNamespace(terms=dict.fromkeys(terms), scalars=scalars, predictors=predictors, residuals=None)
+        built.group_terms, built.parameters = (), ("mu", "sigma")
         return published._reason(item, {**plain, **model}, built)
 
     assert reason({}) == ""
     assert reason({}, ("se",), ()) == ""
+    assert reason({"parameters": {"sigma": "1 + x"}}, scalars=()) == ""
+    both = reason({"parameters": {"sigma": "1 + x"}}, ("weights",), ())
+    assert both == "our fit of predictors of sigma or correlated residuals takes no weights()"
     for refused in (
         reason({"link": "log"}),
-        reason({"parameters": {"sigma": "1 + x"}}, scalars=()),
         reason({}, ("se",)),
         reason({}, ("se", "weights"), ()),
         reason({}, ("weights",)),

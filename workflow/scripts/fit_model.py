@@ -34,14 +34,14 @@ def fit_model(
     multilevel.errors.FitError
         When the sampler finds no point to start from, fails, or returns fewer draws than asked for.
     """
-    from multilevel import aggregate, dataset, default_priors, design, formula, methods, provenance, storage
+    from multilevel import aggregate, dataset, default_priors, design, formula, methods, provenance, residuals, storage
 
     imported = time.perf_counter()
     spec = identity["model"]
     data = dataset.read(Path(path_to_data))
     built = design.build(spec, data)
     parts = formula.of_model(spec)
-    used = set().union(formula.covariances(parts), *(part.variables() for part in parts))
+    used = set().union(formula.covariances(parts), residuals.columns(spec), *(part.variables() for part in parts))
     if data.fingerprint(used) != identity["fingerprint"]:
         raise ValueError(f"{path_to_data} does not hold the data that the plan was made from; run the workflow again")
     priors = default_priors.resolve(built, spec["priors"], spec.get("preset", ""))

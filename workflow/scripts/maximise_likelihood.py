@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from multilevel import dataset, design, gaussian_ml, joblog, quadrature_ml, storage
+from multilevel import correlated_ml, dataset, design, gaussian_ml, joblog, quadrature_ml, storage
 
 if TYPE_CHECKING:
     from snakemake.script import Snakemake
@@ -17,7 +17,8 @@ def maximise_likelihood(model: dict[str, Any], estimator: str, path_to_data: str
     """Write the estimates, their standard errors and how the search went."""
     built = design.build(model, dataset.read(Path(path_to_data)))
     if built.family == "gaussian":
-        found = gaussian_ml.maximise(built, "reml" if estimator == "reml" else "ml")
+        fit = correlated_ml.maximise if correlated_ml.applies(built) else gaussian_ml.maximise
+        found = fit(built, "reml" if estimator == "reml" else "ml")
     else:
         found = quadrature_ml.maximise(built)
     record = gaussian_ml.as_record(found)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from multilevel import families, formula, priors, schema
+from multilevel import families, formula, priors, residuals, schema
 from multilevel.errors import FormulaError, Problem, did_you_mean
 from multilevel.formula import Formula
 from multilevel.grid import Cell
@@ -37,6 +37,8 @@ def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, d
         problems += found + more
         if parsed is None:
             continue
+        correlated, found = _residuals(cell, parsed, family)
+        problems += found
         if known:
             problems += _fits_family(cell, parsed, family) + _thresholds(cell, parsed, family)
         given: dict[str, str] = {}
@@ -59,6 +61,8 @@ def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, d
             resolved[name]["preset"] = preset
         if model.thresholds == "equidistant":  # a key that other models have not, so that nothing changes for them
             resolved[name]["thresholds"] = model.thresholds
+        if correlated:
+            resolved[name]["residuals"] = correlated
     return resolved, problems
 
 
@@ -134,6 +138,37 @@ def _fits_family(cell: Cell, parsed: Formula, family: str) -> list[Problem]:
         message = f"the family {family} has no link '{link}'"
         problems.append(Problem(cell.place("link"), message, did_you_mean(link, module.LINKS)))
     return problems
+
+
+NO_RESIDUALS = {
+    "se": "known standard errors are those of independent errors, beside which correlated ones have no name here",
+    "weights": "a row that counts several times has no place in a joint density",
+    "cens": "the joint probability of censored rows has no closed form",
+    "trunc": "the joint probability of what could be observed has no closed form",
+}
+"""Why response terms do not go with correlated residuals."""
+
+
+def _residuals(cell: Cell, parsed: Formula, family: str) -> tuple[str, list[Problem]]:
+    """Return the structure of a model's residuals in canonical form, and what is wrong with it; nothing without one."""
+    if cell.written.residuals is None:
+        return "", []
+    place = f"models.{cell.model}.residuals"
+    try:
+        written = str(residuals.parse(cell.written.residuals))
+    except FormulaError as error:
+        return "", [Problem(place, str(error))]
+    if family != "gaussian":
+        message = f"correlated residuals are those of gaussian models, and the family is {family}"
+        return written, [Problem(place, message, "group terms such as (1 | gr(week, structure = ar1)) fit any family")]
+    if cell.written.link not in {None, "identity"}:
+        message = f"correlated residuals need the identity link, and the link is {cell.written.link}"
+        return written, [Problem(place, message)]
+    return written, [
+        Problem(place, f"{term.name}() and correlated residuals do not go together: {NO_RESIDUALS[term.name]}")
+        for term in parsed.response_terms
+        if term.name in NO_RESIDUALS
+    ]
 
 
 def _is_empty(parsed: Formula) -> bool:

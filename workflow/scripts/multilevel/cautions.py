@@ -50,7 +50,7 @@ def find(design: Design, model: dict[str, Any]) -> list[str]:
     found: list[str] = []
     for term in design.group_terms:
         found += [*_few(term), *_thin(design, term), *_lopsided(term), *_far(term), *_sums(term)]
-    found += [*_rare(design), *_scales(design)]
+    found += [*_twice(design), *_rare(design), *_scales(design)]
     if model["family"] in BINARY and np.isin(design.y, (0.0, 1.0)).all():
         found += separated(design.y, design.x, design.coefficients)
     return list(dict.fromkeys(found))
@@ -102,7 +102,7 @@ def _thin(design: Design, term: Term) -> list[str]:
     counted = design.family == "binomial" and bool(np.median(design.terms.get("trials", 1.0)) > 1)
     if ("se" in design.terms and "sigma" not in design.parameters) or design.family in ONE_PARAMETER or counted:
         return []  # known standard errors tell them, or a variance that the mean decides
-    if term.factor is not None or term.weights is not None:
+    if term.factor is not None or term.weights is not None or term.chain is not None:
         return []  # related levels tell of one another, and so do rows that share some of several
     effects, sizes = len(term.effects), _sizes(term)
     thin = int((sizes <= effects).sum())
@@ -132,6 +132,19 @@ def _sums(term: Term) -> list[str]:
         return []
     told = f"the weights of '{term.group}' sum to between {total.min():.3g} and {total.max():.3g}, not to 1"
     return [f"{told}; they are taken as they are (scale=true divides them by their sum)."]
+
+
+def _twice(design: Design) -> list[str]:
+    """Warn of a varying intercept beside residuals that say the same: all rows of a subject are alike correlated."""
+    found = design.residuals
+    if found is None or found.structure not in {"cs", "unstructured"}:
+        return []
+    return [
+        f"the varying intercept of '{term.group}' and {found.structure} residuals both make rows of one {found.group} alike "
+        "correlated: the data tell their sum, their priors the rest."
+        for term in design.group_terms
+        if term.exchangeable and INTERCEPT in term.effects and term.group == found.group
+    ]
 
 
 def _sizes(term: Term) -> NDArray[np.int64]:

@@ -151,8 +151,7 @@ def replicate_blocks(design: Design, draws: Draws, seed: int) -> Iterator[Array]
     rows = len(design.y)
     for block in predictor.blocks(count, rows * design.width):
         part = draws.select(chosen[block])
-        every = slice(0, rows)
-        yield likelihood.draws_of_rows(design, rng, every, predictor.arguments(design, part, every))
+        yield likelihood.replicates(design, rng, part, slice(0, rows))
 
 
 def check(

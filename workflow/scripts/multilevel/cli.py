@@ -90,6 +90,7 @@ def _validate(options: argparse.Namespace, _further: list[str]) -> int:
         print(f"{path}: valid; {len(plan['models'])} models on {plan['rows']} rows")
         for name, model in plan["models"].items():
             parts = [model["formula"], *(f"{parameter} ~ {text}" for parameter, text in model["parameters"].items())]
+            parts += [f"residuals {model['residuals']}"] if "residuals" in model else []
             print(f"  {name}: {', '.join(parts)} ({model['family']}, {model['link']} link)")
         for name, kept in plan.get("aliases", {}).items():
             print(f"  {name}: the same model as {kept}, fitted once")

@@ -16,7 +16,7 @@ import xarray as xr
 from numpy.typing import NDArray
 
 from multilevel import mcmc
-from multilevel.default_priors import coefficient_name, cor_names, df_name, sd_name
+from multilevel.default_priors import coefficient_name, cor_names, df_name, phi_name, sd_name
 from multilevel.design import Design
 
 Array = NDArray[np.float64]
@@ -68,8 +68,12 @@ def quantities(posterior: xr.Dataset, design: Design, *, effects: bool = True) -
                 add(name, "cor", posterior[f"cor_{term.key}"][..., position], term.label)
         if term.dist == "student":
             add(df_name(term), "df", posterior[f"df_{term.key}"], term.label)
+        if term.autoregressive:
+            add(phi_name(term), "cor", posterior[f"phi_{term.key}"], term.label)
     for name in design.scalars:
         add(name, "residual", posterior[name])
+    for position, name in enumerate(design.residuals.parameters if design.residuals else ()):
+        add(name, "residual", posterior["residual_correlation"][..., position])
     for term in design.group_terms if effects else ():
         values = posterior[f"r_{term.key}"].to_numpy().astype(np.float64)
         for i, level in enumerate(term.levels):

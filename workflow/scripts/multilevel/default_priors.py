@@ -14,6 +14,12 @@ zi, hu, zoi, coi       beta(1, 1) (brms)
 sd(group: Intercept)   exponential(1 / s_y)
 sd(group: x)           exponential(s_x / s_y)
 cor(group)             lkj(2)
+phi                    beta(2, 2) between -1 and 1 for ar1 residuals; for car1 beta(2 m, 2), m the median time between
+                       rows of a subject, so that the correlation over that time has a mean near 1/2 in any unit
+rho                    uniform over all that cs residuals can have
+cor(occasion)          lkj(2), of unstructured residuals
+phi(week)              beta(2, 2) between -1 and 1, of the levels of a group term with structure=ar1; the default prior of
+                       sd(week) with structure=rw is of one step, its scale that of the whole walk over the levels
 df(group)              gamma(2, 0.1) above 1, of student-t effects, as brms
 =====================  ==============================================================================
 
@@ -54,6 +60,7 @@ from multilevel.design import INTERCEPT, Design, Predictor, Term, Thresholds
 from multilevel.errors import FormulaError
 from multilevel.presets import rstanarm
 from multilevel.priors import Prior
+from multilevel.residuals import Residuals
 
 
 @dataclass(frozen=True)
@@ -99,6 +106,11 @@ def df_name(term: Term) -> str:
     return f"df({term.label}{f': {term.by}' if term.by else ''})"
 
 
+def phi_name(term: Term) -> str:
+    """Return what the autoregression of levels is called: ``phi(week)``."""
+    return f"phi({term.label})"
+
+
 def cov_name(term: Term, unprefixed: str) -> str:
     """Return what the covariance matrix of a term's effects is called: ``cov(county)``, ``cov(county: sigma)``."""
     return f"cov{cor_name(term, unprefixed).removeprefix('cor')}"
@@ -134,8 +146,11 @@ def targets(design: Design, *, squares: bool = True) -> list[str]:
             found += _cor_candidates(group_term, design.unprefixed)
         if group_term.dist == "student":
             found += _df_candidates(group_term)
+        if group_term.autoregressive:
+            found += _phi_candidates(group_term)
         found += _cov_candidates(group_term, design)
     found += [name for scalar in design.scalars for name in _scalar_candidates(scalar)]
+    found += _residuals_candidates(design.residuals) if design.residuals else []
     others = [name for name in found if priors.class_of(name) in SQUARES]
     return list(dict.fromkeys([*(name for name in found if name not in others), *(others if squares else [])]))
 
@@ -190,11 +205,66 @@ def resolve(design: Design, given: Mapping[str, str], preset: str = "") -> list[
         if group_term.dist == "student":
             note = f"above {priors.LOWEST['df']:g}"
             out.append(one(df_name(group_term), _df_candidates(group_term), defaults.degrees, note))
+        if group_term.autoregressive:
+            out.append(_of_chain(group_term, one, defaults))
     for name in design.scalars:
         note = f"above {priors.LOWEST[name]:g}" if name in priors.LOWEST else ""
         if name not in SPECIAL:
             out.append(one(name, _scalar_candidates(name), partial(defaults.scalar, name), note))
+            if name in priors.AMBIGUOUS:
+                priors.check_positive(out[-1].prior, name)
+    if design.residuals:
+        out.append(_of_residuals(design.residuals, one, defaults))
     return [_noted(entry) for entry in out]
+
+
+def residuals_name(found: Residuals) -> str:
+    """Return what the parameters of correlated residuals are called together: ``phi``, ``rho``, ``cor(occasion)``."""
+    return f"cor({found.time})" if found.occasions else found.parameters[0]
+
+
+def _residuals_candidates(found: Residuals) -> list[str]:
+    return [residuals_name(found), *(["cor"] if found.occasions else [])]
+
+
+def _of_chain(term: Term, one: Callable[..., Resolved], defaults: Any) -> Resolved:
+    """Return the prior of the autoregression of levels.
+
+    Raises
+    ------
+    FormulaError
+        When a given prior does not fit it.
+    """
+    assert term.chain is not None
+    entry = one(phi_name(term), _phi_candidates(term), partial(defaults.residuals, term.chain))
+    return _between(entry, term.chain)
+
+
+def _phi_candidates(term: Term) -> list[str]:
+    return list(dict.fromkeys([phi_name(term), f"phi({term.group})"]))
+
+
+def _between(entry: Resolved, found: Residuals) -> Resolved:
+    """Check the prior of a correlation, and note between what it lies."""
+    priors.check_between(entry.prior, entry.parameter, found.lowest, found.highest)
+    if entry.prior.name == "uniform":
+        return entry
+    ends = f"{found.lowest:.4g} and {found.highest:g}"
+    return replace(entry, note=f"of its place between {ends}" if entry.prior.name == "beta" else f"between {ends}")
+
+
+def _of_residuals(found: Residuals, one: Callable[..., Resolved], defaults: Any) -> Resolved:
+    """Return the prior of the correlations of residuals.
+
+    Raises
+    ------
+    FormulaError
+        When a given prior does not fit them.
+    """
+    name, default = residuals_name(found), partial(defaults.residuals, found)
+    if found.occasions:
+        return one(name, _residuals_candidates(found), default)
+    return _between(one(name, _residuals_candidates(found), default), found)
 
 
 SQUARES = frozenset({"var", "precision", "cov"})

@@ -24,9 +24,12 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from multilevel import categories, expressions, families, formula, matrix_errors, relationships
+from multilevel import residuals as structures_of_residuals
 from multilevel.dataset import Dataset, level_text
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
 from multilevel.formula import GroupTerm
+from multilevel.residuals import Residuals
+from multilevel.structures import rw
 
 Array = NDArray[np.float64]
 
@@ -75,6 +78,8 @@ class Term:
         Name of the known covariance.
     by
         The level of another factor that these levels are of (``treatment[A]``), where covariances differ by it.
+    chain
+        When each level is, and in which series, where levels follow each other in time.
     """
 
     key: str
@@ -93,15 +98,23 @@ class Term:
     dist: str = "gaussian"
     covariance: str = ""
     by: str = ""
+    chain: Residuals | None = None
 
     @property
     def exchangeable(self) -> bool:
         """Whether each row has one level and levels are drawn on their own from one normal distribution."""
-        return self.weights is None and self.factor is None and self.dist == "gaussian"
+        return self.weights is None and self.factor is None and self.dist == "gaussian" and self.chain is None
+
+    @property
+    def autoregressive(self) -> bool:
+        """Whether levels are correlated by a power of a parameter, ``phi(week)``."""
+        return self.structure == "ar1"
 
     @property
     def words(self) -> str:
         """What it is, where it is not `exchangeable`, as part of a sentence."""
+        if self.chain is not None:
+            return f"the levels of '{self.group}' follow each other in time ({self.structure})"
         if self.factor is not None:
             return f"the levels of '{self.group}' have a known covariance"
         if self.dist != "gaussian":
@@ -285,6 +298,8 @@ class Design:
         The thresholds of an ordinal family.
     log_jacobian
         What log densities are raised by, shape (rows,), where scores are of the column that the response was derived from.
+    residuals
+        How residuals are correlated within subjects; None where they are independent.
     """
 
     response: str
@@ -298,6 +313,7 @@ class Design:
     categories: tuple[str, ...] = ()
     thresholds: Thresholds | None = None
     log_jacobian: Array | None = None
+    residuals: Residuals | None = None
 
     @property
     def nominal(self) -> bool:
@@ -415,7 +431,9 @@ def build(model: dict[str, Any], dataset: Dataset) -> Design:
         terms=_response_terms(parsed, frame),
         categories=labels,
         thresholds=_thresholds(parsed, model, frame, len(labels)) if thresholds else None,
+        residuals=_residuals(model, frame),
     )
+    _refuse_one_name(design)
     names = design.all_coefficients
     if twice := next((name for i, name in enumerate(names) if name in names[:i]), None):
         raise StudyError([Problem("", f"two coefficients would be called '{twice}'", "rename a column (data.rename)")])
@@ -487,6 +505,31 @@ def _predictor(
         offset=offset,
         thresholds=thresholds and parameter == unprefixed,
     )
+
+
+def _residuals(model: dict[str, Any], frame: pd.DataFrame) -> Residuals | None:
+    """Return how residuals are correlated within subjects, where they are."""
+    if not model.get("residuals"):
+        return None
+    return structures_of_residuals.build(structures_of_residuals.parse(model["residuals"]), frame, code_grouping)
+
+
+def _refuse_one_name(design: Design) -> None:
+    """Refuse correlations of residuals that would be called as those of a group term are.
+
+    Raises
+    ------
+    StudyError
+        When an unstructured covariance is over the column that a term with correlated effects groups by.
+    """
+    found = design.residuals
+    if (
+        found is not None
+        and found.occasions
+        and any(t.correlated and t.label == found.time for t in design.group_terms)
+    ):
+        message = f"correlations of residuals and of the effects of '{found.time}' would both be called cor({found.time}: ...)"
+        raise StudyError([Problem("residuals", message, "give the group a name of its own (data.derive)")])
 
 
 def planes(design: Design) -> list[str]:
@@ -788,6 +831,13 @@ def _term(key: str, label: str, members: list[tuple[str, GroupTerm]], unprefixed
         raise StudyError([Problem("", f"terms that share an id both hold the effect '{repeated}' of '{label}'")])
     written = members[0][1]
     index, levels, weights = _levels_of_rows(written, frame)
+    scales = np.concatenate([m[3] for _, m in built])
+    chain = _chain(written, index, frame) if written.structure else None
+    factor = _known_factor(written, levels, dataset) if written.cov else None
+    if chain is not None and written.structure == "rw":
+        factor = rw.factor(chain.order, chain.gaps, chain.starts)
+        # A step's sd is small beside that of the whole walk, and the default prior is of what the term adds in all.
+        scales = scales * rw.spread(factor)
     return Term(
         key=key,
         label=label,
@@ -798,13 +848,34 @@ def _term(key: str, label: str, members: list[tuple[str, GroupTerm]], unprefixed
         index=index,
         levels=levels,
         correlated=members[0][1].correlated and len(effects) > 1,
-        scales=np.concatenate([m[3] for _, m in built]),
-        structure="known" if written.cov else "independent",
+        scales=scales,
+        structure=written.structure or ("known" if written.cov else "independent"),
         weights=weights,
-        factor=_known_factor(written, levels, dataset) if written.cov else None,
+        factor=factor,
         dist=written.dist,
         covariance=written.cov,
+        chain=chain,
     )
+
+
+def _chain(term: GroupTerm, index: NDArray[np.int64], frame: pd.DataFrame) -> Residuals:
+    """Return when each level of a term is, and in which series: those of the columns before the last one.
+
+    Raises
+    ------
+    StudyError
+        When times are text without a declared order, or an autoregression's are not whole.
+    """
+    *outer, time = term.group.split(":")
+    at = structures_of_residuals.times_of_levels(frame[time], time, str(term), whole=term.structure == "ar1")
+    series = code_grouping(frame, ":".join(outer))[0] if outer else np.zeros(len(index), dtype=np.int64)
+    first = np.zeros(int(index.max()) + 1, dtype=np.int64)
+    first[index[::-1]] = np.arange(len(index))[::-1]
+    chain = Residuals("ar1", ":".join(outer), time, series[first], at[first])
+    if chain.sizes.max() < 2:
+        message = f"{term}: no series has more than one level of '{time}', so no level follows another"
+        raise StudyError([Problem("", message, "name the grouping first and the time last, as in subject:week")])
+    return chain
 
 
 def _known_factor(term: GroupTerm, levels: tuple[str, ...], dataset: Dataset) -> Any:

@@ -67,6 +67,17 @@ def draw(prior: Prior, parameter: str, rng: np.random.Generator, size: int) -> A
     return out
 
 
+def draw_between(prior: Prior, lowest: float, highest: float, rng: np.random.Generator, size: int) -> Array:
+    """Return draws of a correlation of residuals, which lies between two ends (`priors.CORRELATION`)."""
+    first, second = prior.arguments
+    if prior.name == "beta":
+        return np.asarray(lowest + (highest - lowest) * rng.beta(first, second, size))
+    if prior.name == "uniform":
+        return rng.uniform(first, second, size)
+    ends = (lowest - first) / second, (highest - first) / second
+    return np.asarray(stats.truncnorm(*ends, first, second).rvs(size=size, random_state=rng))
+
+
 def draw_covariance(prior: Prior, size: int, unit: Array, rng: np.random.Generator) -> Array:
     """Return covariance matrices from a prior of `priors.MATRIX`, shape (len(unit), size, size).
 

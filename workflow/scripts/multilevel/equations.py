@@ -9,6 +9,7 @@ import numpy as np
 
 from multilevel import families, links, structures
 from multilevel.design import INTERCEPT, Design, Predictor, Term
+from multilevel.residuals import Residuals
 
 
 def describe(design: Design) -> dict[str, Any]:
@@ -113,6 +114,12 @@ def _response(design: Design) -> list[str]:
         sigma = (r"\sigma_i^2" if "sigma" not in design.scalars else r"\sigma^2") if estimated else ""
         known = r"s_i^2" if "se" in design.terms else ""
         spread = " + ".join(part for part in (sigma, known) if part)
+        if design.residuals:
+            first = rf"{_symbol(design.response)}_i = \eta_i + \varepsilon_i"
+            return [
+                rf"{first},\quad \varepsilon_i \sim \operatorname{{Normal}}(0,\ {spread})",
+                _residuals(design.residuals),
+            ]
         distribution = rf"\operatorname{{Normal}}({_LINKED[design.link]},\ {spread})"
     elif design.family == "binomial":
         trials = "n_i" if "trials" in design.terms else "1"
@@ -120,6 +127,20 @@ def _response(design: Design) -> list[str]:
     else:
         distribution = _distribution(design)
     return [rf"{_symbol(design.response)}_i \sim {distribution}{_bounds(design)}"]
+
+
+def _residuals(found: Residuals) -> str:
+    """Return the correlation of two residuals: ``Cor(e_i, e_k) = phi^|t_i - t_k|`` within a subject."""
+    time = _symbol(found.time)
+    match found.structure:
+        case "cs":
+            value = r"\rho"
+        case "unstructured":
+            value = rf"\rho_{{{time}_i,\,{time}_k}}"
+        case _:
+            value = rf"\phi^{{|{time}_i - {time}_k|}}"
+    within, otherwise = _symbol(f" within one {found.group}, "), _symbol(" otherwise")
+    return rf"\operatorname{{Cor}}(\varepsilon_i, \varepsilon_k) = {value}{within}0{otherwise}"
 
 
 def _distribution(design: Design) -> str:
@@ -289,7 +310,9 @@ def _group_equations(
     if term.dist == "student":
         degrees = rf"\nu{superscript}"
         normal = rf"\operatorname{{Student-t}}_{{{degrees}}}"
-    if term.factor is not None:
+    if term.chain is not None:
+        lines += _in_time(term, superscript)
+    elif term.factor is not None:
         lines += _known_equations(term, superscript)
     elif size == 1:
         lines.append(rf"u{superscript}_{{0,j}} \sim {normal}(0,\ \tau{superscript}_0{{}}^2)")
@@ -313,6 +336,23 @@ def _group_equations(
             rf"\begin{{pmatrix}} {cells} \end{{pmatrix}}\right)"
         )
     return lines
+
+
+def _in_time(term: Term, superscript: str) -> list[str]:
+    """Return the distribution of the effects of levels that follow each other in time: of one effect, or of a vector."""
+    assert term.chain is not None
+    several = len(term.effects) > 1
+    later, earlier = (rf"u{superscript}_{{{'' if several else '0,'}{at}}}" for at in "ts")
+    spread = rf"\Sigma{superscript}" if several else rf"\tau{superscript}_0{{}}^2"
+    within = _symbol(f" within one {term.chain.group}") if term.chain.group else ""
+    time = rf"t, s\ \text{{values of }}{_symbol(term.chain.time)}{within}"
+    if term.structure == "rw":
+        step = rf"{later} - {earlier} \sim \operatorname{{Normal}}(0,\ (t - s)\,{spread})"
+        return [rf"{step},\quad \textstyle\sum_t {later} = 0,\quad {time},\ s\ \text{{the one before}}\ t"]
+    own = rf"{later} \sim \operatorname{{Normal}}(0,\ {spread})"
+    return [
+        rf"{own},\quad \operatorname{{Cov}}({later}, {earlier}) = \phi{superscript}{{}}^{{|t - s|}}\,{spread},\quad {time}"
+    ]
 
 
 def _known_equations(term: Term, superscript: str) -> list[str]:
@@ -345,6 +385,9 @@ def _plain(design: Design) -> str:
     first = f"{design.response} {f'is explained by {", ".join(predictors)}' if predictors else f'has {alone}'}"
     if specific:
         first += f" (the effect of {', '.join(specific)} differs between the categories)"
+    correlated = [design.residuals.sentence] if design.residuals else []
+    if correlated and not design.group_terms:
+        return f"{first}; {correlated[0]}."
     if not design.group_terms:
         return f"{first}; rows are independent given these, whatever group they belong to."
     parts = []
@@ -358,13 +401,13 @@ def _plain(design: Design) -> str:
         sentence = _of_levels(term)
         of = f"{term.group} with {term.by}" if term.by else term.group
         parts.append(f"each of the {len(term.levels)} levels of {of} has its own {link} ({sentence})")
-    return f"{first}; {'; '.join(parts)}."
+    return f"{first}; {'; '.join([*parts, *correlated])}."
 
 
 def _of_levels(term: Term) -> str:
     """Return what a term says about its levels, in words."""
     sentence = str(structures.get(term.structure).SENTENCE)
-    if term.factor is not None:
+    if term.factor is not None and term.chain is None:
         sentence += f" ({term.covariance})"
     if term.dist == "student":
         sentence = sentence.replace("normal distribution", "student-t distribution")

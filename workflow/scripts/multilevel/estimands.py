@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.special import expit
 
-from multilevel.default_priors import coefficient_name, cor_names, df_name, sd_name
+from multilevel.default_priors import coefficient_name, cor_names, df_name, phi_name, sd_name
 from multilevel.design import INTERCEPT, Design, Term
 
 SCORES = ("elpd_loo", "looic", "dic", "p_d", "p_v", "p_kl", "p_opt", "penalised_expected_deviance", "deviance")
@@ -37,6 +37,8 @@ LISTED: tuple[tuple[tuple[str, ...], str], ...] = (
     (("Intercept", "b(x)"), "a coefficient; `b(g[A])` of a factor's level, `b(x:z)` of an interaction"),
     (("sd(g: x)", "sigma"), "a standard deviation; `var(g: x)`, `var(sigma)` or `sigma^2` its square"),
     (("cor(g: x, z)",), "a correlation of effects; `cov(g: x, z)` their covariance"),
+    (("phi", "rho", "cor(t: 1, 2)"), "a correlation of residuals: of `ar1` and `car1`, of `cs`, of two occasions t"),
+    (("phi(g)",), "the autoregression of the levels of g, of `gr(g, structure=ar1)`"),
     (("g[A: x]",), "the effect of one level of g"),
     (("coef(g[A]: x)",), "coefficient and effect of one level together, as coef() of lme4 and brms"),
     (("exp(q)", "expit(q)"), "a quantity q of the lines above, of each draw, as a ratio or a probability"),
@@ -116,6 +118,7 @@ def catalogue(design: Design) -> dict[str, Estimand]:
         found += [Estimand(name, "value", (name,)), Estimand(f"var({name})", "square", (name,))]
     for term in design.group_terms:
         found += _of_term(term)
+    found += [Estimand(name, "value", (name,)) for name in (design.residuals.parameters if design.residuals else ())]
     found += _shares(design, scales)
     for term in design.group_terms:
         found += _of_levels(term, design)
@@ -132,6 +135,8 @@ def _of_term(term: Term) -> list[Estimand]:
         found += [Estimand(sd, "value", (sd,)), Estimand(f"var{sd[2:]}", "square", (sd,))]
     if term.dist == "student":
         found.append(Estimand(df_name(term), "value", (df_name(term),)))
+    if term.autoregressive:
+        found.append(Estimand(phi_name(term), "value", (phi_name(term),)))
     if term.correlated:
         pairs = [(term.effects[j], term.effects[i]) for i in range(len(term.effects)) for j in range(i)]
         for name, (first, second) in zip(cor_names(term), pairs, strict=True):
@@ -157,6 +162,7 @@ def _shares(design: Design, scales: list[str]) -> list[Estimand]:
     if (
         design.family != "gaussian"
         or scales != ["sigma"]
+        or design.residuals is not None  # what lies within groups is no single variance
         or any(term.effects != (INTERCEPT,) or not term.exchangeable for term in design.group_terms)
     ):
         return []

@@ -214,7 +214,8 @@ def shrinkage(design: Design, summary: pd.DataFrame, group: str) -> pd.DataFrame
     ``no_pooling`` is what maximum likelihood finds in the level's own rows for all its effects at once, the rest of the
     model held at its posterior means (for a normal response, least squares); its interval comes from the information
     matrix. It is missing where a level's rows do not tell the effect from the others (a slope, where the predictor does
-    not vary), where the estimate is not finite (a level of successes only), and where responses are censored. ``partial``
+    not vary), where the estimate is not finite (a level of successes only), and where responses are censored or residuals
+    correlated, which a level's own rows do not tell of. ``partial``
     is the posterior of the level's effect; ``pooled`` is 0, no difference between levels. Effects on other parameters than
     the first, such as sigma, have no such estimates and no rows; a grouping of none but those gives an empty table.
     """
@@ -253,7 +254,8 @@ def _at_means(design: Design, summary: pd.DataFrame) -> Draws:
         ).reshape(1, len(term.levels), len(term.effects))
         for term in design.group_terms
     }
-    return Draws(1, 1, b, effects, {name: np.array([means[name]]) for name in design.scalars})
+    residual = np.array([[means[name] for name in design.residuals.parameters]]) if design.residuals else None
+    return Draws(1, 1, b, effects, {name: np.array([means[name]]) for name in design.scalars}, residual=residual)
 
 
 def _own_estimates(design: Design, summary: pd.DataFrame, terms: list[tuple[Term, list[int]]]) -> tuple[Array, Array]:
@@ -270,7 +272,7 @@ def _own_estimates(design: Design, summary: pd.DataFrame, terms: list[tuple[Term
     """
     z = np.column_stack([term.z[:, positions] for term, positions in terms])
     index, levels = terms[0][0].index, len(terms[0][0].levels)
-    if "cens" in design.terms:
+    if "cens" in design.terms or design.residuals:
         return np.full((levels, z.shape[1]), np.nan), np.full((levels, z.shape[1]), np.nan)
     draw = _at_means(design, summary)
     others = predictor.arguments(design, draw, slice(0, len(design.y)))

@@ -56,6 +56,9 @@ RESPONSE_TERMS = ("trials", "weights", "se", "cens", "trunc")
 
 COLUMN = r"[A-Za-z_][A-Za-z0-9_]*"
 
+IN_TIME = ("ar1", "rw")
+"""Structures of levels that follow each other in time: an autoregression and a random walk."""
+
 DISTRIBUTIONS = ("gaussian", "student")
 """What the effects of a group term are distributed as, ``gr(g, dist=student)``; the first if left out."""
 
@@ -110,6 +113,8 @@ class GroupTerm:
         Column by whose levels the covariance over effects differs.
     dist
         Distribution of the effects, one of `DISTRIBUTIONS`.
+    structure
+        One of `IN_TIME` where levels follow each other in time, the last column of the grouping; empty otherwise.
     """
 
     group: str
@@ -122,6 +127,7 @@ class GroupTerm:
     cov: str = ""
     by: str = ""
     dist: str = "gaussian"
+    structure: str = ""
 
     def __str__(self) -> str:
         """Return the term as it is written in a formula."""
@@ -129,6 +135,7 @@ class GroupTerm:
         options = [f"cov={self.cov}"] if self.cov else []
         options += [f"by={self.by}"] if self.by else []
         options += [f"dist={self.dist}"] if self.dist != DISTRIBUTIONS[0] else []
+        options += [f"structure={self.structure}"] if self.structure else []
         if self.members:
             weights = [f"weights=cbind({', '.join(self.weights)})"] if self.weights else []
             scaling = [f"{self.scaling}=true"] if self.scaling else []
@@ -546,6 +553,8 @@ def _group_terms(inner: str) -> list[GroupTerm]:
     if not group:
         raise FormulaError(f"'({inner})' names no group; write ({effects} | group)")
     varying = _right_hand_side(signed_terms(effects))
+    if call := re.fullmatch(rf"({'|'.join(IN_TIME)})\s*\((.*)\)", group):
+        group = f"gr({call.group(2)}, structure={call.group(1)})"
     if call := re.fullmatch(r"(gr|mm)\s*\((.*)\)", group):
         return [
             replace(term, effects=varying, correlated=not uncorrelated, id=between)
@@ -556,7 +565,7 @@ def _group_terms(inner: str) -> list[GroupTerm]:
 
 def _structured(name: str, inside: str, inner: str) -> list[GroupTerm]:
     """Return the groupings of ``gr(g, cov=K, by=f, dist=student)`` and ``mm(a, b, weights=cbind(u, v))``."""
-    takes = {"gr": ("cov", "by", "dist"), "mm": ("weights", "scale", "normalised", "cov", "dist")}[name]
+    takes = {"gr": ("cov", "by", "dist", "structure"), "mm": ("weights", "scale", "normalised", "cov", "dist")}[name]
     groups: list[str] = []
     options: dict[str, str] = {}
     for piece in split_top(inside, ","):
@@ -585,11 +594,28 @@ def _structured(name: str, inside: str, inner: str) -> list[GroupTerm]:
     if options.get("cov") and options.get("by"):
         raise FormulaError(f"'({inner})': a known covariance ties levels of different '{options['by']}'; leave by= out")
     term = GroupTerm("", "", True, cov=options.get("cov", ""), by=options.get("by", ""), dist=dist)
+    term = replace(term, structure=_in_time(options, dist, inner))
     if name == "gr":
         if len(groups) != 1 or not groups[0]:
             raise FormulaError(f"'({inner})': gr() takes one group; write gr(g) or gr(a:b)")
         return [replace(term, group=group) for group in _groups(groups[0], inner)]
     return [_membership(term, groups, options, inner)]
+
+
+def _in_time(options: Mapping[str, str], dist: str, inner: str) -> str:
+    """Return the structure of levels that follow each other in time; nothing where they do not."""
+    if "structure" not in options:
+        return ""
+    name = options["structure"].strip("'\"")
+    if name not in IN_TIME:
+        near = difflib.get_close_matches(name, IN_TIME, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"choose from {', '.join(IN_TIME)}"
+        raise FormulaError(f"'({inner})': unknown structure '{name}' of the levels of a group; {hint}")
+    if other := next((key for key in ("cov", "by") if key in options), "dist" if dist != DISTRIBUTIONS[0] else ""):
+        raise FormulaError(
+            f"'({inner})': levels that follow each other in time take no {other}=; leave one of them out"
+        )
+    return name
 
 
 def _membership(term: GroupTerm, columns: list[str], options: Mapping[str, str], inner: str) -> GroupTerm:

@@ -29,7 +29,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,14 @@ from multilevel.design import Design, Term
 
 Array = NDArray[np.float64]
 Estimator = Literal["ml", "reml"]
+
+
+class Objective(Protocol):
+    """What is minimised: `CrossProducts`, or another deviance."""
+
+    def deviance(self, theta: Array, estimator: Estimator, /) -> float:
+        """Return the deviance or REML criterion."""
+
 
 LOG_2PI = float(np.log(2.0 * np.pi))
 SINGULAR = 1e-4
@@ -90,6 +98,8 @@ class Maximum:
         Numbers of rows and of coefficients.
     known
         Whether there is no sigma to estimate: standard errors of the rows are known, or the family has none.
+    further
+        Number of further parameters: correlations of residuals and coefficients of log sigma (`correlated_ml`).
     """
 
     estimator: Estimator
@@ -103,6 +113,7 @@ class Maximum:
     rows: int
     coefficients: int
     known: bool = False
+    further: int = 0
 
     @property
     def converged(self) -> bool:
@@ -114,12 +125,12 @@ class Maximum:
 
         Both estimators have ``log_likelihood`` and ``deviance``, -2 times it; for REML the deviance is the
         ``reml_criterion``. ML has ``aic`` and ``bic`` too, with one parameter for each coefficient, each element of theta
-        and, unless standard errors are known, sigma.
+        and, unless standard errors are known, sigma, and for each of the further parameters.
         """
         deviance = -2.0 * self.log_likelihood
         if self.estimator == "reml":
             return {"log_likelihood": self.log_likelihood, "reml_criterion": deviance}
-        parameters = self.coefficients + len(self.theta) + (not self.known)
+        parameters = self.coefficients + len(self.theta) + (not self.known) + self.further
         return {
             "log_likelihood": self.log_likelihood,
             "deviance": deviance,
@@ -148,12 +159,11 @@ def maximise(design: Design, estimator: Estimator) -> Maximum:
         When the columns of X are linearly dependent, or leave no residual.
     """
     products = CrossProducts.of(design)
-    starts = _starts(products.terms)
-    ends = [_descend(products, estimator, start) for start in starts]
+    ends = [descend(products, estimator, start) for start in starts(products.terms)]
     reached = [products.deviance(end, estimator) for end in ends]
-    theta, decrement = _polished(products, estimator, ends[int(np.argmin(reached))])
-    theta = _on_the_boundary(products, estimator, theta)
-    return _described(design, products, estimator, theta, reached, decrement)
+    theta, decrement = polished(products, estimator, ends[int(np.argmin(reached))])
+    theta = on_the_boundary(products, estimator, theta)
+    return described(design, products, estimator, theta, reached, decrement)
 
 
 def log_likelihood(
@@ -268,7 +278,7 @@ class CrossProducts:
         terms = tuple(replace(t, z=t.z / errors[:, None]) for t in design.group_terms) if known else design.group_terms
         scales = tuple(np.maximum(np.sqrt(np.mean(np.square(t.z), axis=0)), 1e-300) for t in terms)
         scaled = [t.z / s for t, s in zip(terms, scales, strict=True)]
-        if other := next((t for t in terms if t.dist != "gaussian"), None):
+        if other := next((t for t in terms if t.dist != "gaussian" or t.autoregressive), None):
             raise NotGaussianError(other.words)
         together = all(_same_grouping(t, terms[0]) for t in terms)
         if one_grouping is None:
@@ -436,7 +446,7 @@ def _semidefinite_factor(covariance: Array) -> Array:
 # -- the search --------------------------------------------------------------------------------------------------------
 
 
-def _starts(terms: Sequence[Term]) -> list[Array]:
+def starts(terms: Sequence[Term]) -> list[Array]:
     """Return where the search starts.
 
     Every size for all terms alike, uncorrelated and correlated either way; then each term small beside the others.
@@ -452,7 +462,7 @@ def _starts(terms: Sequence[Term]) -> list[Array]:
     return starts
 
 
-def _descend(products: CrossProducts, estimator: Estimator, start: Array) -> Array:
+def descend(products: Objective, estimator: Estimator, start: Array) -> Array:
     """Return where a quasi-Newton search from a start ends."""
     if not len(start):
         return start
@@ -468,7 +478,7 @@ def _descend(products: CrossProducts, estimator: Estimator, start: Array) -> Arr
     return np.asarray(found.x)
 
 
-def _gradient(products: CrossProducts, estimator: Estimator, theta: Array) -> Array:
+def _gradient(products: Objective, estimator: Estimator, theta: Array) -> Array:
     """Return the gradient of the deviance by central differences."""
     gradient = np.zeros(len(theta))
     for i in range(len(theta)):
@@ -479,7 +489,7 @@ def _gradient(products: CrossProducts, estimator: Estimator, theta: Array) -> Ar
     return np.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _hessian(products: CrossProducts, estimator: Estimator, theta: Array) -> Array:
+def _hessian(products: Objective, estimator: Estimator, theta: Array) -> Array:
     """Return the matrix of second derivatives of the deviance by central differences."""
     size = len(theta)
     steps = [1e-3 * max(0.1, abs(value)) * row for value, row in zip(theta, np.eye(size), strict=True)]
@@ -496,7 +506,7 @@ def _hessian(products: CrossProducts, estimator: Estimator, theta: Array) -> Arr
     return hessian
 
 
-def _polished(products: CrossProducts, estimator: Estimator, theta: Array, rounds: int = 20) -> tuple[Array, float]:
+def polished(products: Objective, estimator: Estimator, theta: Array, rounds: int = 20) -> tuple[Array, float]:
     """Return the minimum by Newton's method from nearby, and the Newton decrement g' H^-1 g there.
 
     Directions along which the deviance does not change (where an effect does not vary, its correlations are free) are left
@@ -520,7 +530,7 @@ def _polished(products: CrossProducts, estimator: Estimator, theta: Array, round
     return theta, decrement
 
 
-def _on_the_boundary(products: CrossProducts, estimator: Estimator, theta: Array) -> Array:
+def on_the_boundary(products: CrossProducts, estimator: Estimator, theta: Array) -> Array:
     """Return theta with a positive diagonal, and exactly zero where zero is as good."""
     if not len(theta):
         return theta
@@ -537,7 +547,7 @@ def _on_the_boundary(products: CrossProducts, estimator: Estimator, theta: Array
 # -- the estimates -----------------------------------------------------------------------------------------------------
 
 
-def _described(
+def described(
     design: Design,
     products: CrossProducts,
     estimator: Estimator,

@@ -20,6 +20,8 @@ from multilevel import default_priors, distributions, families, responses
 from multilevel.design import Design, Predictor, Term, Thresholds, variable_name
 from multilevel.parameterisation import HIERARCHICAL, NON_CENTRED, how, of_levels
 from multilevel.priors import LOWEST, Prior
+from multilevel.residuals import Residuals
+from multilevel.responses import correlated
 
 pt: Any = pt_untyped  # PyTensor ships incomplete types
 
@@ -66,7 +68,8 @@ def build(
         parameters other than the first (``slopes_sigma``); ``thresholds`` (at the mean of the predictors), or
         ``first_threshold`` and ``delta``, and ``specific``, category-specific effects; the family's other parameters; and,
         for a term with key k, ``sd_k``, ``partial_k``, and ``offsets_k``, or ``effects_k_i``, or, centred hierarchically,
-        ``level_k_i``.
+        ``level_k_i``. Correlated residuals have ``phi`` or ``rho`` (or ``phi_share``, its place between its ends), or
+        ``partial_residuals``.
     """
     by_name = {p.parameter: p.prior for p in priors}
     coords: dict[str, Any] = {}
@@ -106,8 +109,31 @@ def build(
             others["thresholds"] = _thresholds(design.thresholds, by_name)
         scalars |= {name: _scalar(name, by_name[name]) for name in design.scalars if name not in units}
         others |= {name: scalars[name] for name in design.scalars}
-        responses.get(design.family).add(design, eta if design.nominal else eta[0], others)
+        if design.residuals:
+            theta = _residuals(design.residuals, by_name[default_priors.residuals_name(design.residuals)])
+            correlated.add(design, eta[0], others["sigma"], theta)
+        else:
+            responses.get(design.family).add(design, eta if design.nominal else eta[0], others)
     return model
+
+
+def _residuals(found: Residuals, prior: Prior) -> Any:
+    """Return what `responses.correlated` takes: one correlation, or the Cholesky factor of all, row by row."""
+    if found.occasions:
+        return _correlation_factor("residuals", len(found.occasions), prior.arguments[0])
+    return _between(found.parameters[0], found, prior)
+
+
+def _between(name: str, found: Residuals, prior: Prior) -> Any:
+    """Return a correlation that lies between two ends."""
+    lowest, highest = np.asarray(found.lowest), np.asarray(found.highest)
+    first, second = (np.asarray(value) for value in prior.arguments)
+    if prior.name == "beta":
+        share = pm.Beta(f"{name}_share", first, second)
+        return pm.Deterministic(name, lowest + (highest - lowest) * share)
+    if prior.name == "uniform":
+        return pm.Uniform(name, first, second)
+    return pm.TruncatedNormal(name, mu=first, sigma=second, lower=lowest, upper=highest)
 
 
 def _centres(design: Design, term: Term, fixed: Mapping[str, tuple[Any, Any, Any]]) -> list[Any]:
@@ -207,14 +233,14 @@ def _group_effects(
     if matrix is not None:
         sd = pm.HalfFlat(f"sd_{term.key}", dims=f"{term.key}_effect")
         eta = matrix.arguments[0] if matrix.name == "decov" else 1.0
-        factor = _correlation_factor(term, eta) if term.correlated else np.eye(size).tolist()
+        factor = _correlation_factor(term.key, size, eta) if term.correlated else np.eye(size).tolist()
         pm.Potential(f"cov_{term.key}", _covariance(matrix, sd, factor, scalars.get(matrix.unit, 1.0)))
     else:
         sd = _variable(
             f"sd_{term.key}", [priors[default_priors.sd_name(term, e)] for e in term.effects], f"{term.key}_effect"
         )
         factor = (
-            _correlation_factor(term, priors[default_priors.cor_name(term, unprefixed)].arguments[0])
+            _correlation_factor(term.key, size, priors[default_priors.cor_name(term, unprefixed)].arguments[0])
             if term.correlated
             else np.eye(size).tolist()
         )
@@ -240,7 +266,7 @@ def _group_effects(
 
 
 def _offsets(term: Term, priors: Mapping[str, Prior]) -> Any:
-    """Return standardised effects, shape (effects, levels): independent, of a known covariance, or student-t.
+    """Return standardised effects, shape (effects, levels): independent, of a known covariance, in time, or student-t.
 
     The effects of one level are jointly student-t: the density of a spherical t in as many dimensions as effects.
     """
@@ -251,6 +277,13 @@ def _offsets(term: Term, priors: Mapping[str, Prior]) -> Any:
         each = pt.gammaln((df + size) / 2.0) - pt.gammaln(df / 2.0) - 0.5 * size * pt.log(df * np.pi)
         rest = 0.5 * (df + size) * pt.log1p((offsets**2).sum(axis=0) / df)
         pm.Potential(f"{name}_prior", len(term.levels) * each - rest.sum())
+        return offsets
+    if term.chain is not None and term.autoregressive:
+        phi = _between(f"phi_{term.key}", term.chain, priors[default_priors.phi_name(term)])
+        offsets = pm.Flat(name, dims=(f"{term.key}_effect", f"{term.key}_level"))
+        constant = np.asarray(0.5 * size * len(term.levels) * np.log(2.0 * np.pi))
+        total = _sum([correlated.autoregressive(term.chain, phi, offsets[i][term.chain.order]) for i in range(size)])
+        pm.Potential(f"{name}_prior", total - constant)
         return offsets
     if term.factor is None:
         return pm.Normal(name, 0.0, 1.0, dims=(f"{term.key}_effect", f"{term.key}_level"))
@@ -334,12 +367,11 @@ def _solved(factor: list[list[Any]], sd: Any, column: np.ndarray) -> list[Any]:
     return found
 
 
-def _correlation_factor(term: Term, eta: float) -> list[list[Any]]:
+def _correlation_factor(key: str, size: int, eta: float) -> list[list[Any]]:
     """Return the Cholesky factor of an LKJ(eta) correlation matrix, row by row, from partial correlations."""
-    size = len(term.effects)
     # Partial correlations of variables k < i given the first k ones: (p + 1) / 2 ~ Beta(s, s), s = eta + (size - 2 - k) / 2.
     shapes = [eta + (size - 2 - k) / 2.0 for i in range(1, size) for k in range(i)]
-    partial = 2.0 * pm.Beta(f"partial_{term.key}", shapes, shapes, shape=len(shapes)) - 1.0
+    partial = 2.0 * pm.Beta(f"partial_{key}", shapes, shapes, shape=len(shapes)) - 1.0
     rows: list[list[Any]] = [[1.0] + [0.0] * (size - 1)]
     position = 0
     for i in range(1, size):

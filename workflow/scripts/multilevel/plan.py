@@ -25,6 +25,7 @@ from multilevel import (
     preparation,
     priors,
     published,
+    residuals,
     rotation,
     rules,
     schema,
@@ -97,7 +98,10 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     if problems:
         raise StudyError(list(dict.fromkeys(problems)), source)
     parsed = {name: formula.of_model(model) for name, model in models.items()}
-    used = {name: set().union(*(part.variables() for part in parts)) for name, parts in parsed.items()}
+    used = {
+        name: set().union(residuals.columns(models[name]), *(part.variables() for part in parts))
+        for name, parts in parsed.items()
+    }
     try:
         dataset = preparation.prepare(data, set().union(*used.values(), left_out.columns(comparisons)), root)
     except StudyError as error:
@@ -371,7 +375,7 @@ def _against_data(
     unknown = sorted(used - set(available))
     if unknown:
         problems = [
-            Problem(f"{where}.formula", f"unknown column '{column}'", did_you_mean(column, available))
+            Problem(f"{where}.{_key_of(model, column)}", f"unknown column '{column}'", did_you_mean(column, available))
             for column in unknown[:MOST_UNKNOWN]
         ]
         if (more := len(unknown) - MOST_UNKNOWN) > 0:
@@ -439,6 +443,12 @@ def _against_data(
     }
     model["planes"] = planes(design)
     return _Checked(problems, notes, addressable, _identity(model, spec, resolved), design)
+
+
+def _key_of(model: dict[str, Any], column: str) -> str:
+    """Return the key of a model that names a column: its residuals where its formulas do not."""
+    formulas: set[str] = set().union(*(part.variables() for part in formula.of_model(model)))
+    return "residuals" if column in residuals.columns(model) - formulas else "formula"
 
 
 def _like(target: str, names: Sequence[str]) -> list[str]:

@@ -41,6 +41,9 @@ class Draws:
     cor
         Their correlations by key of a correlated term, shape (S, pairs): row by row of the lower triangle.
 
+    residual
+        Parameters of correlated residuals, shape (S, parameters), in the order of `Residuals.parameters`; None without.
+
     Thresholds of an ordinal family and category-specific effects are among the coefficients.
     """
 
@@ -51,6 +54,7 @@ class Draws:
     others: dict[str, Array]
     sd: dict[str, Array] = field(default_factory=dict)
     cor: dict[str, Array] = field(default_factory=dict)
+    residual: Array | None = None
 
     @property
     def size(self) -> int:
@@ -58,10 +62,11 @@ class Draws:
         return self.chains * self.draws
 
     def at_mean(self, others: dict[str, float]) -> Draws:
-        """Return one draw: the posterior means of coefficients and effects, beside given values of the scalar parameters."""
+        """Return one draw: posterior means of coefficients, effects and correlations, beside given scalar parameters."""
         effects: dict[str, Any] = {key: v.mean(axis=0, dtype=np.float64)[None] for key, v in self.effects.items()}
         means = {name: np.array([value]) for name, value in others.items()}
-        return Draws(1, 1, self.b.mean(axis=0)[None], effects, means)
+        residual = None if self.residual is None else self.residual.mean(axis=0)[None]
+        return Draws(1, 1, self.b.mean(axis=0)[None], effects, means, residual=residual)
 
     def thinned(self, most: int) -> Draws:
         """Return at most so many draws, evenly spaced along each chain; all where there are no more."""
@@ -85,7 +90,8 @@ class Draws:
         def of(values: Mapping[str, Any]) -> dict[str, Any]:
             return {key: value[index] for key, value in values.items()}
 
-        return Draws(1, len(b), b, of(self.effects), of(self.others), of(self.sd), of(self.cor))
+        residual = None if self.residual is None else self.residual[index]
+        return Draws(1, len(b), b, of(self.effects), of(self.others), of(self.sd), of(self.cor), residual)
 
 
 def read(path: Path, design: Design) -> Draws:
@@ -103,7 +109,8 @@ def read(path: Path, design: Design) -> Draws:
     others = {name: flat(name) for name in design.scalars}
     effects, sd = ({key: flat(f"{name}_{key}") for key in terms} for name in ("r", "sd"))
     cor = {term.key: flat(f"cor_{term.key}") for term in design.group_terms if term.correlated}
-    return Draws(chains, draws, b, effects, others, sd, cor)
+    residual = flat("residual_correlation") if design.residuals else None
+    return Draws(chains, draws, b, effects, others, sd, cor, residual)
 
 
 def blocks(rows: int, draws: int) -> Iterator[slice]:

@@ -41,7 +41,8 @@ def check(name: str, model: dict[str, Any], dataset: Dataset) -> tuple[Design | 
     try:
         design = build(model, dataset)
     except StudyError as error:
-        return None, [Problem(where, p.message, p.hint) for p in error.problems], []
+        places = {"residuals": f"models.{name}.residuals"}
+        return None, [Problem(places.get(p.where, where), p.message, p.hint) for p in error.problems], []
     if len(design.y) < FEWEST_ROWS:
         message = f"only {len(design.y)} rows are left for the response '{design.response}'"
         return design, [Problem(where, message, f"at least {FEWEST_ROWS} are needed")], []

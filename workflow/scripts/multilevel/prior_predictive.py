@@ -19,6 +19,7 @@ from multilevel.default_priors import Resolved
 from multilevel.design import Design, Term
 from multilevel.predictor import Draws
 from multilevel.priors import Prior
+from multilevel.residuals import Residuals
 
 Array = NDArray[np.float64]
 
@@ -107,10 +108,10 @@ def gate(design: Design, resolved: Sequence[Resolved], seed: int) -> Gate:
     rng = np.random.default_rng(int.from_bytes(digest[:8], "big"))
     rows: Any = np.unique(np.linspace(0, len(y) - 1, min(ROWS, len(y))).astype(np.int64))
     with np.errstate(all="ignore"):  # what a wild prior makes infinite is counted, not told
-        arguments = predictor.arguments(design, draws(design, resolved, rng, DRAWS), rows)
+        prior = draws(design, resolved, rng, DRAWS)
         if design.family in BOUNDED:
-            return _of_proportions(design, arguments, rows, ends)
-        drawn = likelihood.draws_of_rows(design, rng, rows, arguments)
+            return _of_proportions(design, predictor.arguments(design, prior, rows), rows, ends)
+        drawn = likelihood.replicates(design, rng, prior, rows)
     return _of_numbers(design, np.nan_to_num(drawn.ravel(), posinf=np.finfo(float).max), ends)
 
 
@@ -190,7 +191,17 @@ def draws(design: Design, resolved: Sequence[Resolved], rng: np.random.Generator
     others = {name: draw(name) for name in design.scalars}
     b = np.column_stack(columns) if columns else np.zeros((size, 0))
     effects = {term.key: _effects(term, priors, others, design.unprefixed, rng, size) for term in design.group_terms}
-    return Draws(1, size, b, effects, others)
+    residual = _residual(design.residuals, priors, rng, size) if design.residuals else None
+    return Draws(1, size, b, effects, others, residual=residual)
+
+
+def _residual(found: Residuals, priors: Mapping[str, Prior], rng: np.random.Generator, size: int) -> Array:
+    """Return parameters of correlated residuals, shape (size, parameters)."""
+    prior = priors[default_priors.residuals_name(found)]
+    if found.occasions:
+        below = np.tril_indices(len(found.occasions), k=-1)
+        return distributions.lkj(len(found.occasions), prior.arguments[0], rng, size)[:, below[0], below[1]]
+    return distributions.draw_between(prior, found.lowest, found.highest, rng, size)[:, None]
 
 
 def _effects(
@@ -220,11 +231,15 @@ def _effects(
 
 
 def _standard(term: Term, priors: Mapping[str, Prior], rng: np.random.Generator, size: int) -> Array:
-    """Return standardised effects of a term, shape (size, levels, effects): independent, of a known covariance, student-t."""
+    """Return standardised effects of a term, shape (size, levels, effects): by the structure of the levels."""
     found = rng.standard_normal((size, term.sources, len(term.effects)))
     if term.factor is not None:
         flat = term.factor @ found.transpose(1, 0, 2).reshape(term.sources, -1)
         found = flat.reshape(len(term.levels), size, -1).transpose(1, 0, 2)
+    if term.chain is not None and term.autoregressive:
+        name, chain = default_priors.phi_name(term), term.chain
+        phi = distributions.draw_between(priors[name], chain.lowest, chain.highest, rng, size)[:, None]
+        found = np.stack([chain.draws(rng, phi) for _ in term.effects], axis=-1)
     if term.dist == "student":  # the effects of a level share what makes their tails heavy
         name = default_priors.df_name(term)
         df = distributions.draw(priors[name], name, rng, size)[:, None, None]

@@ -67,6 +67,9 @@ POSITIVE = (
 REAL = ("normal", "student_t", "cauchy", "logistic", "uniform", "flat")
 SHARE = ("beta", "uniform")
 
+CORRELATION = ("beta", "uniform", "normal")
+"""Priors of one correlation of residuals: beta of where it lies between its ends, uniform, normal cut off at its ends."""
+
 ALLOWED: dict[str, tuple[str, ...]] = {
     "Intercept": REAL,
     "b": REAL,
@@ -79,7 +82,8 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "nu": POSITIVE,
     "df": POSITIVE,
     "shape": POSITIVE,
-    "phi": POSITIVE,
+    "phi": (*POSITIVE, "beta", "normal"),
+    "rho": CORRELATION,
     "zi": SHARE,
     "hu": SHARE,
     "zoi": SHARE,
@@ -98,7 +102,8 @@ NOUNS = {
     "nu": "degrees of freedom",
     "df": "degrees of freedom",
     "shape": "a shape",
-    "phi": "a precision",
+    "phi": "a precision, or a correlation of residuals",
+    "rho": "a correlation of residuals",
     "zi": "a probability",
     "hu": "a probability",
     "zoi": "a probability",
@@ -265,7 +270,7 @@ def check_support(prior: Prior, target: str) -> None:
         )
     if not prior.proper and kind in LOWEST:
         raise FormulaError(f"{prior} cannot be cut off where {target} starts; choose a proper prior")
-    if prior.name != "uniform" or ALLOWED[kind] == REAL:
+    if prior.name != "uniform" or ALLOWED[kind] == REAL or kind in AMBIGUOUS:
         return
     lower, upper = prior.arguments
     if lower < 0:
@@ -274,6 +279,42 @@ def check_support(prior: Prior, target: str) -> None:
         raise FormulaError(f"{prior} reaches above 1, where {target} has no values")
     if upper <= LOWEST.get(kind, 0.0):
         raise FormulaError(f"{prior} ends at {upper:g}, and {target} has values above {LOWEST[kind]:g} only")
+
+
+AMBIGUOUS = frozenset({"phi", "rho"})
+"""Names whose range only the design tells: a precision above 0 or a correlation."""
+
+
+def check_positive(prior: Prior, target: str) -> None:
+    """Refuse a prior of a positive parameter that has values below 0, or is one of a correlation.
+
+    Raises
+    ------
+    FormulaError
+        Such as a normal prior for a precision.
+    """
+    if prior.name not in POSITIVE:
+        raise FormulaError(
+            f"{prior.name} cannot be the prior of a precision ({target}); choose from {', '.join(POSITIVE)}"
+        )
+    if prior.name == "uniform" and prior.arguments[0] < 0:
+        raise FormulaError(f"{prior} reaches below 0, where {target} has no values")
+
+
+def check_between(prior: Prior, target: str, lowest: float, highest: float) -> None:
+    """Refuse a prior of a correlation of residuals that is none, or has values where there are none.
+
+    Raises
+    ------
+    FormulaError
+        Such as an exponential prior, or a uniform one beyond the ends.
+    """
+    if prior.name not in CORRELATION:
+        raise FormulaError(
+            f"{prior.name} cannot be the prior of a correlation ({target}); choose from {', '.join(CORRELATION)}"
+        )
+    if prior.name == "uniform" and not lowest - 1e-12 <= prior.arguments[0] < prior.arguments[1] <= highest:
+        raise FormulaError(f"{prior} reaches beyond {lowest:.4g} to {highest:g}, where {target} has no values")
 
 
 def class_of(target: str) -> str:

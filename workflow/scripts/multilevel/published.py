@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from multilevel import estimands, quadrature_ml, schema
+from multilevel import correlated_ml, estimands, quadrature_ml, schema
 from multilevel.design import Design
 from multilevel.errors import Problem, did_you_mean
 
@@ -204,6 +204,12 @@ def _reason(item: schema.Published, model: Mapping[str, Any], design: Design) ->
         return f"it was computed by {name}, whose estimand is neither a posterior mean nor an exact maximum"
     if model["family"] != "gaussian" and item.estimator != "reml":
         return quadrature_ml.refusal(design)
+    if model["family"] == "gaussian" and model["link"] == "identity" and correlated_ml.applies(design):
+        return correlated_ml.refusal(design)
+    if model["family"] == "gaussian" and (
+        odd := next((t for t in design.group_terms if t.dist != "gaussian" or t.autoregressive), None)
+    ):
+        return f"our {name} fit has no such effects: {odd.words}"
     plain = model["link"] == "identity" and not model["parameters"]
     plain_terms = not design.terms or (set(design.terms) == {"se"} and not design.scalars)
     if model["family"] != "gaussian" or not plain or not plain_terms:

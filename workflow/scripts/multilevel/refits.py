@@ -25,7 +25,7 @@ import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
 
-from multilevel import aggregate, methods, predictor, provenance, storage
+from multilevel import aggregate, methods, predictor, provenance, rotation, storage
 from multilevel.default_priors import Resolved
 from multilevel.design import Design
 from multilevel.predictor import Draws
@@ -117,8 +117,11 @@ class Refits:
         return self.folder / hashlib.sha256(own.encode()).hexdigest()[:16]
 
     def _method(self, rows: Mask) -> str:
-        """Return how some rows are fitted: as all rows are, unless they leave columns of X that say nothing."""
+        """Return how some rows are fitted: as all are, unless columns of X say nothing or groups are no longer balanced."""
         if self.identity["method"] == SAMPLED:
+            return SAMPLED
+        cut = aggregate.of_rows(self.design, np.flatnonzero(rows))
+        if rotation.against_integrating(cut, {entry.parameter: entry.prior for entry in self.priors}):
             return SAMPLED
         part = self.design.predictors[0]
         x = part.x[rows].copy()
@@ -180,9 +183,13 @@ class Refit:
 
 
 def with_levels_of(design: Design) -> tuple[Design, dict[str, Index]]:
-    """Return a design of exchangeable group terms without levels that have no row, and the levels kept by term key."""
+    """Return a design without levels that have no row, and the levels kept by term key; of structured terms all are kept."""
     terms, kept = [], {}
     for term in design.group_terms:
+        if not term.exchangeable:
+            terms.append(term)
+            kept[term.key] = np.arange(len(term.levels))
+            continue
         present, index = np.unique(term.index, return_inverse=True)
         kept[term.key] = present.astype(np.int64)
         terms.append(replace(term, index=index.astype(np.int64), levels=tuple(term.levels[i] for i in present)))

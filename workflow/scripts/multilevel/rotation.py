@@ -39,6 +39,9 @@ ZERO = 1e-10
 ALIKE = 1e-8
 """How much two matrices may differ from commuting, as a share of their size."""
 
+STRUCTURES = frozenset({"independent", "known"})
+"""Structures over levels that have a factor and nothing to estimate."""
+
 NO_EIGENVECTORS = "the covariances of the terms have no eigenvectors in common"
 
 
@@ -63,7 +66,7 @@ def reason_against(design: Design) -> str:
     Whether matrices commute is tried on a vector of random numbers, which takes no matrix product.
     """
     terms = design.group_terms
-    if odd := next((t for t in terms if t.dist != "gaussian"), None):
+    if odd := next((t for t in terms if t.dist != "gaussian" or t.structure not in STRUCTURES), None):
         return odd.words
     if wide := next((t for t in terms if len(t.effects) > 1), None):
         return f"'{wide.group}' has several effects"

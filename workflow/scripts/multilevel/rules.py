@@ -23,8 +23,8 @@ FUTURE = "future."
 PREVIOUS = "posterior.previous.nc"
 """The draws of a fit that a run is about to make anew, kept until the run went well."""
 
-SPEC = ("formula", "family", "link", "thresholds", "parameters", "priors", "preset", "centred")
-"""Keys of a model that decide its posterior, given the data; `thresholds` and `preset` stand only where unusual."""
+SPEC = ("formula", "family", "link", "thresholds", "parameters", "residuals", "priors", "preset", "centred")
+"""Keys of a model that decide its posterior, given the data; `thresholds`, `residuals` and `preset` stand only where unusual."""
 
 
 OTHER_FILES = ("diagnostics.json", "scores/loo.observation.json", "scores/loo.observation.parquet")
@@ -337,6 +337,7 @@ def report_plan(plan: dict[str, Any]) -> str:
         "link",
         "thresholds",
         "parameters",
+        "residuals",
         "priors",
         "label",
         "description",

@@ -15,6 +15,7 @@ from multilevel.default_priors import cor_names
 from multilevel.design import Design, Predictor, Term, Thresholds, variable_name
 from multilevel.errors import FitError
 from multilevel.parameterisation import NON_CENTRED, how
+from multilevel.residuals import Residuals
 
 if TYPE_CHECKING:
     import pymc as pm
@@ -251,7 +252,8 @@ def posterior(
 
         ``b`` (chain, draw, coefficient), intercepts and thresholds at predictor values of 0; ``sigma``; and for a term with key k
         ``sd_k`` (effect), ``cor_k`` (pair), ``r_k`` (level, effect) in float32: group effects need no more digits than
-        their Monte Carlo error, and they are most of the file.
+        their Monte Carlo error, and they are most of the file. Correlated residuals have ``residual_correlation``
+        (residual_parameter).
     """
     raw = trace["posterior"]
     variables: dict[str, xr.DataArray] = {}
@@ -272,6 +274,8 @@ def posterior(
         effects = _effects(raw, term, sd, factor, ways[term.key] != NON_CENTRED)
         if term.dist == "student":
             variables[f"df_{term.key}"] = xr.DataArray(raw[f"df_{term.key}"].to_numpy(), dims=("chain", "draw"))
+        if term.autoregressive:
+            variables[f"phi_{term.key}"] = xr.DataArray(raw[f"phi_{term.key}"].to_numpy(), dims=("chain", "draw"))
         variables[f"sd_{term.key}"] = xr.DataArray(sd, dims=("chain", "draw", effect))
         variables[f"r_{term.key}"] = xr.DataArray(effects.astype(np.float32), dims=("chain", "draw", level, effect))
         coords |= {level: list(term.levels), effect: list(term.effects)}
@@ -284,6 +288,10 @@ def posterior(
             coords[pair] = cor_names(term)
     for name in design.scalars:
         variables[name] = xr.DataArray(raw[name].to_numpy(), dims=("chain", "draw"))
+    if design.residuals:
+        values = _of_residuals(raw, design.residuals)
+        variables["residual_correlation"] = xr.DataArray(values, dims=("chain", "draw", "residual_parameter"))
+        coords["residual_parameter"] = list(design.residuals.parameters)
     stats = trace["sample_stats"]
     kept = {new: (["chain", "draw"], stats[old].to_numpy()) for old, new in SAMPLE_STATS.items() if old in stats}
     shared = {"chain": coords["chain"], "draw": coords["draw"]}
@@ -335,16 +343,29 @@ def _with_thresholds(raw: Any, thresholds: Thresholds, part: Predictor, parts: l
     return [found + shifts, *parts, effects]
 
 
+def _of_residuals(raw: Any, found: Residuals) -> np.ndarray:
+    """Return the correlations of residuals, shape (chain, draw, parameters)."""
+    if not found.occasions:
+        return np.asarray(raw[found.parameters[0]].to_numpy()[..., None])
+    factor = _factor_of_partial(raw["partial_residuals"].to_numpy(), len(found.occasions))
+    below = np.tril_indices(len(found.occasions), k=-1)
+    return np.asarray(np.einsum("cdij,cdkj->cdik", factor, factor)[..., below[0], below[1]])
+
+
 def _factors(raw: Any, term: Term) -> np.ndarray:
     """Return the Cholesky factors of the correlation matrix, shape (chain, draw, effects, effects)."""
     size = len(term.effects)
-    shape = (raw.sizes["chain"], raw.sizes["draw"], size, size)
+    if not term.correlated:
+        return np.broadcast_to(np.eye(size), (raw.sizes["chain"], raw.sizes["draw"], size, size))
+    return _factor_of_partial(raw[f"partial_{term.key}"].to_numpy(), size)
+
+
+def _factor_of_partial(places: np.ndarray, size: int) -> np.ndarray:
+    """Return Cholesky factors from partial correlations' places between -1 and 1, shape (chain, draw, pairs)."""
+    shape = (*places.shape[:2], size, size)
     factor = np.zeros(shape)
     factor[..., 0, 0] = 1.0
-    if not term.correlated:
-        factor[..., range(size), range(size)] = 1.0
-        return factor
-    partial = 2.0 * raw[f"partial_{term.key}"].to_numpy() - 1.0
+    partial = 2.0 * places - 1.0
     position = 0
     for i in range(1, size):
         rest = np.ones(shape[:2])

@@ -267,6 +267,13 @@ class Model(Closed):
         default_factory=dict,
         description="Linear predictors of other parameters, such as `sigma: 1 + x + (1 | group)` (on the log scale).",
     )
+    residuals: Annotated[str, StringConstraints(min_length=1, max_length=300)] | None = Field(
+        None,
+        description="How residuals of one subject are correlated beside the group terms, of gaussian models: "
+        "`ar1(occasion | subject)` by whole occasions, `car1(age | subject)` by times as measured, `cs(subject)` all alike, "
+        "`unstructured(occasion | subject)` each pair of occasions on its own. Standard deviations by occasion are a formula of "
+        "sigma (`parameters: {sigma: 0 + C(occasion)}`). Independent if left out.",
+    )
     thresholds: Literal["flexible", "equidistant"] | None = Field(
         None,
         description="Thresholds of an ordinal family: each free (`flexible`, if left out) or all `delta` apart (`equidistant`).",

@@ -137,7 +137,7 @@ def predictions(members: Sequence[Member], rows: NDArray[np.int64], seed: int) -
     for block in predictor.blocks(len(rows), sum(per_model) * max(m.design.width for m in members)):
         some = rows[block]
         drawn = [
-            likelihood.draws_of_rows(m.design, rng, some, predictor.arguments(m.design, draws, some))
+            likelihood.replicates(m.design, rng, draws, some)
             for m, rng, draws in zip(members, streams, chosen, strict=True)
         ]
         parts.append(_summary(first, first.y[some], np.concatenate(drawn), weights))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from multilevel import likelihood, mcmc, predictor, units
 from multilevel.design import Design
-from multilevel.integration import gaussian, local, nodes
+from multilevel.integration import correlated, gaussian, local, nodes
 from multilevel.integration import quadrature as numeric
 from multilevel.integration.coefficients import NotIntegrableError
 from multilevel.integration.local import Batch, Features, Structure
@@ -144,13 +144,19 @@ class Integral:
     def words(self) -> str:
         """What is integrated out, how, and what is conditioned on, for records."""
         if self.method == NONE:
-            return "nothing is integrated out"
+            return f"nothing is integrated out{self._beside}"
         effects = [f"the effects of {units.words(self.structure.integrated)}"] if self.structure.integrated else []
         alone = ["coefficients that no other rows inform, over their priors"] if self.structure.directions else []
         given = (
             f"; given the effects of {units.words(self.structure.conditioned)}" if self.structure.conditioned else ""
         )
-        return f"integrated out by {self.method}: {' and '.join(effects + alone)}{given}"
+        return f"integrated out by {self.method}: {' and '.join(effects + alone)}{given}{self._beside}"
+
+    @property
+    def _beside(self) -> str:
+        """What is said of residuals that are correlated."""
+        residuals = self.structure.design.residuals
+        return f"; {residuals.words}" if residuals is not None else ""
 
     def enough(self, draws: Draws) -> Draws:
         """Return the draws that the likelihood is computed at: all for a closed form, else no more than `MOST_DRAWS`."""
@@ -222,7 +228,7 @@ class Integral:
     def seconds(self, draws: Draws, chosen: Mask | None = None, level: int = 1) -> float:
         """Return about how long it takes, from counts alone: the same on every machine."""
         batches = local.batches(self.structure, _most_rows(draws), _whole(self._mask(chosen)))
-        numbers = sum(numeric.values(b, level) if self.by_nodes else gaussian.values(b) for b in batches)
+        numbers = sum(self._values(batch, level) for batch in batches)
         return draws.size * numbers / PER_SECOND[self.method]
 
     def blocks(
@@ -253,6 +259,12 @@ class Integral:
         for level in np.unique(levels[wanted]):
             for batch in local.batches(self.structure, _most_rows(draws), _whole(wanted & (levels == level))):
                 yield self._block(batch, draws, int(level), with_rows, wide, features)[0]
+
+    def _values(self, batch: Batch, level: int) -> int:
+        """Return about how many numbers a draw of a batch takes."""
+        if self.by_nodes:
+            return numeric.values(batch, level)
+        return gaussian.values(batch) if self.structure.design.residuals is None else correlated.values(batch)
 
     def _mask(self, chosen: Mask | None) -> Mask:
         return np.ones(self.structure.units.count, dtype=bool) if chosen is None else chosen
@@ -311,7 +323,7 @@ class Integral:
         features: Features | None = None,
     ) -> tuple[Block, Array, Array | None]:
         """Return the values of a batch, how its rows strain its nodes, and the weights of importance sampling."""
-        each = numeric.values(batch, level) if self.by_nodes else gaussian.values(batch)
+        each = self._values(batch, level)
         step = max(1, predictor.BLOCK_VALUES // (each * (FEATURES if features else 1)))
         of_units = np.empty((draws.size, len(batch.units)))
         of_rows = np.empty((draws.size, len(batch.rows))) if with_rows else None
@@ -371,6 +383,10 @@ class Integral:
     ) -> numeric.Values:
         if self.by_nodes:
             return numeric.log_likelihood(batch, draws, level, with_rows, features)
+        if self.structure.design.residuals is not None:
+            if features is not None:
+                raise ValueError("averages over effects beside correlated residuals have no closed form here")
+            return numeric.Values(*correlated.log_likelihood(batch, draws, with_rows), np.zeros((1, 1)), None)
         if self.method == CLOSED_FORM:
             of_units, of_rows, averages = gaussian.log_likelihood(batch, draws, with_rows, features)
             return numeric.Values(of_units, of_rows, np.zeros((1, 1)), None, averages)
@@ -432,6 +448,9 @@ def integral(
     missing = [term.key for g in found.groupings if g.local for term in g.terms if term.key not in draws.sd]
     if missing:
         raise NotIntegrableError(f"the draws hold no standard deviations of the effects of {', '.join(missing)}")
+    if design.residuals is not None:
+        correlated.refuse(found)
+        return Integral(found, CLOSED_FORM if found.parameters else NONE)
     if not found.parameters:
         return Integral(found, NONE)
     if gaussian.applies(design, found.parameters):
@@ -457,14 +476,19 @@ def most(design: Design, draws: Draws) -> tuple[Integral | None, str]:
         return None, "the model has no group effects"
     found: list[tuple[int, Integral]] = []
     reasons = [term.words for term in design.group_terms if not term.exchangeable]
-    for term in {term.group: term for term in design.group_terms if term.exchangeable}.values():
+    candidates = {term.group: units.of_term(term) for term in design.group_terms if term.exchangeable}
+    if design.residuals is not None:
+        subjects = Units(design.residuals.group, design.residuals.subjects, design.residuals.subject)
+        candidates.setdefault(subjects.name, subjects)
+    for of in candidates.values():
         try:
-            one = integral(design, draws, units.of_term(term))
+            one = integral(design, draws, of)
         except NotIntegrableError as error:
             reasons.append(str(error))
             continue
         taken = sum(g.local * len(g.parameters) for g in one.structure.groupings)
-        found.append((taken, one))
+        if taken:
+            found.append((taken, one))
     if not found:
         return None, reasons[0]
     return max(found, key=lambda pair: pair[0])[1], ""

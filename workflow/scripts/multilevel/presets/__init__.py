@@ -14,6 +14,8 @@ A file defines a class ``Defaults`` that is made from a design and gives the def
     The covariance matrix of a term's effects as a whole, or None where sds and correlations have priors of their own.
 ``degrees()``
     The degrees of freedom of student-t effects.
+``residuals(found)``
+    The correlations of residuals within subjects.
 ``scalar(name)``
     A parameter with one value for all rows.
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from multilevel.design import Design, Predictor
 from multilevel.priors import Prior
+from multilevel.residuals import Residuals
 
 Array = NDArray[np.float64]
 
@@ -113,6 +114,12 @@ class Defaults:
         """Return a gamma distribution."""
         return Prior("gamma", (2.0, 0.1))
 
+    def residuals(self, found: Residuals) -> Prior:
+        """Return LKJ(1), or a uniform distribution: over all of ar's range, of cosy's above 0."""
+        if found.structure == "unstructured":
+            return Prior("lkj", (1.0,))
+        return Prior("uniform", (0.0 if found.structure == "cs" else found.lowest, found.highest))
+
     def scalar(self, name: str) -> Prior:
         """Return brms' default; the distance of equidistant thresholds has a flat one."""
         if name == "sigma":
@@ -125,8 +132,10 @@ class Defaults:
         return SCALARS[name]
 
 
-def problem(design: Design) -> str:  # noqa: ARG001 (one shape)
-    """Return nothing: brms has every family that there is here."""
+def problem(design: Design) -> str:
+    """Return why brms has no such model, as a sentence; nothing where it has, as it has every family that there is here."""
+    if design.residuals and design.residuals.structure == "car1":
+        return "the preset brms covers no car1 residuals, which brms has not: its autoregression is in whole occasions"
     return ""
 
 

@@ -18,6 +18,7 @@ import numpy as np
 
 from multilevel.design import Design, Predictor
 from multilevel.priors import Prior
+from multilevel.residuals import Residuals
 
 FAMILIES = ("gaussian", "bernoulli", "binomial", "poisson", "negative_binomial", "gamma", "inverse_gaussian")
 """Families that rstanarm fits with group terms."""
@@ -79,6 +80,10 @@ class Defaults:
         """There are no student-t effects."""
         raise NotImplementedError
 
+    def residuals(self, found: Residuals) -> Prior:
+        """There are no correlated residuals."""
+        raise NotImplementedError
+
     def scalar(self, name: str) -> Prior:  # noqa: ARG002 (each family has one at most)
         """Return an exponential distribution with mean s_y."""
         return Prior("exponential", (1.0 / self.s_y,))
@@ -88,6 +93,8 @@ def problem(design: Design) -> str:
     """Return why rstanarm has no such model, as a sentence; nothing where it has."""
     if design.family not in FAMILIES:
         return f"the preset rstanarm covers no {design.family} models; it covers {', '.join(FAMILIES)}"
+    if design.residuals:
+        return "the preset rstanarm covers no correlated residuals, which rstanarm has not"
     if len(design.predictors) > 1:
         return f"the preset rstanarm covers no linear predictor of '{design.predictors[1].parameter}', which rstanarm has not"
     if loose := next((t for t in design.group_terms if not t.correlated and len(t.effects) > 1), None):

@@ -8,6 +8,7 @@ from multilevel import families
 from multilevel.design import Design, Predictor
 from multilevel.links import PROBABILITY
 from multilevel.priors import Prior
+from multilevel.residuals import Residuals
 
 
 class Defaults:
@@ -68,6 +69,15 @@ class Defaults:
     def degrees(self) -> Prior:
         """Return the gamma distribution of brms."""
         return Prior("gamma", (2.0, 0.1))
+
+    def residuals(self, found: Residuals) -> Prior:
+        """Return LKJ(2), or what is near it for one correlation, at the median time between rows (`default_priors`)."""
+        if found.structure == "unstructured":
+            return Prior("lkj", (2.0,))
+        if found.structure == "cs":
+            return Prior("uniform", (found.lowest, found.highest))
+        gap = float(np.median(found.gaps[np.isfinite(found.gaps)])) if found.structure == "car1" else 1.0
+        return Prior("beta", (2.0 * gap, 2.0))
 
     def scalar(self, name: str) -> Prior:
         """Return the family's default."""

@@ -185,9 +185,10 @@ def _read_model(
 
 
 def _formula(model: Mapping[str, Any]) -> str:
-    """Return the formula of the response and those of other parameters, as one text."""
+    """Return the formula of the response, those of other parameters and the structure of the residuals, as one text."""
     others = (f"{parameter} ~ {text}" for parameter, text in (model.get("parameters") or {}).items())
-    return ", ".join([str(model.get("formula") or ""), *others])
+    correlated = [f"residuals {text}"] if (text := model.get("residuals")) else []
+    return ", ".join([str(model.get("formula") or ""), *others, *correlated])
 
 
 def _family(model: Mapping[str, Any]) -> str:

@@ -74,6 +74,9 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
     many = len(design.y) * draws.size > MANY
     moved = None if many else deviance - plug_in_influence(design, draws)
     record = summarise(deviance, plug_in_deviance(design, draws), moved, draws.chains)
+    if design.residuals is not None:
+        record["plug_in"] += plug_in.OF_RESIDUALS
+        record["likelihood"] += f"; {design.residuals.words}"
     integral, reason = integration.most(design, draws)
     if integral is not None:
         draws, deviance = integral.enough(draws), deviance[integral.kept(draws)]
@@ -91,23 +94,19 @@ def deviances(design: Design, draws: Draws) -> Array:
     many = len(design.y) * draws.size > MANY
     if many and nesting.reason_against(design) in {"", nesting.NOTHING_LEFT}:
         return marginal.deviance(design, draws.b, draws.effects, draws.others.get("sigma", np.ones(draws.size)))
-    deviance = np.zeros(draws.size)
-    for _, log_density in likelihood.conditional(design, draws):
-        deviance -= 2.0 * log_density.sum(axis=1)
-    return deviance
+    return -2.0 * likelihood.joint(design, draws)
 
 
 def plug_in_deviance(design: Design, draws: Draws) -> float:
     """Return the deviance at the plug-in."""
-    at, total = plug_in.of(design, draws), 0.0
-    for rows in predictor.blocks(len(design.y), design.width):
-        total += float(-2.0 * likelihood.of_rows(design, rows, predictor.arguments(design, at, rows)).sum())
-    return total
+    return float(-2.0 * likelihood.joint(design, plug_in.of(design, draws))[0])
 
 
 def plug_in_influence(design: Design, draws: Draws) -> Array:
     """Return how far each draw moves the deviance at the plug-in, which is of means over draws: to first order, shape (S,)."""
     at, out = plug_in.of(design, draws), np.zeros(draws.size)
+    if design.residuals is not None:
+        return _towards_each_draw(design, draws, at)
     for place, part in enumerate(design.predictors):
         up, down = (
             _by_row(replace(design, predictors=_moved(design.predictors, place, step)), at) for step in (STEP, -STEP)
@@ -131,6 +130,28 @@ def plug_in_influence(design: Design, draws: Draws) -> Array:
         above, below = (float(_by_row(design, replace(at, b=at.b + sign * step)).sum()) for sign in (1.0, -1.0))
         out += (above - below) / (2.0 * STEP) * (draws.b[:, column] - draws.b[:, column].mean())
     return out
+
+
+def _towards_each_draw(design: Design, draws: Draws, at: Draws) -> Array:
+    """Return the slope of the deviance at the plug-in towards each draw, shape (S,): for rows that are not independent."""
+    links_of = families.get(design.family).OTHER_LINKS
+
+    def deviance(step: float) -> Array:
+        """Return the deviance at points that lie a small step from the plug-in towards each draw."""
+
+        def moved(middle: Any, value: Any) -> Any:
+            return middle + step * (value - middle)
+
+        others = {}
+        for name in design.scalars:
+            linked = [links.forward(links_of[name], values.others[name]) for values in (at, draws)]
+            others[name] = links.inverse(links_of[name], moved(*linked))
+        effects = {key: moved(value, draws.effects[key].astype(np.float64)) for key, value in at.effects.items()}
+        residual = moved(at.residual, draws.residual)
+        points = replace(draws, b=moved(at.b, draws.b), effects=effects, others=others, residual=residual)
+        return -2.0 * likelihood.joint(design, points)
+
+    return (deviance(STEP) - deviance(-STEP)) / (2.0 * STEP)
 
 
 def _moved(parts: tuple[Predictor, ...], place: int, step: float) -> tuple[Predictor, ...]:

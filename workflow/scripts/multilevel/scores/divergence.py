@@ -42,6 +42,8 @@ def reason_against(design: Design) -> str:
     """Return why these divergences have no closed form for a design, or nothing."""
     if design.family not in _PARTS and not families.has_categories(design.family):
         return f"the family {design.family} is no exponential family in all of its parameters"
+    if design.residuals is not None:
+        return f"{design.residuals.words}, so that rows are no plain members of their family"
     if found := [name for name in PROBED if name in design.terms]:
         return "censored rows are no plain response" if "cens" in found else "truncated rows are no plain response"
     return ""

@@ -29,6 +29,9 @@ INTEGRATED, CONDITIONAL = "integrated PSIS", "conditional PSIS"
 
 GIVEN = "given the group effects"
 
+NO_WAIC = "it is defined for rows that are independent given the parameters, and {words}"
+"""Why there is no WAIC of rows whose residuals are correlated (Bürkner, Gabry & Vehtari 2021)."""
+
 WORDS = {
     "criterion": "loo",
     "unit": OBSERVATION,
@@ -75,7 +78,10 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], pd.DataFrame]:
         record["quadrature"] = quality
         record["warnings"] += integral.warnings(with_rows=True)
     record["conditional"] = psis.summarise(conditional, draws.size, psis.mcse_of_total(of_all, draws.chains))
-    record["waic"] = psis.waic(conditional, GIVEN)
+    if design.residuals is None:
+        record["waic"] = psis.waic(conditional, GIVEN)
+    else:
+        record["why_no_waic"] = NO_WAIC.format(words=design.residuals.words)
     return record, table
 
 
@@ -141,6 +147,9 @@ def _estimators(design: Design, integral: Integral | None, chosen: Mask, why_not
     """Return how the scores were estimated, in words and by number of rows."""
     count, rows = int(chosen.sum()), len(chosen)
     given = GIVEN if design.group_terms else "given the coefficients; there are no group effects"
+    if design.residuals is not None:
+        given = f"{GIVEN if design.group_terms else 'given the coefficients'} and the other rows, p(y_i | y_-i, theta), because "
+        given += design.residuals.words
     if integral is None or not count:
         reason = why_not or "integrating the group effects out would take too long"
         return {

@@ -10,6 +10,9 @@ from multilevel.predictor import Draws
 
 WORDS = "posterior mean of each linear predictor, each threshold and every other parameter on the scale of its link"
 
+OF_RESIDUALS = ", correlations of residuals as they are"
+"""What is added where residuals are correlated."""
+
 
 def of(design: Design, draws: Draws) -> Draws:
     """Return the plug-in (see `WORDS`) as one draw."""

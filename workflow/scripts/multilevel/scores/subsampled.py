@@ -89,6 +89,8 @@ def score(design: Design, draws: Draws, rows: Rows) -> tuple[dict[str, Any], pd.
 
     record = loo.WORDS | of_rows(table, of_others) | loo._estimators(design, integral, chosen[rows], why_not)
     record["conditional"] = of_rows(conditional, of_all)
+    if design.residuals is not None:
+        return record | {"why_no_waic": loo.NO_WAIC.format(words=design.residuals.words)}, table
     waic = psis.waic(conditional, loo.GIVEN)
     waic_elpd = (conditional["elpd"] + conditional["p_loo"] - conditional["p_waic"]).to_numpy()
     waic["elpd"], error = difference_estimate(waic_elpd, surrogate, sums[0], len(design.y))
@@ -165,9 +167,9 @@ def _surrogates(design: Design, draws: Draws, rows: Rows) -> tuple[tuple[float, 
     """Return the sums of the surrogates of all rows and of their squares, and the surrogates of the sample."""
     at, total, squares = plug_in.of(design, draws), 0.0, 0.0
     for block in predictor.blocks(len(design.y), design.width):
-        values = likelihood.of_rows(design, block, predictor.arguments(design, at, block))
+        values = likelihood.pointwise(design, at, block)
         total, squares = total + float(values.sum()), squares + float(np.square(values).sum())
-    own = likelihood.of_rows(design, rows, predictor.arguments(design, at, rows))
+    own = likelihood.pointwise(design, at, rows)
     return (total, squares), np.broadcast_to(own, (1, len(rows)))[0].copy()
 
 
@@ -206,7 +208,7 @@ def _conditional(
 
 
 def _log_density(design: Design, draws: Draws, rows: Rows) -> Array:
-    value = likelihood.of_rows(design, rows, predictor.arguments(design, draws, rows))
+    value = likelihood.pointwise(design, draws, rows)
     return np.broadcast_to(value, (draws.size, len(rows)))
 
 

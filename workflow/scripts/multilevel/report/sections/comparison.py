@@ -197,6 +197,9 @@ def waic_table(record: Record, comparison: dict[str, Any]) -> Markdown:
         score = _score(record, name, comparison["unit"]) or {}
         waic = score.get("waic")
         if not waic:
+            if reason := score.get("why_no_waic"):
+                cells = [fixed(score.get("elpd"), 1), *[ABSENT] * 2, fixed(score.get("p_loo"), 1), *[ABSENT] * 2]
+                rows.append([model_name(find_model(record, name)), *cells, escape(f"none: {reason}")])
             continue
         high = int(as_float(waic.get("high_variances")) or 0)
         cells = [fixed(score.get("elpd"), 1), fixed(waic.get("elpd"), 1), fixed(waic.get("se"), 1)]
