@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from multilevel import families
-from multilevel.design import Design, Predictor, Term, Thresholds
+from multilevel.design import Curve, Design, Predictor, Term, Thresholds
 from multilevel.families._special import log_choose
 
 Array = NDArray[np.float64]
@@ -68,6 +68,7 @@ def rows(design: Design) -> Design:
         predictors=tuple(_predictor(p, first) for p in design.predictors),
         group_terms=tuple(_term(t, first) for t in design.group_terms),
         thresholds=_thresholds(design.thresholds, first) if design.thresholds else None,
+        curve=_curve(design.curve, first) if design.curve else None,
     )
 
 
@@ -82,6 +83,10 @@ def _term(term: Term, first: NDArray[np.int64]) -> Term:
 
 def _thresholds(found: Thresholds, first: NDArray[np.int64]) -> Thresholds:
     return replace(found, x=found.x[first], means=found.x.mean(axis=0))
+
+
+def _curve(found: Curve, first: NDArray[np.int64]) -> Curve:
+    return replace(found, columns={name: values[first] for name, values in found.columns.items()})
 
 
 def _distinct(design: Design, summed: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
@@ -107,6 +112,8 @@ def _columns(design: Design, summed: bool) -> Iterator[Array]:
         yield from term.z.T
     if design.thresholds:
         yield from design.thresholds.x.T
+    if design.curve:
+        yield from design.curve.columns.values()
     apart = {"weights", "trials"} if summed else {"weights"}
     yield from (values for name, values in design.terms.items() if name not in apart)
     if not summed:

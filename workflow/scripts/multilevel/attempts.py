@@ -55,7 +55,7 @@ def fit(
         divergences, whether it was kept, and why.
     """
     chosen = parameterisation.resolve(design, asked)
-    trace, timings = sampling.sample(model.build(seen, priors, chosen), settings, seed, cores)
+    trace, timings = sampling.sample(model.build(seen, priors, chosen), settings, seed, cores, model.still(seen))
     first = sampling.attempt(design, trace, chosen, settings, seed)
     if not first["divergences"] or not chosen:
         return (*sampling.posterior(trace, design, chosen), timings, [{**first, "kept": True, "why": ""}])
@@ -69,7 +69,7 @@ def fit(
         differently,
         closer["target_accept"],
     )
-    retrace, more = sampling.sample(model.build(seen, priors, other), closer, again, cores)
+    retrace, more = sampling.sample(model.build(seen, priors, other), closer, again, cores, model.still(seen))
     second = sampling.attempt(design, retrace, other, closer, again)
     better = second["divergences"] < first["divergences"]
     why = f"{first['divergences']} divergences the first way, {second['divergences']} {differently}"

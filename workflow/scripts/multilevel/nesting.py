@@ -62,6 +62,8 @@ def reason_against(design: Design, priors: Mapping[str, Prior] | None = None) ->
         The prior of every parameter by name, where it matters: what is integrated is given the sds and correlations, each
         with a prior of its own.
     """
+    if design.curve:
+        return "the response follows a curve, in which effects and coefficients do not add up"
     if design.family != "gaussian" or design.link != "identity":
         return f"the family is {design.family} with a {design.link} link"
     if len(design.predictors) != 1 or ("se" in design.terms and "sigma" in design.scalars):

@@ -15,6 +15,7 @@ from typing import Any
 
 from multilevel import (
     candidates,
+    curve_priors,
     families,
     formula,
     grid,
@@ -244,7 +245,7 @@ def _unequal_responses(comparisons: dict[str, dict[str, Any]], models: dict[str,
     """Refuse a comparison of models of different responses, or of rows scored differently, before anything is fitted."""
     problems = []
     for name, comparison in comparisons.items():
-        parsed = {m: formula.parse(models[m]["formula"]) for m in comparison["models"] if m in models}
+        parsed = {m: formula.of_response(models[m]) for m in comparison["models"] if m in models}
         first = next(iter(parsed), "")
         scored = {m: models[m].get("scored_as", {}).get("column", found.response) for m, found in parsed.items()}
         for model, found in parsed.items():
@@ -370,10 +371,7 @@ def _against_data(
     available = [str(c) for c in dataset.frame.columns]
     unknown = sorted(used - set(available))
     if unknown:
-        problems = [
-            Problem(f"{where}.formula", f"unknown column '{column}'", did_you_mean(column, available))
-            for column in unknown[:MOST_UNKNOWN]
-        ]
+        problems = [_unknown_column(f"{where}.formula", column, model, available) for column in unknown[:MOST_UNKNOWN]]
         if (more := len(unknown) - MOST_UNKNOWN) > 0:
             problems.append(Problem(f"{where}.formula", f"{more} more unknown columns"))
         return _Checked(problems, [])
@@ -420,12 +418,18 @@ def _against_data(
     try:
         resolved = resolve(design, model["priors"], model.get("preset", ""))
     except FormulaError as error:
-        return _Checked([*problems, Problem(f"{where}.priors", str(error))], notes)
+        hint = curve_priors.HINT if design.curve and "the curve needs" in str(error) else ""
+        return _Checked([*problems, Problem(f"{where}.priors", str(error), hint)], notes)
+    by_name = {r.parameter: r.prior for r in resolved}
+    if design.curve:
+        key, sentence, hint = curve_priors.problem_of_start(design, by_name)
+        if sentence:
+            return _Checked([*problems, Problem(f"{where}.{key}", sentence, hint)], notes)
     try:
         ways = parameterisation.resolve(design, model["centred"])
     except FormulaError as error:
         return _Checked([*problems, Problem(f"{where}.centred", str(error))], notes)
-    against = nesting.reason_against(design, {r.parameter: r.prior for r in resolved})
+    against = nesting.reason_against(design, by_name)
     why_sampled = against if model.pop("integrate") else "the study says so"
     model["method"] = "sampled" if why_sampled else "integrated"
     if design.group_terms and why_sampled:
@@ -439,6 +443,15 @@ def _against_data(
     }
     model["planes"] = planes(design)
     return _Checked(problems, notes, addressable, _identity(model, spec, resolved), design)
+
+
+def _unknown_column(where: str, column: str, model: dict[str, Any], available: list[str]) -> Problem:
+    """Return what is wrong with a name that no column has: in a curve, it may be meant to be a parameter."""
+    if column not in formula.of_response(model).curve_columns:
+        return Problem(where, f"unknown column '{column}'", did_you_mean(column, available))
+    message = f"'{column}' in the curve is neither a column nor a parameter"
+    hint = did_you_mean(column, [*model["nonlinear"], *available])
+    return Problem(where, message, hint or f"to make it a parameter, give it a formula, nonlinear.{column}: '1'")
 
 
 def _like(target: str, names: Sequence[str]) -> list[str]:

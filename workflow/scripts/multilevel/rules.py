@@ -20,8 +20,8 @@ from multilevel.provenance import STACKS, identity_digest
 PREVIOUS = "posterior.previous.nc"
 """The draws of a fit that a run is about to make anew, kept until the run went well."""
 
-SPEC = ("formula", "family", "link", "thresholds", "parameters", "priors", "preset", "centred")
-"""Keys of a model that decide its posterior, given the data; `thresholds` and `preset` stand only where unusual."""
+SPEC = ("formula", "family", "link", "thresholds", "nonlinear", "start", "parameters", "priors", "preset", "centred")
+"""Keys of a model that decide its draws, given the data; the first three after `link`, and `preset`, stand only where unusual."""
 
 
 OTHER_FILES = ("diagnostics.json", "scores/loo.observation.json", "scores/loo.observation.parquet")
@@ -308,6 +308,7 @@ def report_plan(plan: dict[str, Any]) -> str:
         "family",
         "link",
         "thresholds",
+        "nonlinear",
         "parameters",
         "priors",
         "label",

@@ -44,7 +44,9 @@ class PartialTraceError(FitError):
     """The sampler returned fewer draws than were asked for."""
 
 
-def sample(model: pm.Model, settings: dict[str, Any], seed: int, cores: int) -> tuple[xr.DataTree, dict[str, float]]:
+def sample(
+    model: pm.Model, settings: dict[str, Any], seed: int, cores: int, still: frozenset[str] = frozenset()
+) -> tuple[xr.DataTree, dict[str, float]]:
     """Compile and sample a model.
 
     Parameters
@@ -53,6 +55,8 @@ def sample(model: pm.Model, settings: dict[str, Any], seed: int, cores: int) -> 
         The model.
     settings, seed, cores
         What `run` takes.
+    still
+        Starts of the names of variables that all chains start at one value of (`model.still`); others are jittered.
 
     Returns
     -------
@@ -68,7 +72,8 @@ def sample(model: pm.Model, settings: dict[str, Any], seed: int, cores: int) -> 
     """
     started = time.perf_counter()
     LOG.info("compiling")
-    compiled = nutpie.compile_pymc_model(model)
+    moved = {rv for rv in model.free_RVs if not rv.name.startswith(tuple(still))} if still else None
+    compiled = nutpie.compile_pymc_model(model, jitter_rvs=moved)
     compiled_at = time.perf_counter()
     LOG.info("compiled in %.1f s; %d unconstrained parameters", compiled_at - started, compiled.n_dim)
     trace = run(compiled, settings, seed, cores)

@@ -260,12 +260,26 @@ Parameterisation = bool | Literal["auto", "hierarchical"]
 class Model(Closed):
     """One candidate model."""
 
-    formula: Expression = Field(description="Formula as in lme4 and brms: `y ~ x + (1 + x | group)`.")
+    formula: Expression = Field(
+        description="Formula as in lme4 and brms: `y ~ x + (1 + x | group)`; with `nonlinear`, a curve: `y ~ a * exp(-b * x)`."
+    )
     family: str | None = Field(None, description="Distribution of the response; the study's default if left out.")
     link: str | None = Field(None, description="Link of the formula's linear predictor; the family's own if left out.")
     parameters: dict[Name, Expression] = Field(
         default_factory=dict,
         description="Linear predictors of other parameters, such as `sigma: 1 + x + (1 | group)` (on the log scale).",
+    )
+    nonlinear: dict[Name, Expression] = Field(
+        default_factory=dict,
+        description="Parameters of the curve that the formula is, each with its linear predictor: with the formula "
+        "`height ~ asymptote / (1 + exp(-(age - midpoint) / scale))`, `{asymptote: 1 + (1 | tree), midpoint: '1', scale: '1'}`. "
+        "The curve is the family's first parameter on the scale of its link. A curve of one's own needs a prior for each "
+        "parameter; a ready-made one, such as `logistic(age, asymptote, midpoint, scale)`, has some from the data.",
+    )
+    start: dict[Name, float] = Field(
+        default_factory=dict,
+        description="Where the sampler starts, by parameter of the curve (its intercept): the medians of the priors if left out, "
+        "which are far from the data where priors are vague.",
     )
     thresholds: Literal["flexible", "equidistant"] | None = Field(
         None,

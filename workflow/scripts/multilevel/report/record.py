@@ -186,7 +186,8 @@ def _read_model(
 
 def _formula(model: Mapping[str, Any]) -> str:
     """Return the formula of the response and those of other parameters, as one text."""
-    others = (f"{parameter} ~ {text}" for parameter, text in (model.get("parameters") or {}).items())
+    further = {**(model.get("nonlinear") or {}), **(model.get("parameters") or {})}
+    others = (f"{parameter} ~ {text}" for parameter, text in further.items())
     return ", ".join([str(model.get("formula") or ""), *others])
 
 

@@ -10,6 +10,9 @@ from multilevel.predictor import Draws
 
 WORDS = "posterior mean of each linear predictor, each threshold and every other parameter on the scale of its link"
 
+OF_CURVE = "; the curve is taken at the means of its parameters"
+"""What is said besides of a nonlinear model, whose mean curve is another one."""
+
 
 def of(design: Design, draws: Draws) -> Draws:
     """Return the plug-in (see `WORDS`) as one draw."""
