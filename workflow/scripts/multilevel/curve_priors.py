@@ -249,8 +249,8 @@ class Defaults:
             return ""
         shown = list(dict.fromkeys(self.lacking))
         listed = ", ".join(shown[:6]) + (f" and {len(shown) - 6} more" if len(shown) > 6 else "")
-        several = "s" if len(shown) > 1 else ""
-        return f"the curve needs prior{several} for {listed}: the data do not say where {'they are' if several else 'it is'}"
+        needs, where = ("priors", "they are") if len(shown) > 1 else ("a prior", "it is")
+        return f"the curve needs {needs} for {listed}: the data do not say where {where}"
 
 
 def _as_prior(value: Any) -> Prior:

@@ -809,6 +809,8 @@ def _check_call(node: ast.Call, text: str, depth: int) -> None:
             f"'{text}': {SPECIFIC}(...), category-specific effects, is a term of its own in the fixed part, not part of another "
             "term or of a group term; a natural cubic spline is cr(x, df=4)"
         )
+    if name in curves.READY_MADE:
+        raise FormulaError(f"'{text}': '{name}' is a curve, whose parameters need formulas under nonlinear")
     if name not in TRANSFORMS:
         near = difflib.get_close_matches(name, TRANSFORMS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else "functions are " + ", ".join(TRANSFORMS)

@@ -450,7 +450,8 @@ def _unknown_column(where: str, column: str, model: dict[str, Any], available: l
     if column not in formula.of_response(model).curve_columns:
         return Problem(where, f"unknown column '{column}'", did_you_mean(column, available))
     message = f"'{column}' in the curve is neither a column nor a parameter"
-    hint = did_you_mean(column, [*model["nonlinear"], *available])
+    near = did_you_mean(column, [*model["nonlinear"], *available])
+    hint = near if near.startswith("did you mean") else ""
     return Problem(where, message, hint or f"to make it a parameter, give it a formula, nonlinear.{column}: '1'")
 
 

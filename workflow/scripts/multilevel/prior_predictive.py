@@ -153,9 +153,10 @@ def _of_numbers(design: Design, drawn: Array, ends: tuple[float, float, float]) 
     warnings = []
     if ratio > FACTOR:
         on = "on the log scale " if log else ""
+        times = f"{ratio:.0f}" if ratio < 1e6 else f"{ratio:.1g}"
         warnings.append(
             f"the priors are far wider than the data: 90 % of what they predict is between {quantiles['0.05']:.3g} and "
-            f"{quantiles['0.95']:.3g}, {on}{f'{ratio:.0f}' if ratio < 1e6 else f'{ratio:.1g}'} times the range of '{design.response}' "
+            f"{quantiles['0.95']:.3g}, {on}{times} times the range of '{design.response}' "
             f"({ends[0]:.3g} to {ends[2]:.3g}; worth a word above {FACTOR:g})"
         )
     if not quantiles["0.01"] <= ends[1] <= quantiles["0.99"]:
