@@ -17,6 +17,7 @@ from multilevel import (
     candidates,
     curve_priors,
     families,
+    followed,
     formula,
     grid,
     jacobian,
@@ -100,7 +101,9 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
     parsed = {name: formula.of_model(model) for name, model in models.items()}
     used = {name: set().union(*(part.variables() for part in parts)) for name, parts in parsed.items()}
     try:
-        dataset = preparation.prepare(data, set().union(*used.values(), left_out.columns(comparisons)), root)
+        dataset = preparation.prepare(
+            data, set().union(*used.values(), left_out.columns(comparisons), followed.columns(study.trajectories)), root
+        )
     except StudyError as error:
         raise StudyError(_shared(error.problems), source) from None
     warnings = list(dataset.summary["warnings"])
@@ -114,6 +117,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         *more,
         *_unequal_responses(comparisons, models),
         *left_out.problems(comparisons, dataset, groups),
+        *followed.problems(study.trajectories, dataset),
     ]
     if problems:
         raise StudyError(_shared(problems), source)
@@ -135,7 +139,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         model["response_fingerprint"] = dataset.digests[first.response or ""]
         model["seed"] = seed(study.seed, path.stem, name)
     sampler = {**config["sampler"], **{k: v for k, v in study.sampler.model_dump().items() if v is not None}}
-    read = set().union(*used.values(), left_out.columns(comparisons))
+    read = set().union(*used.values(), left_out.columns(comparisons), followed.columns(study.trajectories))
     needed = {source for column in read for source in preparation.sources(data, column)}
     return {
         "study": path.stem,
@@ -157,6 +161,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         "models": models,
         **({"aliases": aliases} if aliases else {}),  # a plan without any is what it was before there were grids
         "comparisons": comparisons,
+        **({"trajectories": along} if (along := followed.resolve(study.trajectories)) else {}),
         **({"left_out": left} if (left := left_out.resolve(comparisons, dataset)) else {}),
         "published": printed,
         "warnings": warnings,

@@ -279,6 +279,13 @@ def study_figures(plan: dict[str, Any], fitted: list[str]) -> list[str]:
     return [f"figures/{name}" for name in names]
 
 
+def trajectories(plan: dict[str, Any]) -> str:
+    """Return who is followed over time, how many are drawn, and what time and subjects are called, as JSON."""
+    found = plan["trajectories"]
+    subject = plan["labels"].get(found["subject"], found["subject"])
+    return as_json({**found, "axis": _named(plan, found["time"]), "name": subject})
+
+
 def model_figures(plan: dict[str, Any], model: str) -> list[str]:
     """Return the figures of a fit, without suffix, relative to the study's folder."""
     entry = plan["models"][model]
@@ -286,6 +293,7 @@ def model_figures(plan: dict[str, Any], model: str) -> list[str]:
     for group in [*entry["groups"], *entry.get("memberships", [])]:
         names += [f"caterpillar.{in_path(group)}", f"shrinkage.{in_path(group)}"]
     names += [f"shrinkage_plane.{in_path(group)}" for group in entry["planes"]]
+    names += ["trajectories"] if plan.get("trajectories") else []
     return [f"models/{model}/figures/{name}" for name in names]
 
 

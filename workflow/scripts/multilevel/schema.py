@@ -421,6 +421,14 @@ class SamplerOverride(Closed):
     max_treedepth: Annotated[int, Field(ge=5, le=20)] | None = Field(None, description="Largest depth of a NUTS tree.")
 
 
+class Trajectories(Closed):
+    """Who is followed over time: what each model expects of them is drawn over the times measured, and of a new one."""
+
+    time: Column = Field(description="Column of numbers: when a row was measured. Gaps may be of any length.")
+    subject: Column = Field(description="Column that says who, or what, was measured.")
+    most: int = Field(11, ge=1, le=60, description="Most subjects that are drawn; of more, so many evenly spaced ones.")
+
+
 class Study(Closed):
     """A study file: one dataset, candidate models, comparisons."""
 
@@ -440,6 +448,9 @@ class Study(Closed):
     )
     comparisons: dict[Name, Comparison] = Field(
         default_factory=dict, description="The comparisons by name; one of all models if left out."
+    )
+    trajectories: Trajectories | None = Field(
+        None, description="Who is followed over time, where trajectories are to be drawn."
     )
     published: list[Published] = Field(
         default_factory=list,

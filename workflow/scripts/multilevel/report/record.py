@@ -36,6 +36,7 @@ MODEL_FIGURES = (
     "caterpillar",
     "shrinkage",
     "shrinkage_plane",
+    "trajectories",
     "predictive_by_group",
     "rootogram",
     "calibration",
