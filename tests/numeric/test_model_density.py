@@ -541,6 +541,24 @@ def test_a_curve_starts_where_it_is_told_on_every_chain() -> None:
     assert model.still(design) >= {"slopes_a", "intercept_m", "slopes_m", "intercept_q"}
 
 
+def test_sds_in_a_curve_start_small_where_their_priors_are_vague() -> None:
+    from multilevel import model
+
+    nonlinear = {"a": "1 + (1 | g)", "m": "1 + (1 | g)", "q": "1 + (1 + z | h)"}
+    design = curve_of("y ~ a / (1 + exp(-(x - m) / q))", DATA, nonlinear)
+    given = {
+        "a_Intercept": "normal(3, 1)", "m_Intercept": "normal(5, 1)", "q_Intercept": "normal(-2, 1)",
+        "sd(g: a_Intercept)": "half_student_t(3, 2000)", "precision(g: m_Intercept)": "gamma(0.001, 0.001)",
+        "sd(h: q_Intercept)": "uniform(1, 9)", "sd(h: q_z)": "exponential(10)",
+    }  # fmt: skip
+    start = model.build(design, default_priors.resolve(design, given), centred=False).initial_point()
+    assert np.exp(start["sd_g__a_log__"]) == pytest.approx([0.3])
+    assert np.exp(start["sd_g__m_precision_gamma_log__"]) == pytest.approx([0.5**-2])
+    assert 1.0 + 8.0 * expit(start["sd_h__q_uniform_interval__"]) == pytest.approx([5.0])
+    assert np.exp(start["sd_h__q_exponential_log__"]) == pytest.approx([np.log(2) / 10])
+    assert {"offsets_g__a", "effects_g__a", "level_h__q"} <= model.still(design)
+
+
 BEYOND = [
     # Linear predictors of several parameters, effects shared between them.
     ("y ~ x", "gaussian", {"sigma": "1 + z"}),

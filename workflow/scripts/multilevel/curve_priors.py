@@ -298,6 +298,42 @@ def starts(design: Design, by_name: Mapping[str, Prior]) -> dict[str, list[float
     return out
 
 
+SMALL = 0.1
+"""Share of a parameter's starting value that its effects' sds start at, at most: vague priors would have it in the thousands."""
+
+
+def starts_of_sds(
+    design: Design, owners: Sequence[str], sds: Sequence[Prior | None], at: Mapping[str, list[float]]
+) -> list[float]:
+    """Return where the sds of effects on a curve's parameters start.
+
+    Parameters
+    ----------
+    design
+        A design with a curve.
+    owners
+        The parameter that each effect is on, of the curve or not.
+    sds
+        The prior of each sd; None under a prior of the covariance matrix.
+    at
+        Where the coefficients of the curve's parameters start (`starts`).
+    """
+    parts = {part.parameter: part for part in design.predictors}
+    out = []
+    for owner, prior in zip(owners, sds, strict=True):
+        middle = distributions.median_of_sd(prior) if prior is not None else 1.0
+        if owner in at:
+            part = parts[owner]
+            first = (
+                at[owner][part.coefficients.index(part.intercept)] if part.has_intercept else max(at[owner], key=abs)
+            )
+            small = min(middle, SMALL * abs(first)) if first else middle
+            allowed = prior is None or bool(prior.on) or distributions.allows(prior, small)
+            middle = small if allowed else middle  # a uniform prior may end above it
+        out.append(middle)
+    return out
+
+
 def _middle(prior: Prior, fallback: float) -> float:
     """Return the median of a prior; of an improper one the value that is known, which must be above 0 where the prior is."""
     if prior.proper:

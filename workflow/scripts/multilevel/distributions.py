@@ -41,6 +41,14 @@ def median(prior: Prior) -> float:
     return float(_FROZEN[prior.name](*prior.arguments).ppf(share))
 
 
+def median_of_sd(prior: Prior) -> float:
+    """Return the median of a standard deviation, whose prior may be on its square or precision; 1 of an improper one."""
+    if not prior.proper:
+        return 1.0
+    middle = max(median(prior), 1e-12)
+    return {"": middle, "variance": math.sqrt(middle), "precision": 1.0 / math.sqrt(middle)}[prior.on]
+
+
 def allows(prior: Prior, value: float) -> bool:
     """Tell whether a prior of a single parameter has density at a value."""
     if not prior.proper:

@@ -72,7 +72,8 @@ def build(design: Design, priors: Sequence[default_priors.Resolved], centred: bo
         for term in design.group_terms:
             centres = _centres(design, term, fixed) if ways[term.key] == HIERARCHICAL else None
             own_way = ways[term.key] != NON_CENTRED and term.exchangeable
-            effects = _group_effects(term, by_name, own_way, design.unprefixed, scalars, centres)
+            at = _starts_of_sds(design, term, by_name, starts)
+            effects = _group_effects(term, by_name, own_way, design.unprefixed, scalars, centres, at)
             for position, (effect, owner) in enumerate(zip(effects, term.parameters, strict=True)):
                 etas[owner] = etas[owner] + _times(term.z[:, position], term.of_rows(effect))
         for part in design.predictors:
@@ -118,13 +119,22 @@ def _centres(design: Design, term: Term, fixed: Mapping[str, tuple[Any, Any, Any
 
 
 def still(design: Design) -> frozenset[str]:
-    """Return the variables that all chains start at one value of: a curve may not be finite a little away from it."""
-    return frozenset(
-        variable_name(name, part)
-        for part in design.predictors
-        for name in ("intercept", "slopes")
-        if design.curve and part.parameter in design.primary
-    )
+    """Return how the names of variables start that all chains have one start of: a curve may not be finite a little away."""
+    if design.curve is None:
+        return frozenset()
+    parts = (part for part in design.predictors if part.parameter in design.primary)
+    of_terms = {f"{name}_{term.key}" for term in design.group_terms for name in ("offsets", "effects", "level")}
+    return frozenset(of_terms | {variable_name(name, part) for part in parts for name in ("intercept", "slopes")})
+
+
+def _starts_of_sds(
+    design: Design, term: Term, priors: Mapping[str, Prior], starts: Mapping[str, list[float]]
+) -> list[float] | None:
+    """Return where the sds of a term with effects on a curve's parameters start; None of any other term."""
+    if not set(term.parameters) & set(starts):
+        return None
+    own = [priors.get(default_priors.sd_name(term, effect)) for effect in term.effects]
+    return curve_priors.starts_of_sds(design, term.parameters, own, starts)
 
 
 def _fixed_part(part: Predictor, priors: Mapping[str, Prior], starts: list[float] | None) -> tuple[Any, Any, Any]:
@@ -203,19 +213,23 @@ def _group_effects(
     unprefixed: str,
     scalars: Mapping[str, Any],
     centres: list[Any] | None,
+    starts: list[float] | None = None,
 ) -> list[Any]:
-    """Return the effects of a term, one vector over its levels for each effect; sampled about `centres` where given."""
+    """Return the effects of a term, one vector over its levels for each effect; sampled about `centres` where given.
+
+    `starts` are where its sds start, if not where PyMC has them start.
+    """
     size = len(term.effects)
     matrix = priors.get(default_priors.cov_name(term, unprefixed))
     if matrix is not None:
-        sd = pm.HalfFlat(f"sd_{term.key}", dims=f"{term.key}_effect")
+        start = {"initval": np.asarray(starts)} if starts else {}
+        sd = pm.HalfFlat(f"sd_{term.key}", dims=f"{term.key}_effect", **start)
         eta = matrix.arguments[0] if matrix.name == "decov" else 1.0
         factor = _correlation_factor(term, eta) if term.correlated else np.eye(size).tolist()
         pm.Potential(f"cov_{term.key}", _covariance(matrix, sd, factor, scalars.get(matrix.unit, 1.0)))
     else:
-        sd = _variable(
-            f"sd_{term.key}", [priors[default_priors.sd_name(term, e)] for e in term.effects], f"{term.key}_effect"
-        )
+        own = [priors[default_priors.sd_name(term, e)] for e in term.effects]
+        sd = _variable(f"sd_{term.key}", own, f"{term.key}_effect", starts)
         factor = (
             _correlation_factor(term, priors[default_priors.cor_name(term, unprefixed)].arguments[0])
             if term.correlated
@@ -403,11 +417,16 @@ def _variable(name: str, priors: Sequence[Prior], dims: str | None, starts: Sequ
     for kind, on in kinds:
         where = [i for i, p in enumerate(priors) if (p.name, p.on) == (kind, on)]
         own = f"{name}_{on}_{kind}" if on else f"{name}_{kind}"
-        start = np.asarray([starts[i] for i in where]) if starts else None
+        start = np.asarray([_on_its_scale(starts[i], on) for i in where]) if starts else None
         variable = _distribution(own, kind, [priors[i].arguments for i in where], None, len(where), start)
         for position, i in enumerate(where):
             parts[i] = _as_sd(variable[position], on)
     return pm.Deterministic(name, pt.stack(parts), dims=dims)
+
+
+def _on_its_scale(sd: float, on: str) -> float:
+    """Return the variance or precision of a standard deviation; the value itself where neither has the prior."""
+    return {"": sd, "variance": sd**2, "precision": sd**-2}[on]
 
 
 def _as_sd(value: Any, on: str) -> Any:

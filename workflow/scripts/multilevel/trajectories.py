@@ -190,7 +190,7 @@ def expected(
         parts.append(_fitted(label, at.time, found))
         notes.append(f"the new one has the times and predictors of {followed.name} {followed.labels[profile]}")
         if (lost := float(found["undefined"].max())) > 0:
-            notes.append(f"its curve is undefined in up to {100 * lost:.1g}% of the draws, which are left out")
+            notes.append(f"its curve is undefined in up to {100 * lost:.0f}% of the draws, which are left out")
     else:
         notes.append(f"nothing varies between levels of {followed.name}, so that a new one is like these")
     note = "; ".join(notes)
