@@ -15,6 +15,7 @@
     python tests/oracle/make_reference.py glmer                tests/oracle/reference/glmer.json        (seconds)
     python tests/oracle/make_reference.py penalties            tests/oracle/reference/penalties_jags.json (3 minutes)
     python tests/oracle/make_reference.py priors               tests/oracle/reference/default_priors.json (a minute)
+    python tests/oracle/make_reference.py growth               tests/oracle/reference/growth.json       (seconds)
 
 Needs Rscript and the Debian packages r-cran-lme4, r-cran-jsonlite; for correlated r-cran-nlme;
 for loo r-cran-loo; for categories r-cran-mass,
@@ -329,6 +330,18 @@ def run_structured() -> dict[str, object]:
     return command | _printed_by("structured.R", data)
 
 
+def run_growth() -> dict[str, object]:
+    """Run growth.R on the tables of two studies: what it printed, headed by the command and the tables' sha256."""
+    data = HERE.parents[1] / "data"
+    digests = {
+        name: hashlib.sha256((data / name).read_bytes()).hexdigest()
+        for name in ("orange/trees.csv", "loblolly/trees.csv")
+    }
+    return {"command": "python tests/oracle/make_reference.py growth", "data_sha256": digests} | _printed_by(
+        "growth.R", data
+    )
+
+
 def run_script(program: str) -> dict[str, object]:
     """Run radon_<program>.R on freshly prepared data: what it printed, headed by the command and the data's sha256."""
     with tempfile.TemporaryDirectory() as folder:
@@ -344,7 +357,7 @@ def main() -> None:
         "what",
         choices=[
             *("prepare", "lme4", "jags", "loo", "designs", "patsy", "responses", "categories", "ml", "structured"),
-            *("glmer", "penalties", "weights", "priors", "correlated"),
+            *("glmer", "penalties", "weights", "priors", "correlated", "growth"),
         ],
     )
     parser.add_argument("--into", type=Path, default=HERE / "reference", help="folder to write to")
@@ -366,6 +379,7 @@ def main() -> None:
         "penalties": ("penalties_jags", run_penalties),
         "weights": ("loo_of_draws", run_weights),
         "priors": ("default_priors", run_priors),
+        "growth": ("growth", run_growth),
     }
     if arguments.what in own:
         name, run = own[arguments.what]

@@ -151,6 +151,17 @@ def test_r_gives_the_stored_fits_of_structured_groups(tmp_path: Path) -> None:
             assert abs(now["posterior"][study][name]["mean"] - values["mean"]) < 4 * error
 
 
+def test_r_gives_the_stored_growth_curves(tmp_path: Path) -> None:
+    need_r("nlme", "lme4", "jsonlite")
+    make_reference("growth", tmp_path)
+    before, now = (json.loads((f / "growth.json").read_text(encoding="utf-8")) for f in (HERE / "reference", tmp_path))
+    assert now["data_sha256"] == before["data_sha256"]
+    for kind in ("curves", "lines"):
+        for name, fit in before[kind].items():
+            assert math.isclose(now[kind][name]["log_likelihood"], fit["log_likelihood"], rel_tol=1e-8)
+            assert now[kind][name]["coefficients"] == pytest.approx(fit["coefficients"], rel=1e-4)
+
+
 def test_brms_and_rstanarm_state_the_stored_default_priors(tmp_path: Path) -> None:
     need_r("brms", "rstanarm", "jsonlite")
     make_reference("priors", tmp_path)

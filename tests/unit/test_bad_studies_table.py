@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from fixtures import small_study
-from fixtures.bad_studies import BAD, RESIDUALS, RESPONSES, STRUCTURED, Bad
+from fixtures.bad_studies import BAD, CURVES, RESIDUALS, RESPONSES, STRUCTURED, Bad
 
 
 def check(bad: Bad, folder: Path) -> None:
@@ -45,6 +45,11 @@ def test_a_bad_group_term_is_told_what_is_wrong(bad: Bad, tmp_path: Path) -> Non
     check(bad, tmp_path)
 
 
+@pytest.mark.parametrize("bad", CURVES, ids=lambda bad: bad.name)
+def test_a_bad_curve_is_told_what_is_wrong(bad: Bad, tmp_path: Path) -> None:
+    check(bad, tmp_path)
+
+
 LEAKS = (
     "Traceback", "Error", "dtype", "float64", "int64", "object at 0x", "NoneType", "pandas", "pydantic", "formulaic", "numpy",
     "Input should", "validation", "Unnamed:", "constrained-str", "<class", "list[", "dict[",
@@ -52,13 +57,13 @@ LEAKS = (
 
 
 def test_no_sentence_of_the_table_speaks_of_the_libraries_beneath() -> None:
-    told = [line for bad in (*BAD, *RESPONSES, *STRUCTURED, *RESIDUALS) for line in bad.said]
+    told = [line for bad in (*BAD, *RESPONSES, *STRUCTURED, *RESIDUALS, *CURVES) for line in bad.said]
     assert [line for line in told if any(leak in line for leak in LEAKS)] == []
 
 
 def test_every_line_of_the_table_has_a_place_and_a_sentence() -> None:
     """A place is a path of keys, a line of the file, or the file as a whole; a sentence does not end in a full stop."""
-    for bad in (*BAD, *RESPONSES, *STRUCTURED, *RESIDUALS):
+    for bad in (*BAD, *RESPONSES, *STRUCTURED, *RESIDUALS, *CURVES):
         for line in bad.said:
             assert re.match(
                 r"[a-z_]+[\w.:\[\]() ,-]*: |line \d+|the file |there is no |'\S+' is no valid name", line
@@ -67,7 +72,7 @@ def test_every_line_of_the_table_has_a_place_and_a_sentence() -> None:
 
 
 def test_the_table_is_as_long_as_it_was_and_names_each_case_once() -> None:
-    names = [bad.name for bad in (*BAD, *RESPONSES, *STRUCTURED, *RESIDUALS)]
+    names = [bad.name for bad in (*BAD, *RESPONSES, *STRUCTURED, *RESIDUALS, *CURVES)]
     assert len(names) == len(set(names))
     assert len(BAD) >= 230
     assert sum(len(bad.said) > 1 for bad in BAD) >= 14

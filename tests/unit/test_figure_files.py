@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from fixtures.small_data import dataset_of, design_of
 
@@ -21,6 +23,7 @@ PLAN = {
     },
     "comparisons": {"main": {"leave_out": ["observation", "school:class"]}, "second": {"leave_out": ["observation"]}},
     "labels": {"y": "score"},
+    "trajectories": {"time": "z", "subject": "school", "most": 5},
     "units": {"y": "points", "z": "cm"},
 }
 
@@ -34,7 +37,7 @@ def test_files_of_a_grouping_of_several_columns_have_a_dot_where_its_name_has_a_
 
 
 def test_a_fit_has_effects_of_its_groupings_and_planes_of_those_that_are_correlated() -> None:
-    always = {"trace", "ranks", "pairs", "energy", "pareto_k", "predictive_by_group"}
+    always = {"trace", "ranks", "pairs", "energy", "pareto_k", "predictive_by_group", "trajectories"}
     assert set(rules.model_figures(PLAN, "pooled")) == {f"models/pooled/figures/{name}" for name in always}
     nested = always | {
         "caterpillar.school", "shrinkage.school", "caterpillar.school.class", "shrinkage.school.class",
@@ -69,6 +72,14 @@ def test_the_report_knows_every_figure_that_is_drawn() -> None:
     assert kinds == set(STUDY_FIGURES)
     kinds = {path.rsplit("/", maxsplit=1)[-1].split(".")[0] for path in rules.model_figures(PLAN, "nested")}
     assert kinds == set(MODEL_FIGURES)
+
+
+def test_trajectories_are_drawn_where_a_study_says_who_is_followed() -> None:
+    without = {key: value for key, value in PLAN.items() if key != "trajectories"}
+    assert "models/pooled/figures/trajectories" not in rules.model_figures(without, "pooled")
+    assert json.loads(rules.trajectories(PLAN)) == {
+        "time": "z", "subject": "school", "most": 5, "axis": "z (cm)", "name": "school",
+    }  # fmt: skip
 
 
 def test_each_response_is_named_with_its_unit() -> None:

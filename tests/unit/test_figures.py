@@ -45,6 +45,7 @@ from fixtures.figure_tables import (
     rootogram,
     shrinkage,
     shrinkage_plane,
+    trajectories,
     written,
 )
 from hypothesis import given, settings
@@ -89,6 +90,9 @@ CASES = {
     ),
     "predictive_by_group": Case(
         predictive_by_group, ["all rows", *counties(8)], [], {"quantity": "log radon", "y": "Density", "note": "Largest"}, 12,
+    ),
+    "trajectories": Case(
+        trajectories, counties(8), [], {"time": "age (days)", "quantity": "circumference (mm)", "note": "8 of 80 are drawn."}, 12,
     ),
     "rootogram": Case(rootogram, counties(8), ["lower", "upper", "predicted"], {"quantity": "seizures in two weeks"}, 50),
     "calibration": Case(calibration, counties(8), ["lower", "upper"], {"quantity": "use of contraception"}, 10),

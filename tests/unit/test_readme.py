@@ -106,6 +106,15 @@ def test_naming_the_study_on_the_command_line_as_it_says():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_growth_curves_are_valid(tmp_path):
+    (shown,) = [block for block in blocks("yaml") if block.startswith("trajectories:")]
+    path = tmp_path / "growth.yaml"
+    path.write_text(f"title: Growth\ndata: {{table: data/orange/trees.csv}}\n{shown}", encoding="utf-8")
+    made = plan.make(path, plan.read_config(ROOT / "config" / "config.yaml"), ROOT)
+    assert list(made["models"]) == ["own", "ready_made"]
+    assert made["warnings"] == []
+
+
 def test_the_model_with_a_predicted_sigma_is_valid(tmp_path):
     (shown,) = [block for block in blocks("yaml") if block.startswith("models:")]
     study = (ROOT / "config" / "studies" / "radon.yaml").read_text(encoding="utf-8")

@@ -1,8 +1,8 @@
 # Checking and drawing fits.
 #
 # needs   the posterior, summary and scores of each model
-# makes   models/<model>/checks*.csv, densities.parquet and models/<model>/figures/
-# steps   posterior predictive checks; figures of each fit: of its chains, of the effects of each grouping
+# makes   models/<model>/checks*.csv, densities.parquet, trajectories.csv and models/<model>/figures/
+# steps   posterior predictive checks; figures of each fit: of its chains, of the effects of each grouping, over time
 
 
 rule check_predictions:
@@ -141,6 +141,42 @@ rule draw_suited:
         stack=rules.pins(LOCKED, "matplotlib", "numpy", "pillow", "scipy"),
     script:
         "../scripts/draw_suited.py"
+
+
+rule draw_trajectories:
+    """
+    Draw what {wildcards.model} of {wildcards.study} expects of each subject over time, and of a new one.
+    """
+    input:
+        data="results/{study}/data.nc",
+        posterior="results/{study}/models/{model}/posterior.nc",
+    output:
+        multiext(
+            "results/{study}/models/{model}/figures/trajectories",
+            figure=".svg",
+            figure_png=".png",
+            figure_data=".csv",
+        ),
+        table="results/{study}/models/{model}/trajectories.csv",
+    log:
+        "results/{study}/logs/draw_trajectories.{model}.log",
+    benchmark:
+        "results/{study}/benchmarks/draw_trajectories.{model}.tsv"
+    conda:
+        "../../envs/analysis.yaml"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=20,
+    params:
+        model=model_params,
+        seed=lambda wildcards: model_of(wildcards)["seed"],
+        trajectories=lambda wildcards: rules.trajectories(plan_of(wildcards)),
+        quantity=quantity_of,
+        code=code_of("draw_trajectories.py", "families"),
+        stack=rules.pins(LOCKED, "matplotlib", "numpy", "pillow", "scipy"),
+    script:
+        "../scripts/draw_trajectories.py"
 
 
 rule draw_effects:

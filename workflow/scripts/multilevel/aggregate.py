@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from multilevel import families
-from multilevel.design import Design, Predictor, Term, Thresholds
+from multilevel.design import Curve, Design, Predictor, Term, Thresholds
 from multilevel.families._special import log_choose
 
 Array = NDArray[np.float64]
@@ -84,6 +84,7 @@ def of_rows(design: Design, chosen: NDArray[np.int64]) -> Design:
         group_terms=tuple(_term(t, chosen) for t in design.group_terms),
         thresholds=_thresholds(design.thresholds, chosen) if design.thresholds else None,
         log_jacobian=None if design.log_jacobian is None else design.log_jacobian[chosen],
+        curve=_curve(design.curve, chosen) if design.curve else None,
     )
 
 
@@ -99,6 +100,10 @@ def _term(term: Term, first: NDArray[np.int64]) -> Term:
 def _thresholds(found: Thresholds, first: NDArray[np.int64]) -> Thresholds:
     means = found.x.mean(axis=0) if found.means is None else found.means
     return replace(found, x=found.x[first], means=means)
+
+
+def _curve(found: Curve, first: NDArray[np.int64]) -> Curve:
+    return replace(found, columns={name: values[first] for name, values in found.columns.items()})
 
 
 def _distinct(design: Design, summed: bool) -> tuple[NDArray[np.int64], NDArray[np.int64]] | None:
@@ -124,6 +129,8 @@ def _columns(design: Design, summed: bool) -> Iterator[Array]:
         yield from term.z.T
     if design.thresholds:
         yield from design.thresholds.x.T
+    if design.curve:
+        yield from design.curve.columns.values()
     apart = {"weights", "trials"} if summed else {"weights"}
     yield from (values for name, values in design.terms.items() if name not in apart)
     if not summed:

@@ -66,7 +66,7 @@ def fit(
     def anew(
         ways: Mapping[str, str], settings: dict[str, Any], seed: int, cores: int
     ) -> tuple[xr.DataTree, dict[str, float]]:
-        return sampling.sample(model.build(seen, priors, ways), settings, seed, cores)
+        return sampling.sample(model.build(seen, priors, ways), settings, seed, cores, model.still(seen))
 
     sample = sample or anew
     chosen = parameterisation.resolve(design, asked)

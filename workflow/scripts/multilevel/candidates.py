@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
-from multilevel import families, formula, priors, residuals, schema
+from multilevel import curves, families, formula, priors, residuals, schema
 from multilevel.errors import FormulaError, Problem, did_you_mean
 from multilevel.formula import Formula
 from multilevel.grid import Cell
+from multilevel.names import RESERVED
 
 
 def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
@@ -21,7 +22,8 @@ def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, d
         The models that could be resolved, by name, and every problem found.
     """
     resolved: dict[str, dict[str, Any]] = {}
-    problems = prior_problems("defaults.priors", study.defaults.priors)
+    of_curves = {parameter for cell in cells.values() for parameter in cell.written.nonlinear}
+    problems = prior_problems("defaults.priors", study.defaults.priors, of_curves)
     if families.canonical(study.defaults.family) not in families.names():
         problems.append(_unknown_family("defaults.family", study.defaults.family))
     for name, cell in cells.items():
@@ -31,13 +33,14 @@ def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, d
         if model.family and not known:
             problems.append(_unknown_family(cell.place("family"), model.family))
         for place, texts in cell.priors:
-            problems += prior_problems(place, texts)
-        parsed, found = _formula(f"{where}.formula", model.formula, study.defaults.response)
+            problems += prior_problems(place, texts, of_curves)
+        parsed, found = _formula(f"{where}.formula", model.formula, study.defaults.response, tuple(model.nonlinear))
         parameters, more = _parameters(where, model, parsed, family)
         problems += found + more
         if parsed is None:
             continue
         correlated, found = _residuals(cell, parsed, family)
+        of_curve, found = _curve_parameters(where, model, parsed, family)
         problems += found
         if known:
             problems += _fits_family(cell, parsed, family) + _thresholds(cell, parsed, family)
@@ -48,6 +51,7 @@ def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, d
             "formula": str(parsed),
             "family": family,
             "link": model.link or (families.get(family).LINKS[0] if known else ""),
+            **({"nonlinear": {name: part.right_hand_side() for name, part in of_curve.items()}} if of_curve else {}),
             "parameters": {parameter: part.right_hand_side() for parameter, part in parameters.items()},
             "priors": dict(sorted(given.items())),
             "centred": model.centred,
@@ -57,6 +61,10 @@ def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, d
             "written": model.formula,
             **({"scored_as": {"column": model.scored_as}} if model.scored_as else {}),
         }
+        if model.start:
+            resolved[name]["start"] = dict(model.start)
+            if not model.nonlinear:
+                problems.append(Problem(f"{where}.start", "only curves (under nonlinear) are told where to start"))
         if preset := model.priors_preset or study.defaults.priors_preset:
             resolved[name]["preset"] = preset
         if model.thresholds == "equidistant":  # a key that other models have not, so that nothing changes for them
@@ -66,10 +74,12 @@ def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, d
     return resolved, problems
 
 
-def _formula(where: str, text: str, default: str | None) -> tuple[Formula | None, list[Problem]]:
+def _formula(
+    where: str, text: str, default: str | None, curve_parameters: tuple[str, ...]
+) -> tuple[Formula | None, list[Problem]]:
     """Parse the formula of the response; `default` is the response where the formula leaves it out."""
     try:
-        parsed = formula.parse(text)
+        parsed = formula.parse(text, curve_parameters)
     except FormulaError as error:
         return None, [Problem(where, str(error))]
     problems = []
@@ -84,6 +94,39 @@ def _formula(where: str, text: str, default: str | None) -> tuple[Formula | None
         problems.append(Problem(where, message, "take it out on the right"))
         return None, problems
     return parsed.with_response(response), problems
+
+
+def _curve_parameters(
+    where: str, model: schema.Model, parsed: Formula, family: str
+) -> tuple[dict[str, Formula], list[Problem]]:
+    """Parse the formulas of a curve's parameters; each must stand in the curve, under a name that means nothing else."""
+    found: dict[str, Formula] = {}
+    problems = []
+    if model.nonlinear and family in families.names() and families.has_categories(family):
+        message = f"a curve cannot be the predictor of the family {family}, whose responses are categories"
+        problems.append(Problem(f"{where}.nonlinear", message))
+    own = {"mu", *(families.parameters(family) if family in families.names() else ())}
+    for name, text in model.nonlinear.items():
+        place = f"{where}.nonlinear.{name}"
+        if name in own or name in RESERVED or name.endswith("Intercept") or name in {*curves.ARITY, *curves.READY_MADE}:
+            problems.append(
+                Problem(place, f"no parameter of a curve can be called '{name}', which means something else")
+            )
+            continue
+        if name not in (held := curves.names(parsed.curve)):
+            hint = did_you_mean(name, held) or f"the curve is {parsed.curve}"
+            problems.append(Problem(place, f"the curve has no parameter '{name}'", hint))
+            continue
+        try:
+            found[name] = formula.parse_parameter(text)
+        except FormulaError as error:
+            problems.append(Problem(place, str(error)))
+            continue
+        if parsed.response in found[name].variables():
+            problems.append(Problem(place, f"the response '{parsed.response}' cannot explain itself"))
+        if _is_empty(found[name]) and not formula.has_intercept(found[name].fixed):
+            problems.append(Problem(place, f"the formula of '{name}' predicts it by nothing", "write 1 for one value"))
+    return {name: found[name] for name in parsed.curve_parameters if name in found}, problems
 
 
 def _parameters(
@@ -226,8 +269,16 @@ def _unknown_family(where: str, name: str) -> Problem:
     return Problem(where, f"unknown family '{name}'", hint)
 
 
-def prior_problems(where: str, given: Mapping[str, str]) -> list[Problem]:
-    """Check priors as texts: the class exists, the distribution exists and has the right support."""
+def prior_problems(where: str, given: Mapping[str, str], of_curves: Collection[str] = ()) -> list[Problem]:
+    """Check priors as texts: the class exists, the distribution exists and has the right support.
+
+    Parameters
+    ----------
+    where, given
+        Where they stand, and the priors by name.
+    of_curves
+        Parameters of curves, whose coefficients take positive priors too.
+    """
     problems = []
     spelled: dict[str, str] = {}
     for target, text in given.items():
@@ -240,7 +291,7 @@ def prior_problems(where: str, given: Mapping[str, str]) -> list[Problem]:
             problems.append(Problem(place, f"unknown parameter '{target}'", did_you_mean(kind, priors.ALLOWED)))
             continue
         try:
-            priors.check_support(priors.parse(text), target)
+            priors.check_support(priors.parse(text), target, priors.is_of_curve(target, of_curves))
         except FormulaError as error:
             problems.append(Problem(place, str(error)))
     return problems

@@ -51,7 +51,7 @@ def find(design: Design, model: dict[str, Any]) -> list[str]:
     for term in design.group_terms:
         found += [*_few(term), *_thin(design, term), *_lopsided(term), *_far(term), *_sums(term)]
     found += [*_twice(design), *_rare(design), *_scales(design)]
-    if model["family"] in BINARY and np.isin(design.y, (0.0, 1.0)).all():
+    if model["family"] in BINARY and not design.curve and np.isin(design.y, (0.0, 1.0)).all():
         found += separated(design.y, design.x, design.coefficients)
     return list(dict.fromkeys(found))
 

@@ -89,7 +89,8 @@ def _validate(options: argparse.Namespace, _further: list[str]) -> int:
             continue
         print(f"{path}: valid; {len(plan['models'])} models on {plan['rows']} rows")
         for name, model in plan["models"].items():
-            parts = [model["formula"], *(f"{parameter} ~ {text}" for parameter, text in model["parameters"].items())]
+            others = {**model.get("nonlinear", {}), **model["parameters"]}
+            parts = [model["formula"], *(f"{parameter} ~ {text}" for parameter, text in others.items())]
             parts += [f"residuals {model['residuals']}"] if "residuals" in model else []
             print(f"  {name}: {', '.join(parts)} ({model['family']}, {model['link']} link)")
         for name, kept in plan.get("aliases", {}).items():

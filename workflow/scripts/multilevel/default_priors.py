@@ -42,20 +42,22 @@ model are restricted to increase, and where all have one prior its density is di
 ``delta``, the distance of equidistant thresholds, is half_normal(2.5 s_y) where they increase, else normal(0, 2.5 s_y). Each
 linear predictor of unordered categories has the priors of the first table.
 
+The parameters of a curve have defaults of their own, or none: `curve_priors`.
+
 The scaling of coefficients follows rstanarm (Goodrich, Gabry, Ali & Brilleman, "Prior distributions for rstanarm models").
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from multilevel import presets, priors
+from multilevel import curve_priors, presets, priors
 from multilevel.design import INTERCEPT, Design, Predictor, Term, Thresholds
 from multilevel.errors import FormulaError
 from multilevel.presets import rstanarm
@@ -138,10 +140,10 @@ def targets(design: Design, *, squares: bool = True) -> list[str]:
         found += [name for candidates in _specific_candidates(thresholds) for name in candidates]
     for predictor in design.predictors:
         for name, term in zip(predictor.coefficients, predictor.terms_of, strict=True):
-            found += _coefficient_candidates(predictor, name, term, predictor.parameter in design.primary)
+            found += _coefficient_candidates(design, predictor, name, term)
     for group_term in design.group_terms:
         for effect, owner in zip(group_term.effects, group_term.parameters, strict=True):
-            found += _sd_candidates(group_term, effect, owner in design.primary)
+            found += _sd_candidates(group_term, effect, owner in design.classed)
         if group_term.correlated:
             found += _cor_candidates(group_term, design.unprefixed)
         if group_term.dist == "student":
@@ -175,18 +177,22 @@ def resolve(design: Design, given: Mapping[str, str], preset: str = "") -> list[
     if problem := presets.problem(preset, design):
         raise FormulaError(problem)
     defaults = presets.get(preset, design)
+    if design.curve:
+        defaults = curve_priors.Defaults(design, defaults, given, preset)
     source = f"preset: {preset}" if preset else "default"
     scalar = {name: text for name, text in given.items() if not priors.is_matrix(text)}
 
     def one(parameter: str, candidates: list[str], default: Callable[[], Prior], note: str = "") -> Resolved:
-        return _one(parameter, candidates, default, scalar, note, source)
+        return _one(
+            parameter, candidates, default, scalar, note, source, design.curve.parameters if design.curve else ()
+        )
 
     out: list[Resolved] = []
     if design.thresholds:
         out += _of_thresholds(design, one, defaults)
     for part in design.predictors:
         for position, (name, term) in enumerate(zip(part.coefficients, part.terms_of, strict=True)):
-            candidates = _coefficient_candidates(part, name, term, part.parameter in design.primary)
+            candidates = _coefficient_candidates(design, part, name, term)
             if name == part.intercept:
                 note = "at the mean of the predictors" if part.slopes else ""
                 out.append(one(coefficient_name(name), candidates, partial(defaults.intercept, part), note))
@@ -215,6 +221,8 @@ def resolve(design: Design, given: Mapping[str, str], preset: str = "") -> list[
                 priors.check_positive(out[-1].prior, name)
     if design.residuals:
         out.append(_of_residuals(design.residuals, one, defaults))
+    if design.curve and (lacking := defaults.problem()):
+        raise FormulaError(lacking)
     return [_noted(entry) for entry in out]
 
 
@@ -294,7 +302,7 @@ def _of_term(
         When it has both, or the prior of the matrix does not fit the number of effects.
     """
     sds = [
-        (effect, owner, float(scale), _sd_candidates(term, effect, owner in design.primary))
+        (effect, owner, float(scale), _sd_candidates(term, effect, owner in design.classed))
         for effect, owner, scale in zip(term.effects, term.parameters, term.scales, strict=True)
     ]
     cors = _cor_candidates(term, design.unprefixed) if term.correlated else []
@@ -423,12 +431,13 @@ def _one(
     given: Mapping[str, str],
     note: str,
     source: str,
+    of_curve: Sequence[str],
 ) -> Resolved:
     chosen = priors.choose(candidates, given)
     if chosen is None:
         return Resolved(parameter, default(), source, note)
     prior = replace(priors.parse(chosen[1]), on=priors.scale_of(chosen[0]))
-    priors.check_support(prior, chosen[0] if prior.on else parameter)
+    priors.check_support(prior, chosen[0] if prior.on else parameter, priors.is_of_curve(parameter, of_curve))
     return Resolved(parameter, prior, f"study: {chosen[0]}", note)
 
 
@@ -437,8 +446,11 @@ def _scalar_candidates(name: str) -> list[str]:
     return [name, *([f"var({name})", f"precision({name})"] if name == "sigma" else [])]
 
 
-def _coefficient_candidates(predictor: Predictor, name: str, term: str, primary: bool) -> list[str]:
+def _coefficient_candidates(design: Design, predictor: Predictor, name: str, term: str) -> list[str]:
     """Return the names that address a coefficient; classes (``b``, ``Intercept``) are those of the response's formula alone."""
+    if design.curve and predictor.parameter in design.primary:
+        return curve_priors.coefficient_candidates(predictor, predictor.coefficients.index(name))
+    primary = predictor.parameter in design.classed
     if name == predictor.intercept:
         return list(dict.fromkeys([name, *([INTERCEPT] if primary else [])]))
     return list(dict.fromkeys([f"b({name})", f"b({term})", *(["b"] if primary else [])]))

@@ -2,7 +2,8 @@
 
 The first parameter of the family has the linear predictor of the formula; others may have one of their own, whose
 coefficients and effects are prefixed as in brms: ``sigma_Intercept``, ``sigma_floor``. Ordinal families have thresholds in
-the place of an intercept; families of unordered categories have a linear predictor for each category but the first.
+the place of an intercept; families of unordered categories have a linear predictor for each category but the first. In a
+nonlinear model the first parameter is a curve, and each of the curve's parameters has a linear predictor, prefixed likewise.
 
 Rebuilt from data.nc by every job that needs it, so it is never stored.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,7 +24,7 @@ from formulaic.errors import FormulaicError
 from numpy.typing import NDArray
 from scipy import sparse
 
-from multilevel import categories, expressions, families, formula, matrix_errors, relationships
+from multilevel import categories, curves, expressions, families, formula, matrix_errors, relationships
 from multilevel import residuals as structures_of_residuals
 from multilevel.dataset import Dataset, level_text
 from multilevel.errors import FormulaError, Problem, StudyError, did_you_mean
@@ -271,6 +272,42 @@ class Thresholds:
 
 
 @dataclass(frozen=True)
+class Curve:
+    """The curve that is the first parameter of a nonlinear model, on the scale of its link.
+
+    Parameters
+    ----------
+    text
+        The curve (`curves`).
+    parameters
+        Its parameters, each with a linear predictor, in the order in which they are written.
+    columns
+        The columns that it reads, shape (rows,) each.
+    start
+        Where the sampler starts, by parameter, where the study says so.
+    """
+
+    text: str
+    parameters: tuple[str, ...]
+    columns: Mapping[str, Array]
+    start: Mapping[str, float] = field(default_factory=dict)
+
+    def at(self, values: Mapping[str, Any], rows: Any = slice(None), functions: Any = None) -> Any:
+        """Return the curve of some rows.
+
+        Parameters
+        ----------
+        values
+            Its parameters by name, shape (..., rows of the block) or broadcasting to it.
+        rows
+            The rows.
+        functions
+            How functions are computed (`curves.evaluate`).
+        """
+        return curves.evaluate(self.text, {**values, **{k: v[rows] for k, v in self.columns.items()}}, functions)
+
+
+@dataclass(frozen=True)
 class Design:
     """The design of one model.
 
@@ -283,7 +320,8 @@ class Design:
     family, link
         Distribution of the response and the link of its first parameter.
     parameters
-        The parameters that are estimated, the first one first: for unordered categories the predictor of each but the first.
+        The parameters that are estimated, the first one first: for unordered categories the predictor of each but the first,
+        in a nonlinear model, in place of the first, those of its curve.
     predictors
         The linear predictors: that of the first parameter, then those of others that have one.
     group_terms
@@ -300,6 +338,8 @@ class Design:
         What log densities are raised by, shape (rows,), where scores are of the column that the response was derived from.
     residuals
         How residuals are correlated within subjects; None where they are independent.
+    curve
+        The curve of a nonlinear model.
     """
 
     response: str
@@ -314,6 +354,7 @@ class Design:
     thresholds: Thresholds | None = None
     log_jacobian: Array | None = None
     residuals: Residuals | None = None
+    curve: Curve | None = None
 
     @property
     def nominal(self) -> bool:
@@ -322,13 +363,23 @@ class Design:
 
     @property
     def unprefixed(self) -> str:
-        """The parameter whose coefficients, effects and correlations carry no prefix; none for unordered categories."""
-        return "" if self.nominal else self.parameters[0]
+        """The parameter whose coefficients, effects and correlations carry no prefix; none for categories and curves."""
+        return "" if self.nominal or self.curve else self.parameters[0]
 
     @property
     def primary(self) -> tuple[str, ...]:
-        """The parameters that the formula is about, which priors of classes (``b``, ``sd``) are given to."""
+        """The parameters that the formula is about: the first one, or a curve's, or the predictors of categories.
+
+        Priors of classes (``b``, ``sd``) are given to them, but for those of a curve, which measure different things.
+        """
+        if self.curve:
+            return self.curve.parameters
         return self.parameters if self.nominal else self.parameters[:1]
+
+    @property
+    def classed(self) -> tuple[str, ...]:
+        """The parameters that priors of classes (``b``, ``sd``) are given to."""
+        return () if self.curve else self.primary
 
     @property
     def width(self) -> int:
@@ -408,7 +459,7 @@ def build(model: dict[str, Any], dataset: Dataset) -> Design:
     StudyError
         When a column has the wrong type or the matrix cannot be built.
     """
-    parsed = formula.parse(model["formula"])
+    parsed = formula.of_response(model)
     frame = dataset.frame
     assert parsed.response is not None  # the plan fills it in
     family = model["family"]
@@ -419,7 +470,7 @@ def build(model: dict[str, Any], dataset: Dataset) -> Design:
         y = numeric(frame, parsed.response)
     thresholds = bool(families.threshold_kind(family))
     parameters, parts = _parts(parsed, model, labels if not thresholds else ())
-    unprefixed = "" if labels and not thresholds else parameters[0]
+    unprefixed = "" if parsed.curve or (labels and not thresholds) else parameters[0]
     design = Design(
         response=parsed.response,
         y=y,
@@ -432,6 +483,7 @@ def build(model: dict[str, Any], dataset: Dataset) -> Design:
         categories=labels,
         thresholds=_thresholds(parsed, model, frame, len(labels)) if thresholds else None,
         residuals=_residuals(model, frame),
+        curve=_curve(parsed, frame, model.get("start", {})) if parsed.curve else None,
     )
     _refuse_one_name(design)
     names = design.all_coefficients
@@ -463,7 +515,28 @@ def _parts(
     family = model["family"]
     known = {*formula.known_parameters(parsed), *(name for name in families.fixed(family) if name not in given)}
     parameters = families.parameters(family, known)
+    if parsed.curve:
+        of_curve = {name: formula.parse_parameter(model["nonlinear"][name]) for name in parsed.curve_parameters}
+        return (*of_curve, *parameters[1:]), {**of_curve, **given}
     return parameters, {parameters[0]: parsed, **given}
+
+
+def _curve(parsed: formula.Formula, frame: pd.DataFrame, start: Mapping[str, float]) -> Curve:
+    """Return the curve with the columns that it reads.
+
+    Raises
+    ------
+    StudyError
+        When a column is text, not finite, or called like a parameter.
+    """
+    if both := next((name for name in parsed.curve_parameters if name in frame), None):
+        message = f"'{both}' is a parameter of the curve and a column of the table"
+        raise StudyError([Problem("", message, "give the parameter another name")])
+    columns = {name: numeric(frame, name) for name in parsed.curve_columns}
+    if odd := next((name for name, values in columns.items() if not np.isfinite(values).all()), None):
+        rows = int((~np.isfinite(columns[odd])).sum())
+        raise StudyError([Problem("", f"the column '{odd}' of the curve is not finite in {rows} rows")])
+    return Curve(parsed.curve, parsed.curve_parameters, columns, dict(start))
 
 
 def _thresholds(parsed: formula.Formula, model: dict[str, Any], frame: pd.DataFrame, size: int) -> Thresholds:

@@ -31,7 +31,44 @@ _FROZEN: dict[str, Callable[..., Any]] = {
     "lognormal": lambda mu, sigma: stats.lognorm(sigma, 0.0, math.exp(mu)),
     "beta": stats.beta,
     "uniform": lambda lower, upper: stats.uniform(lower, upper - lower),
+    "positive_normal": lambda mu, sigma: stats.truncnorm(-mu / sigma, math.inf, mu, sigma),
 }
+
+
+def median(prior: Prior) -> float:
+    """Return the median of a proper prior of a single parameter."""
+    share = 0.75 if prior.name == "half_student_t" else 0.5  # of the whole distribution, whose other half is folded
+    return float(_FROZEN[prior.name](*prior.arguments).ppf(share))
+
+
+def median_of_sd(prior: Prior) -> float:
+    """Return the median of a standard deviation, whose prior may be on its square or precision; 1 of an improper one."""
+    if not prior.proper:
+        return 1.0
+    middle = max(median(prior), 1e-12)
+    return {"": middle, "variance": math.sqrt(middle), "precision": 1.0 / math.sqrt(middle)}[prior.on]
+
+
+def allows(prior: Prior, value: float) -> bool:
+    """Tell whether a prior of a single parameter has density at a value."""
+    if not prior.proper:
+        return prior.name == "flat" or value > 0
+    positive = prior.name == "half_student_t"  # of which the whole distribution stands in the table
+    return bool(_FROZEN[prior.name](*prior.arguments).pdf(value) > 0) and (value > 0 or not positive)
+
+
+def sd(prior: Prior) -> float:
+    """Return the standard deviation of a prior of a single parameter; infinite or NaN where it has none."""
+    if not prior.proper:
+        return math.inf
+    found = float(_FROZEN[prior.name](*prior.arguments).std())
+    if prior.name == "half_student_t":  # about 0 is that of the whole; the mean of the half is sigma E|t|
+        found = math.sqrt(max(found**2 - _mean_of_half_t(*prior.arguments) ** 2, 0.0)) if found < math.inf else found
+    return found
+
+
+def _mean_of_half_t(nu: float, sigma: float) -> float:
+    return sigma * 2.0 * math.sqrt(nu / math.pi) * math.exp(gammaln((nu + 1.0) / 2.0) - gammaln(nu / 2.0)) / (nu - 1.0)
 
 
 def log_survival(prior: Prior, x: float) -> float:

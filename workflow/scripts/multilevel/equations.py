@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from multilevel import families, links, structures
+from multilevel import curves, families, links, structures
 from multilevel.design import INTERCEPT, Design, Predictor, Term
 from multilevel.residuals import Residuals
 
@@ -27,10 +27,11 @@ def describe(design: Design) -> dict[str, Any]:
         sentence. A predictor that is constant within the levels of a model's only group stands at the group's level.
     """
     single = design.group_terms[0] if len(design.group_terms) == 1 and len(design.predictors) == 1 else None
+    single = None if design.curve else single
     single = single if single and single.exchangeable else None
     upper = _upper_columns(design, single) if single else {}
     moved = {name for names in upper.values() for name, _ in names}
-    rows = [*_response(design), _row_equation(design, design.predictors[0], single, moved)]
+    rows = [*_response(design), *_curve(design), _row_equation(design, design.predictors[0], single, moved)]
     rows += [_row_equation(design, part, None, set()) for part in design.predictors[1:]]
     levels = [{"level": 1, "title": f"Level 1: rows ({len(design.y)})", "latex": rows}]
     for number, term in enumerate(design.group_terms):
@@ -180,6 +181,15 @@ def _parameter(name: str) -> str:
     return rf"\{name}" if name in {"sigma", "phi", "nu"} else rf"\text{{{name}}}"
 
 
+def _curve(design: Design) -> list[str]:
+    """Return the equation of the curve of a nonlinear model: what the first parameter is under its link."""
+    if design.curve is None:
+        return []
+    names = (*design.curve.parameters, *design.curve.columns)
+    curve = curves.latex(design.curve.text, {name: f"{_symbol(name)}_i" for name in names})
+    return [rf"{_linked(design)} = {curve}"]
+
+
 def _left(design: Design, part: Predictor) -> str:
     """Return what a linear predictor is equal to: ``eta_i``, ``logit(p_i) = eta_i``, ``log sigma_i``."""
     if design.nominal:
@@ -187,9 +197,16 @@ def _left(design: Design, part: Predictor) -> str:
         return rf"\log(p_{{i,{own}}} / p_{{i,{reference}}})"
     if design.thresholds and not part.prefix:
         return r"\eta_i"
+    if design.curve and part.parameter in design.primary:
+        return f"{_symbol(part.parameter)}_i"
     if part.prefix:
         symbol = f"{_parameter(part.parameter)}_i"
         return _OTHER_LINKS[families.get(design.family).OTHER_LINKS[part.parameter]].format(symbol)
+    return _linked(design)
+
+
+def _linked(design: Design) -> str:
+    """Return ``eta_i``, and what it is of the first parameter under its link: ``logit(p_i) = eta_i``."""
     if design.family not in {"gaussian", "binomial"} and design.link in _OTHER_LINKS:
         return rf"{_OTHER_LINKS[design.link].format(_first_parameter(design))} = \eta_i"
     return rf"{_LINKS[design.link]} = \eta_i" if design.link in _LINKS and design.link != "log" else r"\eta_i"
@@ -207,6 +224,8 @@ def _row_equation(design: Design, part: Predictor, single: Term | None, moved: s
         for position, effect in enumerate(single.effects):
             parts.append(rf"\beta_{{{position},j[i]}}" + ("" if effect == INTERCEPT else rf"\,{_symbol(effect)}_i"))
     of_category = _category_of(design, part) if design.nominal else ""
+    if design.curve and part.parameter in design.primary:
+        of_category = part.parameter
     parts += _row_coefficients(part, moved | (varying if single else set()), of_category)
     if not single:
         terms = [(term, number) for number, term in enumerate(design.group_terms) if term.positions(part.parameter)]
@@ -382,9 +401,30 @@ def _plain(design: Design) -> str:
     alone = "one common mean" if design.has_intercept else "mean 0"
     if design.categories:
         alone = "the same probability of each category in every row"
+    if design.curve:
+        return _plain_of_curve(design)
     first = f"{design.response} {f'is explained by {", ".join(predictors)}' if predictors else f'has {alone}'}"
     if specific:
         first += f" (the effect of {', '.join(specific)} differs between the categories)"
+    return _with_groups(design, first)
+
+
+def _plain_of_curve(design: Design) -> str:
+    """Return a sentence on the curve, its parameters and what they depend on."""
+    assert design.curve is not None
+    axis = ", ".join(design.curve.columns) or "nothing"
+    shape = call[0].replace("_", " ") if (call := curves.ready_made(design.curve.text)) else ""
+    told = f"{design.response} follows a {f'{shape} ' if shape else ''}curve of {axis} with the parameters "
+    told += ", ".join(design.curve.parameters)
+    for part in design.predictors:
+        names = list(dict.fromkeys(t.removeprefix(part.prefix) for t in part.terms_of))
+        if part.parameter in design.primary and (own := [name for name in names if name != INTERCEPT]):
+            told += f"; {part.parameter} is explained by {', '.join(own)}"
+    return _with_groups(design, told)
+
+
+def _with_groups(design: Design, first: str) -> str:
+    """Return a sentence on the fixed part with what the group terms say."""
     correlated = [design.residuals.sentence] if design.residuals else []
     if correlated and not design.group_terms:
         return f"{first}; {correlated[0]}."

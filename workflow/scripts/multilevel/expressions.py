@@ -11,7 +11,7 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from multilevel import moments
@@ -52,19 +52,21 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 }
 
 
-def parse(text: str) -> ast.expr:
+def parse(text: str, functions: Sequence[str] = FUNCTIONS) -> ast.expr:
     """Parse an expression and check every node of it.
 
     Parameters
     ----------
     text
         Such as ``log(where(activity == 0, 0.1, activity))``.
+    functions
+        The functions that it may call.
 
     Raises
     ------
     FormulaError
         When the text is no expression or holds anything but columns, numbers, text, arithmetic, comparisons,
-        `and`/`or`/`not`, `in [...]` and the functions in `FUNCTIONS`.
+        `and`/`or`/`not`, `in [...]` and the functions listed.
     """
     if len(text) > MAX_LENGTH:
         raise FormulaError(f"is longer than {MAX_LENGTH} characters")
@@ -75,7 +77,7 @@ def parse(text: str) -> ast.expr:
         reason = error.msg if isinstance(error, SyntaxError) else str(error)
         hint = "; write == to compare" if re.search(r"(?<![=<>!])=(?!=)", text) else ""
         raise FormulaError(f"'{shown}' is no expression ({reason}){hint}") from None
-    _check(tree, shown, 0)
+    _check(tree, shown, 0, functions)
     return tree
 
 
@@ -136,7 +138,7 @@ def _refuse(node: ast.AST, text: str) -> FormulaError:
     return FormulaError(f"'{text}' holds {what}, which is not allowed: only columns, numbers and listed functions are")
 
 
-def _check(node: ast.AST, text: str, depth: int) -> None:
+def _check(node: ast.AST, text: str, depth: int, functions: Sequence[str]) -> None:
     if depth > MAX_DEPTH:
         raise FormulaError(f"is nested deeper than {MAX_DEPTH} levels")
     children: list[ast.AST]
@@ -164,9 +166,9 @@ def _check(node: ast.AST, text: str, depth: int) -> None:
                 else:
                     raise _refuse(comparison, text)
         case ast.Call(func=ast.Name(id=name)):
-            if name not in FUNCTIONS:
-                near = difflib.get_close_matches(name, FUNCTIONS, n=1)
-                hint = f"did you mean '{near[0]}'?" if near else "functions are " + ", ".join(FUNCTIONS)
+            if name not in functions:
+                near = difflib.get_close_matches(name, functions, n=1)
+                hint = f"did you mean '{near[0]}'?" if near else "functions are " + ", ".join(functions)
                 raise FormulaError(f"'{text}': the function '{name}' is not allowed; {hint}")
             if node.keywords or any(isinstance(argument, ast.Starred) for argument in node.args):
                 raise FormulaError(f"'{text}': '{name}' takes plain arguments only")
@@ -174,7 +176,7 @@ def _check(node: ast.AST, text: str, depth: int) -> None:
         case _:
             raise _refuse(node.func if isinstance(node, ast.Call) else node, text)
     for child in children:
-        _check(child, text, depth + 1)
+        _check(child, text, depth + 1, functions)
 
 
 def _evaluate(node: ast.AST, columns: Mapping[str, Any]) -> Any:

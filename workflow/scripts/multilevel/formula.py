@@ -14,11 +14,11 @@ import ast
 import difflib
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from multilevel import expressions, transforms
+from multilevel import curves, expressions, transforms
 from multilevel.errors import FormulaError
 
 MAX_LENGTH = 2_000
@@ -197,6 +197,10 @@ class Formula:
     specific
         The part whose effects differ between the categories of an ordinal response, ``cs(...)``, as a right-hand side;
         empty where there is none.
+    curve
+        Of a nonlinear model, the curve (`curves`), which stands for all of the right-hand side; empty for any other.
+    curve_parameters
+        The parameters of the curve, each with a formula of its own.
     """
 
     response: str | None
@@ -205,6 +209,8 @@ class Formula:
     group_terms: tuple[GroupTerm, ...]
     response_terms: tuple[ResponseTerm, ...] = ()
     specific: str = ""
+    curve: str = ""
+    curve_parameters: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return the formula in its canonical form; parsing it again gives an equal formula."""
@@ -213,6 +219,8 @@ class Formula:
 
     def right_hand_side(self) -> str:
         """Return what stands on the right of the tilde, in its canonical form."""
+        if self.curve:
+            return self.curve
         specific = [f"{SPECIFIC}({self.specific.removeprefix('1 + ')})"] if self.specific else []
         offsets = [f"offset({o})" for o in self.offsets]
         return " + ".join([self.fixed, *specific, *offsets, *map(str, self.group_terms)])
@@ -225,6 +233,7 @@ class Formula:
     def variables(self) -> set[str]:
         """Return every column that the formula reads, the response included."""
         found = {self.response} if self.response else set()
+        found |= set(self.curve_columns)
         for text in (*self.population, *(t.effects for t in self.group_terms)):
             found |= column_names(text)
         for text in (*self.offsets, *(a for t in self.response_terms for a in t.arguments)):
@@ -232,6 +241,11 @@ class Formula:
         for text in (w for t in self.group_terms for w in t.weights):
             found |= expressions.names(expressions.parse(text))
         return found | {c for t in self.group_terms for c in t.columns}
+
+    @property
+    def curve_columns(self) -> tuple[str, ...]:
+        """The columns that the curve reads, in the order in which they are written."""
+        return tuple(n for n in curves.names(self.curve) if n not in self.curve_parameters) if self.curve else ()
 
     def response_term(self, name: str) -> ResponseTerm | None:
         """Return the response term of that name, or None."""
@@ -242,13 +256,15 @@ class Formula:
         return replace(self, response=response)
 
 
-def parse(text: str) -> Formula:
+def parse(text: str, curve_parameters: Sequence[str] = ()) -> Formula:
     """Parse and check a formula.
 
     Parameters
     ----------
     text
         Such as ``log_radon ~ floor * log_uranium + (1 + floor | county)``.
+    curve_parameters
+        Of a nonlinear model, the parameters of the curve that stands on the right, in any order.
 
     Raises
     ------
@@ -260,6 +276,9 @@ def parse(text: str) -> Formula:
     if len(sides) != 2:
         raise FormulaError(f"'{text}' must hold one '~', as in 'y ~ x + (1 | group)'")
     response, beside = _left_hand_side(sides[0])
+    if curve_parameters:
+        curve = curves.canonical(sides[1])
+        return Formula(response or None, "0", (), (), beside, "", curve, _in_order(curve, curve_parameters))
     fixed: list[tuple[str, str]] = []
     offsets: list[str] = []
     terms: list[GroupTerm] = []
@@ -304,9 +323,21 @@ def parse_parameter(text: str) -> Formula:
     return found
 
 
+def _in_order(curve: str, parameters: Sequence[str]) -> tuple[str, ...]:
+    """Return parameters in the order in which a curve has them, those that it lacks at the end."""
+    found = [name for name in curves.names(curve) if name in parameters]
+    return (*found, *(name for name in parameters if name not in found))
+
+
+def of_response(model: Mapping[str, Any]) -> Formula:
+    """Return the formula of the response of a model of the plan."""
+    return parse(model["formula"], tuple(model.get("nonlinear", ())))
+
+
 def of_model(model: Mapping[str, Any]) -> list[Formula]:
-    """Return the formulas of a model of the plan: that of the response, then those of other parameters."""
-    return [parse(model["formula"]), *map(parse_parameter, model.get("parameters", {}).values())]
+    """Return the formulas of a model of the plan: of the response, of the curve's parameters, of the family's others."""
+    others = [*model.get("nonlinear", {}).values(), *model.get("parameters", {}).values()]
+    return [of_response(model), *map(parse_parameter, others)]
 
 
 def covariances(parts: list[Formula]) -> list[str]:
@@ -804,6 +835,8 @@ def _check_call(node: ast.Call, text: str, depth: int) -> None:
             f"'{text}': {SPECIFIC}(...), category-specific effects, is a term of its own in the fixed part, not part of another "
             "term or of a group term; a natural cubic spline is cr(x, df=4)"
         )
+    if name in curves.READY_MADE:
+        raise FormulaError(f"'{text}': '{name}' is a curve, whose parameters need formulas under nonlinear")
     if name not in TRANSFORMS:
         near = difflib.get_close_matches(name, TRANSFORMS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else "functions are " + ", ".join(TRANSFORMS)

@@ -16,7 +16,7 @@ import pymc as pm
 import pytensor.tensor as pt_untyped
 from scipy.special import gammaln, multigammaln
 
-from multilevel import default_priors, distributions, families, responses
+from multilevel import curve_priors, default_priors, distributions, families, responses
 from multilevel.design import Design, Predictor, Term, Thresholds, variable_name
 from multilevel.parameterisation import HIERARCHICAL, NON_CENTRED, how, of_levels
 from multilevel.priors import LOWEST, Prior
@@ -83,7 +83,8 @@ def build(
         coords[f"{term.key}_source"] = list(range(term.sources))
     with pm.Model(coords=coords, check_bounds=False) as model:
         # check_bounds=False drops only PyMC's own argument checks; every scale is positive by its transform.
-        fixed = {part.parameter: _fixed_part(part, by_name) for part in design.predictors}
+        starts = curve_priors.starts(design, by_name) if design.curve else {}
+        fixed = {part.parameter: _fixed_part(part, by_name, starts.get(part.parameter)) for part in design.predictors}
         etas = {name: found[0] for name, found in fixed.items()}
         ways = how(design, centred)
         units = {p.prior.unit for p in priors if p.prior.unit}
@@ -91,7 +92,8 @@ def build(
         for term in design.group_terms:
             centres = _centres(design, term, fixed) if ways[term.key] == HIERARCHICAL else None
             own_way = ways[term.key] != NON_CENTRED and term.exchangeable
-            effects = _group_effects(term, by_name, own_way, design.unprefixed, scalars, centres)
+            at = _starts_of_sds(design, term, by_name, starts)
+            effects = _group_effects(term, by_name, own_way, design.unprefixed, scalars, centres, at)
             for position, (effect, owner) in enumerate(zip(effects, term.parameters, strict=True)):
                 etas[owner] = etas[owner] + _times(term.z[:, position], term.of_rows(effect))
         for part in design.predictors:
@@ -103,6 +105,10 @@ def build(
             counted: Any = design.terms.get("weights", 1.0) * seen
             design = replace(design, terms={**design.terms, "weights": counted})
         eta = [etas.pop(name) for name in design.primary]
+        if design.curve:
+            values = dict(zip(design.primary, eta, strict=True))
+            # Of columns and single parameters alone, a curve may be one number: rows are counted by the response.
+            eta = [design.curve.at(values, functions=_FUNCTIONS) + np.zeros(len(design.y))]
         inverse = families.get(design.family).OTHER_LINKS
         others = {name: responses.INVERSE_LINKS[inverse[name]](value) for name, value in etas.items()}
         if design.thresholds:
@@ -160,8 +166,35 @@ def _centres(design: Design, term: Term, fixed: Mapping[str, tuple[Any, Any, Any
     return centres
 
 
-def _fixed_part(part: Predictor, priors: Mapping[str, Prior]) -> tuple[Any, Any, Any]:
-    """Return X b with the columns of X centred where there is an intercept, or thresholds for it; intercept and slopes."""
+def still(design: Design) -> frozenset[str]:
+    """Return how the names of variables start that all chains have one start of: a curve may not be finite a little away."""
+    if design.curve is None:
+        return frozenset()
+    parts = (part for part in design.predictors if part.parameter in design.primary)
+    of_terms = {f"{name}_{term.key}" for term in design.group_terms for name in ("offsets", "effects", "level")}
+    return frozenset(of_terms | {variable_name(name, part) for part in parts for name in ("intercept", "slopes")})
+
+
+def _starts_of_sds(
+    design: Design, term: Term, priors: Mapping[str, Prior], starts: Mapping[str, list[float]]
+) -> list[float] | None:
+    """Return where the sds of a term with effects on a curve's parameters start; None of any other term."""
+    if not set(term.parameters) & set(starts):
+        return None
+    own = [priors.get(default_priors.sd_name(term, effect)) for effect in term.effects]
+    return curve_priors.starts_of_sds(design, term.parameters, own, starts)
+
+
+def _fixed_part(part: Predictor, priors: Mapping[str, Prior], starts: list[float] | None) -> tuple[Any, Any, Any]:
+    """Return X b with the columns of X centred where there is an intercept, or thresholds for it; intercept and slopes.
+
+    Parameters
+    ----------
+    part, priors
+        The predictor, and the prior of every parameter by name.
+    starts
+        Where its coefficients start, of a curve's parameter.
+    """
     intercept: Any = None
     slopes: Any = None
     names = [part.coefficients[i] for i in part.slopes]
@@ -170,11 +203,13 @@ def _fixed_part(part: Predictor, priors: Mapping[str, Prior]) -> tuple[Any, Any,
     if part.centred:
         columns = columns - part.means
     if part.has_intercept:
-        intercept = _variable(variable_name("intercept", part), [priors[part.intercept]], None)
+        first = starts[part.coefficients.index(part.intercept) :][:1] if starts else None
+        intercept = _variable(variable_name("intercept", part), [priors[part.intercept]], None, first)
         eta = intercept
     if names:
         own = [priors[default_priors.coefficient_name(n)] for n in names]
-        slopes = _variable(variable_name("slopes", part), own, variable_name("slope", part))
+        at = [starts[i] for i in part.slopes] if starts else None
+        slopes = _variable(variable_name("slopes", part), own, variable_name("slope", part), at)
         if len(names) <= FEW_COLUMNS:
             for position in range(len(names)):
                 eta = eta + columns[:, position] * slopes[position]
@@ -226,19 +261,23 @@ def _group_effects(
     unprefixed: str,
     scalars: Mapping[str, Any],
     centres: list[Any] | None,
+    starts: list[float] | None = None,
 ) -> list[Any]:
-    """Return the effects of a term, one vector over its levels for each effect; sampled about `centres` where given."""
+    """Return the effects of a term, one vector over its levels for each effect; sampled about `centres` where given.
+
+    `starts` are where its sds start, if not where PyMC has them start.
+    """
     size = len(term.effects)
     matrix = priors.get(default_priors.cov_name(term, unprefixed))
     if matrix is not None:
-        sd = pm.HalfFlat(f"sd_{term.key}", dims=f"{term.key}_effect")
+        start = {"initval": np.asarray(starts)} if starts else {}
+        sd = pm.HalfFlat(f"sd_{term.key}", dims=f"{term.key}_effect", **start)
         eta = matrix.arguments[0] if matrix.name == "decov" else 1.0
         factor = _correlation_factor(term.key, size, eta) if term.correlated else np.eye(size).tolist()
         pm.Potential(f"cov_{term.key}", _covariance(matrix, sd, factor, scalars.get(matrix.unit, 1.0)))
     else:
-        sd = _variable(
-            f"sd_{term.key}", [priors[default_priors.sd_name(term, e)] for e in term.effects], f"{term.key}_effect"
-        )
+        own = [priors[default_priors.sd_name(term, e)] for e in term.effects]
+        sd = _variable(f"sd_{term.key}", own, f"{term.key}_effect", starts)
         factor = (
             _correlation_factor(term.key, size, priors[default_priors.cor_name(term, unprefixed)].arguments[0])
             if term.correlated
@@ -413,27 +452,35 @@ def _scalar(name: str, prior: Prior, lowest: float | None = None) -> Any:
     return _DISTRIBUTIONS[prior.name](name, columns, {"default_transform": interval})
 
 
-def _variable(name: str, priors: Sequence[Prior], dims: str | None) -> Any:
+def _variable(name: str, priors: Sequence[Prior], dims: str | None, starts: Sequence[float] | None = None) -> Any:
     """Return a scalar (dims None) or a vector of parameters; one vector variable for each distribution among the priors.
 
     Where a variance or a precision has the distribution, that is the variable, and the standard deviation follows from it.
+    `starts` are where coefficients start, if not where PyMC has them start.
     """
     kinds = sorted({(p.name, p.on) for p in priors})
     if dims is None:
         prior = priors[0]
         own = f"{name}_{prior.on}" if prior.on else name
-        found = _distribution(own, prior.name, [prior.arguments], None)
+        found = _distribution(own, prior.name, [prior.arguments], None, start=starts and np.float64(starts[0]))
         return pm.Deterministic(name, _as_sd(found, prior.on)) if prior.on else found
     if len(kinds) == 1 and not kinds[0][1]:
-        return _distribution(name, kinds[0][0], [p.arguments for p in priors], dims, len(priors))
+        start = starts and np.asarray(starts)
+        return _distribution(name, kinds[0][0], [p.arguments for p in priors], dims, len(priors), start)
     parts: list[Any] = [None] * len(priors)
     for kind, on in kinds:
         where = [i for i, p in enumerate(priors) if (p.name, p.on) == (kind, on)]
         own = f"{name}_{on}_{kind}" if on else f"{name}_{kind}"
-        variable = _distribution(own, kind, [priors[i].arguments for i in where], None, len(where))
+        start = np.asarray([_on_its_scale(starts[i], on) for i in where]) if starts else None
+        variable = _distribution(own, kind, [priors[i].arguments for i in where], None, len(where), start)
         for position, i in enumerate(where):
             parts[i] = _as_sd(variable[position], on)
     return pm.Deterministic(name, pt.stack(parts), dims=dims)
+
+
+def _on_its_scale(sd: float, on: str) -> float:
+    """Return the variance or precision of a standard deviation; the value itself where neither has the prior."""
+    return {"": sd, "variance": sd**2, "precision": sd**-2}[on]
 
 
 def _as_sd(value: Any, on: str) -> Any:
@@ -444,13 +491,18 @@ def _as_sd(value: Any, on: str) -> Any:
 
 
 def _distribution(
-    name: str, kind: str, arguments: Sequence[tuple[float, ...]], dims: str | None, size: int | None = None
+    name: str,
+    kind: str,
+    arguments: Sequence[tuple[float, ...]],
+    dims: str | None,
+    size: int | None = None,
+    start: Any = None,
 ) -> Any:
     columns: list[Any] = [np.asarray(column) for column in zip(*arguments, strict=True)]
     shape: dict[str, Any] = {"dims": dims} if dims else ({"shape": size} if size else {})
     if not shape:
         columns = [column[0] for column in columns]  # not Python's floats: PyTensor takes 2.5 in single precision
-    return _DISTRIBUTIONS[kind](name, columns, shape)
+    return _DISTRIBUTIONS[kind](name, columns, shape if start is None else {**shape, "initval": start})
 
 
 def _sqrt_inverse_gamma(name: str, shape: Any, scale: Any, **settings: Any) -> Any:
@@ -482,6 +534,18 @@ def _draw_sqrt_inverse_gamma(shape: Any, scale: Any, rng: Any = None, size: Any 
     return np.sqrt(scale / rng.gamma(shape, 1.0, size))
 
 
+_FUNCTIONS: dict[str, Any] = {
+    **{
+        name: getattr(pt, name) for name in ("exp", "expm1", "log", "log1p", "sqrt", "abs", "sin", "cos", "tan", "tanh")
+    },
+    "inv_logit": pt.sigmoid,
+    "logit": lambda p: pt.log(p) - pt.log1p(-p),
+    "minimum": pt.minimum,
+    "maximum": pt.maximum,
+    "where": pt.switch,
+}
+"""Functions of curves (`curves.ARITY`) in PyTensor."""
+
 _FREE: dict[str, Any] = {
     "normal": lambda a: pm.Normal.dist(a[0], a[1]),
     "student_t": lambda a: pm.StudentT.dist(nu=a[0], mu=a[1], sigma=a[2]),
@@ -505,6 +569,7 @@ _DISTRIBUTIONS: dict[str, Any] = {
     "lognormal": lambda n, a, s: pm.LogNormal(n, a[0], a[1], **s),
     "beta": lambda n, a, s: pm.Beta(n, alpha=a[0], beta=a[1], **s),
     "uniform": lambda n, a, s: pm.Uniform(n, a[0], a[1], **s),
+    "positive_normal": lambda n, a, s: pm.TruncatedNormal(n, mu=a[0], sigma=a[1], lower=0.0, **s),
     "flat": lambda n, a, s: pm.Flat(n, **s),  # noqa: ARG005 (one shape)
     "half_flat": lambda n, a, s: pm.HalfFlat(n, **s),  # noqa: ARG005 (one shape)
 }

@@ -69,6 +69,8 @@ def against_rows(design: Design) -> str:
     """Return what its rows have against it: the family, sigma, response terms."""
     if design.family != "gaussian" or design.link != "identity":
         return f"the family is {design.family} with a {design.link} link"
+    if design.curve:
+        return "the response follows a curve, in which effects and coefficients do not add up"
     if design.residuals is not None:
         return design.residuals.words
     if len(design.predictors) != 1 or ("se" in design.terms and "sigma" in design.scalars):

@@ -16,7 +16,7 @@ over rows of w z^2, with z centred in its level for a slope beside an intercept 
 response: 1 / s^2 (s the sd within levels; of log y where the link is not the identity), for proportions p (1 - p) times the
 mean number of trials, for counts m^2 / variance (m the mean).
 tau^2 is the variance of the levels' means (of the logit or log of means) less what the rows' own noise adds to it.
-Effects on parameters other than the formula's are non-centred.
+Effects on parameters other than the formula's, and on those of a curve, are non-centred.
 
 Effects of structured groups (multiple membership, a known covariance, student-t, a covariance by another factor) are
 non-centred, whatever is said of all terms: their offsets are independent, the effects are not, or have heavier tails.
@@ -122,7 +122,8 @@ def of_levels(x: Array, term: Term) -> list[int]:
 
 def kept(design: Design, term: Term) -> float:
     """Return the share of its prior variance that the least informed effect of a term keeps at the median level."""
-    if not term.exchangeable or design.categories or any(owner not in design.primary for owner in term.parameters):
+    others = any(owner not in design.classed for owner in term.parameters)
+    if not term.exchangeable or design.categories or others:
         return 1.0
     count = len(term.levels)
     rows = np.bincount(term.index, minlength=count).astype(np.float64)

@@ -15,7 +15,9 @@ from typing import Any
 
 from multilevel import (
     candidates,
+    curve_priors,
     families,
+    followed,
     formula,
     grid,
     jacobian,
@@ -103,7 +105,9 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         for name, parts in parsed.items()
     }
     try:
-        dataset = preparation.prepare(data, set().union(*used.values(), left_out.columns(comparisons)), root)
+        dataset = preparation.prepare(
+            data, set().union(*used.values(), left_out.columns(comparisons), followed.columns(study.trajectories)), root
+        )
     except StudyError as error:
         raise StudyError(_shared(error.problems), source) from None
     warnings = list(dataset.summary["warnings"])
@@ -117,6 +121,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         *more,
         *_unequal_responses(comparisons, models),
         *left_out.problems(comparisons, dataset, groups),
+        *followed.problems(study.trajectories, dataset),
     ]
     if problems:
         raise StudyError(_shared(problems), source)
@@ -138,7 +143,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         model["response_fingerprint"] = dataset.digests[first.response or ""]
         model["seed"] = seed(study.seed, path.stem, name)
     sampler = {**config["sampler"], **{k: v for k, v in study.sampler.model_dump().items() if v is not None}}
-    read = set().union(*used.values(), left_out.columns(comparisons))
+    read = set().union(*used.values(), left_out.columns(comparisons), followed.columns(study.trajectories))
     needed = {source for column in read for source in preparation.sources(data, column)}
     return {
         "study": path.stem,
@@ -160,6 +165,7 @@ def make(path: Path, config: dict[str, Any], root: Path) -> dict[str, Any]:
         "models": models,
         **({"aliases": aliases} if aliases else {}),  # a plan without any is what it was before there were grids
         "comparisons": comparisons,
+        **({"trajectories": along} if (along := followed.resolve(study.trajectories)) else {}),
         **({"left_out": left} if (left := left_out.resolve(comparisons, dataset)) else {}),
         "published": printed,
         "warnings": warnings,
@@ -248,7 +254,7 @@ def _unequal_responses(comparisons: dict[str, dict[str, Any]], models: dict[str,
     """Refuse a comparison of models of different responses, or of rows scored differently, before anything is fitted."""
     problems = []
     for name, comparison in comparisons.items():
-        parsed = {m: formula.parse(models[m]["formula"]) for m in comparison["models"] if m in models}
+        parsed = {m: formula.of_response(models[m]) for m in comparison["models"] if m in models}
         first = next(iter(parsed), "")
         scored = {m: models[m].get("scored_as", {}).get("column", found.response) for m, found in parsed.items()}
         for model, found in parsed.items():
@@ -375,7 +381,7 @@ def _against_data(
     unknown = sorted(used - set(available))
     if unknown:
         problems = [
-            Problem(f"{where}.{_key_of(model, column)}", f"unknown column '{column}'", did_you_mean(column, available))
+            _unknown_column(f"{where}.{_key_of(model, column)}", column, model, available)
             for column in unknown[:MOST_UNKNOWN]
         ]
         if (more := len(unknown) - MOST_UNKNOWN) > 0:
@@ -424,12 +430,18 @@ def _against_data(
     try:
         resolved = resolve(design, model["priors"], model.get("preset", ""))
     except FormulaError as error:
-        return _Checked([*problems, Problem(f"{where}.priors", str(error))], notes)
+        hint = curve_priors.HINT if design.curve and "the curve needs" in str(error) else ""
+        return _Checked([*problems, Problem(f"{where}.priors", str(error), hint)], notes)
+    by_name = {r.parameter: r.prior for r in resolved}
+    if design.curve:
+        key, sentence, hint = curve_priors.problem_of_start(design, by_name)
+        if sentence:
+            return _Checked([*problems, Problem(f"{where}.{key}", sentence, hint)], notes)
     try:
         ways = parameterisation.resolve(design, model["centred"])
     except FormulaError as error:
         return _Checked([*problems, Problem(f"{where}.centred", str(error))], notes)
-    against = rotation.against_integrating(design, {r.parameter: r.prior for r in resolved})
+    against = rotation.against_integrating(design, by_name)
     why_sampled = against if model.pop("integrate") else "the study says so"
     model["method"] = "sampled" if why_sampled else "integrated"
     if design.group_terms and why_sampled:
@@ -449,6 +461,16 @@ def _key_of(model: dict[str, Any], column: str) -> str:
     """Return the key of a model that names a column: its residuals where its formulas do not."""
     formulas: set[str] = set().union(*(part.variables() for part in formula.of_model(model)))
     return "residuals" if column in residuals.columns(model) - formulas else "formula"
+
+
+def _unknown_column(where: str, column: str, model: dict[str, Any], available: list[str]) -> Problem:
+    """Return what is wrong with a name that no column has: in a curve, it may be meant to be a parameter."""
+    if column not in formula.of_response(model).curve_columns:
+        return Problem(where, f"unknown column '{column}'", did_you_mean(column, available))
+    message = f"'{column}' in the curve is neither a column nor a parameter"
+    near = did_you_mean(column, [*model["nonlinear"], *available])
+    hint = near if near.startswith("did you mean") else ""
+    return Problem(where, message, hint or f"to make it a parameter, give it a formula, nonlinear.{column}: '1'")
 
 
 def _like(target: str, names: Sequence[str]) -> list[str]:

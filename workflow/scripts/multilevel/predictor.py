@@ -1,4 +1,4 @@
-"""Linear predictors from stored draws, in NumPy, in blocks of rows."""
+"""Linear predictors from stored draws, and the curve made of them in a nonlinear model, in NumPy, in blocks of rows."""
 
 from __future__ import annotations
 
@@ -136,13 +136,13 @@ def linear_predictor(
     rows
         The rows of the block.
     parameter
-        The parameter whose linear predictor it is; the first one if left out.
+        The parameter whose linear predictor it is; the first one if left out (a curve has none: `curve`).
     without
         By term key, the rows whose group effects are left out of the sum, shape (all rows,).
     """
     name = parameter or design.parameters[0]
     part = next(p for p in design.predictors if p.parameter == name)
-    eta = draws.b[:, design.columns_of(name)] @ part.x[rows].T + part.offset[rows]
+    total = draws.b[:, design.columns_of(name)] @ part.x[rows].T + part.offset[rows]
     for term in design.group_terms:
         if not (positions := term.positions(name)):
             continue
@@ -150,8 +150,35 @@ def linear_predictor(
         if not np.any(kept):
             continue
         for position in positions:
-            eta += term.of_rows(draws.effects[term.key][:, :, position], rows) * (term.z[rows, position] * kept)
-    return np.asarray(eta)
+            total += term.of_rows(draws.effects[term.key][:, :, position], rows) * (term.z[rows, position] * kept)
+    return np.asarray(total)
+
+
+def curve_parameters(
+    design: Design, draws: Draws, rows: Rows, without: Mapping[str, NDArray[np.bool_]] | None = None
+) -> dict[str, Array]:
+    """Return the parameters of the curve of a nonlinear model, shape (S, rows in the block) each."""
+    assert design.curve is not None
+    return {name: linear_predictor(design, draws, rows, name, without) for name in design.curve.parameters}
+
+
+def eta(design: Design, draws: Draws, rows: Rows, without: Mapping[str, NDArray[np.bool_]] | None = None) -> Array:
+    """Return what stands for the family's first parameter on the scale of its link: its linear predictor, or the curve.
+
+    Parameters
+    ----------
+    design, draws, rows, without
+        As in `linear_predictor`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (S, rows in the block); a curve may be infinite or NaN where its parameters leave its domain.
+    """
+    if design.curve is None:
+        return linear_predictor(design, draws, rows, without=without)
+    values = design.curve.at(curve_parameters(design, draws, rows, without), rows)
+    return np.asarray(np.broadcast_to(values, (draws.size, len(design.y[rows]))))
 
 
 def thresholds(design: Design, draws: Draws, rows: Rows) -> Array:
@@ -190,16 +217,17 @@ def arguments(
         shape (rows,), where the formula has them.
     """
     if design.nominal:
-        eta = np.stack([linear_predictor(design, draws, rows, name) for name in design.parameters], axis=-1)
-        return {"eta": eta, "link": design.link}
+        of_categories = [linear_predictor(design, draws, rows, name) for name in design.parameters]
+        return {"eta": np.stack(of_categories, axis=-1), "link": design.link}
     others: dict[str, Any] = {name: draws.others[name][:, None] for name in design.scalars}
-    for part in design.predictors[1:]:
+    for part in design.predictors:
+        if part.parameter in design.primary:
+            continue
         link = families.get(design.family).OTHER_LINKS[part.parameter]
         others[part.parameter] = links.inverse(link, linear_predictor(design, draws, rows, part.parameter, without))
     if design.thresholds:
         others["thresholds"] = thresholds(design, draws, rows)
-    eta = linear_predictor(design, draws, rows, without=without)
-    return {"eta": eta, "link": design.link, **others, **terms(design, rows)}
+    return {"eta": eta(design, draws, rows, without), "link": design.link, **others, **terms(design, rows)}
 
 
 def terms(design: Design, rows: Rows) -> dict[str, Array]:

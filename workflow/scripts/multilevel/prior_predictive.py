@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,9 @@ EDGE = 0.01
 
 MOST_AT_EDGE = 0.5
 """Share of means at the edge above which it is worth a word."""
+
+MOST_UNDEFINED = 0.01
+"""Share of draws at which a curve is not finite above which it is worth a word."""
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
@@ -109,10 +112,29 @@ def gate(design: Design, resolved: Sequence[Resolved], seed: int) -> Gate:
     rows: Any = np.unique(np.linspace(0, len(y) - 1, min(ROWS, len(y))).astype(np.int64))
     with np.errstate(all="ignore"):  # what a wild prior makes infinite is counted, not told
         prior = draws(design, resolved, rng, DRAWS)
+        arguments = predictor.arguments(design, prior, rows)
+        undefined = ~np.isfinite(arguments["eta"]).all(axis=1) if design.curve else np.zeros(DRAWS, dtype=bool)
+        if undefined.all():
+            return Gate({}, *ends, None, "", "the curve is not finite at any draw of the priors")
+        if undefined.any():
+            prior = prior.select(~undefined)
+            arguments = predictor.arguments(design, prior, rows)
         if design.family in BOUNDED:
-            return _of_proportions(design, predictor.arguments(design, prior, rows), rows, ends)
+            return _told(_of_proportions(design, arguments, rows, ends), float(undefined.mean()))
         drawn = likelihood.replicates(design, rng, prior, rows)
-    return _of_numbers(design, np.nan_to_num(drawn.ravel(), posinf=np.finfo(float).max), ends)
+    found = _of_numbers(design, np.nan_to_num(drawn.ravel(), posinf=np.finfo(float).max), ends)
+    return _told(found, float(undefined.mean()))
+
+
+def _told(gate_: Gate, undefined: float) -> Gate:
+    """Add a warning where the priors let a curve be undefined in more than a few draws."""
+    if undefined <= MOST_UNDEFINED:
+        return gate_
+    sentence = (
+        f"the curve is not finite in {100 * undefined:.0f} % of the draws of the priors, which are left out here (worth a word "
+        f"above {100 * MOST_UNDEFINED:.0f} %); priors of positive support keep parameters in the curve's domain"
+    )
+    return replace(gate_, warnings=(*gate_.warnings, sentence))
 
 
 def _of_numbers(design: Design, drawn: Array, ends: tuple[float, float, float]) -> Gate:
@@ -133,9 +155,10 @@ def _of_numbers(design: Design, drawn: Array, ends: tuple[float, float, float]) 
     warnings = []
     if ratio > FACTOR:
         on = "on the log scale " if log else ""
+        times = f"{ratio:.0f}" if ratio < 1e6 else f"{ratio:.1g}"
         warnings.append(
             f"the priors are far wider than the data: 90 % of what they predict is between {quantiles['0.05']:.3g} and "
-            f"{quantiles['0.95']:.3g}, {on}{ratio:.0f} times the range of '{design.response}' "
+            f"{quantiles['0.95']:.3g}, {on}{times} times the range of '{design.response}' "
             f"({ends[0]:.3g} to {ends[2]:.3g}; worth a word above {FACTOR:g})"
         )
     if not quantiles["0.01"] <= ends[1] <= quantiles["0.99"]:

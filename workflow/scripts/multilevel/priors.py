@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,7 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
     "lognormal": ("mu", "sigma"),
     "beta": ("alpha", "beta"),
     "uniform": ("lower", "upper"),
+    "positive_normal": ("mu", "sigma"),
     "flat": (),
     "half_flat": (),
     "lkj": ("eta",),
@@ -42,6 +43,7 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
 
 ``sqrt_inverse_gamma(a, b)`` is the prior of a standard deviation whose square is inverse_gamma(a, b), that is, whose precision
 1 / sd^2 is gamma(a, b): the usual one of BUGS. ``logistic(0, 1)`` of a logit makes its probability uniform.
+``positive_normal(m, s)`` is normal(m, s) above 0, divided by what is left there; coefficients of curves alone take it.
 
 The scale of a Wishart or inverse Wishart is a number (times the identity matrix), a list (a diagonal) or a list of rows.
 """
@@ -69,6 +71,8 @@ SHARE = ("beta", "uniform")
 
 CORRELATION = ("beta", "uniform", "normal")
 """Priors of one correlation of residuals: beta of where it lies between its ends, uniform, normal cut off at its ends."""
+CURVE = tuple(dict.fromkeys([*REAL, *POSITIVE, *SHARE, "positive_normal"]))
+"""What the coefficients of a curve's parameters take: where a parameter must be above 0, or a share, its prior says so."""
 
 ALLOWED: dict[str, tuple[str, ...]] = {
     "Intercept": REAL,
@@ -247,7 +251,7 @@ def _number(node: ast.expr, text: str) -> float:
     raise FormulaError(f"'{text}': '{written}' is no finite number")
 
 
-def check_support(prior: Prior, target: str) -> None:
+def check_support(prior: Prior, target: str, of_curve: bool = False) -> None:
     """Refuse a prior of the wrong support.
 
     Parameters
@@ -256,6 +260,8 @@ def check_support(prior: Prior, target: str) -> None:
         The prior.
     target
         What it is given to: ``sd(county)``, ``b``, ...
+    of_curve
+        Whether that is a coefficient of a curve's parameter, which may be positive (`CURVE`).
 
     Raises
     ------
@@ -263,6 +269,12 @@ def check_support(prior: Prior, target: str) -> None:
         Such as a normal prior for a standard deviation.
     """
     kind = class_of(target)
+    if of_curve and kind in {"b", "Intercept"}:
+        if prior.name not in CURVE:
+            raise FormulaError(
+                f"{prior.name} cannot be the prior of a coefficient ({target}); choose from {', '.join(CURVE)}"
+            )
+        return
     if prior.name not in ALLOWED[kind]:
         raise FormulaError(
             f"{prior.name} cannot be the prior of {NOUNS.get(kind, 'a coefficient')} ({target}); "
@@ -315,6 +327,12 @@ def check_between(prior: Prior, target: str, lowest: float, highest: float) -> N
         )
     if prior.name == "uniform" and not lowest - 1e-12 <= prior.arguments[0] < prior.arguments[1] <= highest:
         raise FormulaError(f"{prior} reaches beyond {lowest:.4g} to {highest:g}, where {target} has no values")
+
+
+def is_of_curve(target: str, parameters: Collection[str]) -> bool:
+    """Tell whether a name is of coefficients of one of a curve's parameters: ``b(asymptote)``, ``asymptote_Intercept``."""
+    inside = re.sub(r"^b\((.*)\)$", r"\1", normalise(target))
+    return any(inside == name or inside.startswith(f"{name}_") for name in parameters)
 
 
 def class_of(target: str) -> str:

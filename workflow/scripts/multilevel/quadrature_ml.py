@@ -49,8 +49,14 @@ class NotIntegrableError(ValueError):
     """A design whose likelihood is not computed here; the message says why."""
 
 
+CURVE = "our maximum likelihood fits are of linear predictors, and the response follows a curve"
+"""Why no curve is fitted by maximum likelihood here."""
+
+
 def refusal(design: Design) -> str:
     """Return why a design's likelihood is not computed here; empty where it is."""
+    if design.curve:
+        return CURVE
     if design.family not in FAMILIES or len(design.predictors) > 1:
         return f"our quadrature is for {', '.join(FAMILIES[:-1])} and {FAMILIES[-1]} responses"
     if set(design.terms) - {"trials"}:

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from multilevel import (
+    curves,
     estimands,
     expressions,
     families,
@@ -146,6 +147,33 @@ def page() -> str:
             "coefficients and group effects of its "
             "own, `b(mu_bus_x)`, `sd(g: mu_bus_Intercept)`, or another one under `parameters: {mu_bus: 1 + x}`. With an id, "
             "`(1 | id | g)`, the effects of all categories are correlated."
+        ),
+        "## Curves (`nonlinear`)",
+        (
+            "With `nonlinear`, the formula's right-hand side is a curve: columns, numbers, the parameters listed under "
+            "`nonlinear`, `+ - * / ^`, and the functions "
+            + ", ".join(f"`{f}`" for f in curves.ARITY)
+            + "; `where(x < m, a, b)` takes a comparison. Group terms, offsets and splines stand in the formulas of the "
+            "parameters, which are those of any linear predictor; coefficients and effects are named after the parameter: "
+            "`asymptote_Intercept`, `b(asymptote_x)`, `sd(g: asymptote_Intercept)`, correlated with an id, "
+            "`(1 | id | g)`. Where a parameter is above 0, write `exp(log_scale)`, or give its intercept a prior of positive "
+            "support (`lognormal`, `half_normal`, `positive_normal`)."
+        ),
+        (
+            "`b(asymptote)` gives one prior to all coefficients of a parameter; priors of classes (`b`, `sd`) are for linear "
+            "predictors alone. Of a curve of one's own every intercept needs a prior; with s the sd of that prior, a slope of "
+            "x has by default normal(0, 2.5 s / sd(x)), and the sd of an effect of x exponential(sd(x) / s). The sampler starts "
+            "at the medians of the priors of the intercepts, or where `start` says, and the curve must be finite there."
+        ),
+        (
+            "Ready-made curves need no priors under the identity link: a least-squares fit to all rows says where each "
+            "parameter is (v), and how wide its prior is follows from the sd of the response (levels: normal(v, 2.5 sd(y))), "
+            "from that of x (places: normal(v, 2.5 sd(x)); rates: normal(v, 2.5 / sd(x))), or from v itself (what is above 0: "
+            "lognormal(log v, 1); factors: normal(v, 2.5 abs(v)); exponents: normal(v, 2.5))."
+        ),
+        "| curve | what it is | source |\n|---|---|---|\n"
+        + "\n".join(
+            f"| `{name}{c.usage}` | `{c.text}`: {c.meaning} | {c.source} |" for name, c in curves.READY_MADE.items()
         ),
         "## Expressions (`derive`, `filter`, `offset`)",
         "Columns, numbers, text, `+ - * / // % **`, comparisons, `and`, `or`, `not`, `in [...]`, and the functions "

@@ -23,8 +23,10 @@ FUTURE = "future."
 PREVIOUS = "posterior.previous.nc"
 """The draws of a fit that a run is about to make anew, kept until the run went well."""
 
-SPEC = ("formula", "family", "link", "thresholds", "parameters", "residuals", "priors", "preset", "centred")
-"""Keys of a model that decide its posterior, given the data; `thresholds`, `residuals` and `preset` stand only where unusual."""
+SPEC = (
+    "formula", "family", "link", "thresholds", "nonlinear", "start", "parameters", "residuals", "priors", "preset", "centred",
+)  # fmt: skip
+"""Keys of a model that decide its draws, given the data; some stand only where unusual."""
 
 
 OTHER_FILES = ("diagnostics.json", "scores/loo.observation.json", "scores/loo.observation.parquet")
@@ -307,6 +309,13 @@ def study_figures(plan: dict[str, Any], fitted: list[str]) -> list[str]:
     return [f"figures/{name}" for name in names]
 
 
+def trajectories(plan: dict[str, Any]) -> str:
+    """Return who is followed over time, how many are drawn, and what time and subjects are called, as JSON."""
+    found = plan["trajectories"]
+    subject = plan["labels"].get(found["subject"], found["subject"])
+    return as_json({**found, "axis": _named(plan, found["time"]), "name": subject})
+
+
 def model_figures(plan: dict[str, Any], model: str) -> list[str]:
     """Return the figures of a fit, without suffix, relative to the study's folder."""
     entry = plan["models"][model]
@@ -314,6 +323,7 @@ def model_figures(plan: dict[str, Any], model: str) -> list[str]:
     for group in [*entry["groups"], *entry.get("memberships", [])]:
         names += [f"caterpillar.{in_path(group)}", f"shrinkage.{in_path(group)}"]
     names += [f"shrinkage_plane.{in_path(group)}" for group in entry["planes"]]
+    names += ["trajectories"] if plan.get("trajectories") else []
     return [f"models/{model}/figures/{name}" for name in names]
 
 
@@ -336,6 +346,7 @@ def report_plan(plan: dict[str, Any]) -> str:
         "family",
         "link",
         "thresholds",
+        "nonlinear",
         "parameters",
         "residuals",
         "priors",

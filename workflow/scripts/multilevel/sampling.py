@@ -45,7 +45,9 @@ class PartialTraceError(FitError):
     """The sampler returned fewer draws than were asked for."""
 
 
-def sample(model: pm.Model, settings: dict[str, Any], seed: int, cores: int) -> tuple[xr.DataTree, dict[str, float]]:
+def sample(
+    model: pm.Model, settings: dict[str, Any], seed: int, cores: int, still: frozenset[str] = frozenset()
+) -> tuple[xr.DataTree, dict[str, float]]:
     """Compile and sample a model.
 
     Parameters
@@ -54,6 +56,8 @@ def sample(model: pm.Model, settings: dict[str, Any], seed: int, cores: int) -> 
         The model.
     settings, seed, cores
         What `run` takes.
+    still
+        Starts of the names of variables that all chains start at one value of (`model.still`); others are jittered.
 
     Returns
     -------
@@ -68,17 +72,24 @@ def sample(model: pm.Model, settings: dict[str, Any], seed: int, cores: int) -> 
         When the sampler finds no point to start from, or fails on the way.
     """
     started = time.perf_counter()
-    compiled = compile_model(model)
+    compiled = compile_model(model, still)
     compiled_at = time.perf_counter()
     trace = run(compiled, settings, seed, cores)
     return trace, {"compile_s": compiled_at - started, "sample_s": time.perf_counter() - compiled_at}
 
 
-def compile_model(model: pm.Model) -> Any:
-    """Return what `run` takes; data of the model that have a name are changed by its ``with_data``."""
+def compile_model(model: pm.Model, still: frozenset[str] = frozenset()) -> Any:
+    """Return what `run` takes; data of the model that have a name are changed by its ``with_data``.
+
+    Parameters
+    ----------
+    model, still
+        As for `sample`.
+    """
     started = time.perf_counter()
     LOG.info("compiling")
-    compiled = nutpie.compile_pymc_model(model)
+    moved = {rv for rv in model.free_RVs if not rv.name.startswith(tuple(still))} if still else None
+    compiled = nutpie.compile_pymc_model(model, jitter_rvs=moved)
     LOG.info("compiled in %.1f s; %d unconstrained parameters", time.perf_counter() - started, compiled.n_dim)
     return compiled
 

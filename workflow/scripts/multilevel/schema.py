@@ -260,7 +260,9 @@ Parameterisation = bool | Literal["auto", "hierarchical"]
 class Model(Closed):
     """One candidate model."""
 
-    formula: Expression = Field(description="Formula as in lme4 and brms: `y ~ x + (1 + x | group)`.")
+    formula: Expression = Field(
+        description="Formula as in lme4 and brms: `y ~ x + (1 + x | group)`; with `nonlinear`, a curve: `y ~ a * exp(-b * x)`."
+    )
     family: str | None = Field(None, description="Distribution of the response; the study's default if left out.")
     link: str | None = Field(None, description="Link of the formula's linear predictor; the family's own if left out.")
     parameters: dict[Name, Expression] = Field(
@@ -273,6 +275,18 @@ class Model(Closed):
         "`ar1(occasion | subject)` by whole occasions, `car1(age | subject)` by times as measured, `cs(subject)` all alike, "
         "`unstructured(occasion | subject)` each pair of occasions on its own. Standard deviations by occasion are a formula of "
         "sigma (`parameters: {sigma: 0 + C(occasion)}`). Independent if left out.",
+    )
+    nonlinear: dict[Name, Expression] = Field(
+        default_factory=dict,
+        description="Parameters of the curve that the formula is, each with its linear predictor: with the formula "
+        "`height ~ asymptote / (1 + exp(-(age - midpoint) / scale))`, `{asymptote: 1 + (1 | tree), midpoint: '1', scale: '1'}`. "
+        "The curve is the family's first parameter on the scale of its link. A curve of one's own needs a prior for each "
+        "parameter; a ready-made one, such as `logistic(age, asymptote, midpoint, scale)`, has some from the data.",
+    )
+    start: dict[Name, float] = Field(
+        default_factory=dict,
+        description="Where the sampler starts, by parameter of the curve (its intercept): the medians of the priors if left out, "
+        "which are far from the data where priors are vague.",
     )
     thresholds: Literal["flexible", "equidistant"] | None = Field(
         None,
@@ -438,6 +452,14 @@ class SamplerOverride(Closed):
     max_treedepth: Annotated[int, Field(ge=5, le=20)] | None = Field(None, description="Largest depth of a NUTS tree.")
 
 
+class Trajectories(Closed):
+    """Who is followed over time: what each model expects of them is drawn over the times measured, and of a new one."""
+
+    time: Column = Field(description="Column of numbers: when a row was measured. Gaps may be of any length.")
+    subject: Column = Field(description="Column that says who, or what, was measured.")
+    most: int = Field(11, ge=1, le=60, description="Most subjects that are drawn; of more, so many evenly spaced ones.")
+
+
 class Study(Closed):
     """A study file: one dataset, candidate models, comparisons."""
 
@@ -457,6 +479,9 @@ class Study(Closed):
     )
     comparisons: dict[Name, Comparison] = Field(
         default_factory=dict, description="The comparisons by name; one of all models if left out."
+    )
+    trajectories: Trajectories | None = Field(
+        None, description="Who is followed over time, where trajectories are to be drawn."
     )
     published: list[Published] = Field(
         default_factory=list,

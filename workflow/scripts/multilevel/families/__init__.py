@@ -58,6 +58,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -76,7 +77,13 @@ ALIASES = {
 
 def names() -> list[str]:
     """Return the names of all families, sorted."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
+    return list(_names())
+
+
+@cache
+def _names() -> tuple[str, ...]:
+    """Return them from the folder, which is looked at once: quadrature asks for a family thousands of times."""
+    return tuple(sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py")))
 
 
 def get(name: str) -> ModuleType:

@@ -20,12 +20,12 @@ from multilevel.design import Design
 from multilevel.integration import correlated, gaussian, local, nodes
 from multilevel.integration import quadrature as numeric
 from multilevel.integration.coefficients import NotIntegrableError
-from multilevel.integration.local import Batch, Features, Structure
+from multilevel.integration.local import Batch, Features, Structure, factor
 from multilevel.predictor import Draws
 from multilevel.priors import Prior
 from multilevel.units import Units
 
-__all__ = ["Block", "Features", "Integral", "NotIntegrableError", "Quadrature", "integral"]
+__all__ = ["Block", "Features", "Integral", "NotIntegrableError", "Quadrature", "factor", "integral"]
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

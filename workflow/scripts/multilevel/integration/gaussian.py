@@ -36,7 +36,8 @@ NODES = 5
 def applies(design: Design, parameters: tuple[str, ...]) -> bool:
     """Tell whether the integral over effects on these parameters has a closed form."""
     return (
-        design.family == "gaussian"
+        design.curve is None
+        and design.family == "gaussian"
         and design.link == "identity"
         and not {"cens", "lb", "ub"} & set(design.terms)
         and set(parameters) <= {design.parameters[0]}

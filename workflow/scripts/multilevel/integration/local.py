@@ -73,14 +73,15 @@ class Grouping:
 
     def factor(self, draws: Draws) -> Array:
         """Return the lower-triangular factors of the covariance of the effects of one level, shape (S, effects, effects)."""
-        return block_diagonal([_factor(term, draws) for term in self.terms])
+        return block_diagonal([factor(term, draws) for term in self.terms])
 
     def effects(self, draws: Draws) -> Array:
         """Return the drawn effects, shape (S, levels, effects)."""
         return np.concatenate([draws.effects[term.key] for term in self.terms], axis=-1, dtype=np.float64)
 
 
-def _factor(term: Term, draws: Draws) -> Array:
+def factor(term: Term, draws: Draws) -> Array:
+    """Return the lower-triangular factors of the covariance of a term's effects, shape (S, effects, effects)."""
     sd = draws.sd[term.key]
     size = len(term.effects)
     if not term.correlated:

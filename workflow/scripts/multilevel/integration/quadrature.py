@@ -6,7 +6,8 @@ mode and curvature at each draw are found by Newton's method; nodes are laid out
 within each level, by their own nodes, at every node of the outer effects: nested quadrature.
 
 Any family will do: f_i is its log density as `likelihood.of_rows` has it, censoring and weights included, and derivatives
-are differences of it, which only place the nodes.
+are differences of it, which only place the nodes. Of a curve, eta_i are the linear predictors of its parameters: effects enter
+it as nonlinearly as the formula says, and where it is undefined the density is 0.
 """
 
 from __future__ import annotations
@@ -151,7 +152,8 @@ class Target:
     base
         Predictors of the parameters that have integrated effects, these left out, shape (S, n).
     given
-        What else the family's functions take, with an axis for nodes behind that of the draws.
+        What else the family's functions take, with an axis for nodes behind that of the draws; of a curve, its other
+        parameters besides, which none of those functions takes.
     """
 
     batch: Batch
@@ -168,6 +170,12 @@ class Target:
         base = {
             p: predictor.linear_predictor(design, draws, batch.rows, p, without) + moved.get(p, 0.0) for p in owners
         }
+        if design.curve:
+            given |= {
+                name: value
+                for name, value in predictor.curve_parameters(design, draws, batch.rows, without).items()
+                if name not in base
+            }
         return cls(batch, base, with_nodes(given))
 
     def density(self, more: Mapping[str, Array]) -> Array:
@@ -180,11 +188,19 @@ class Target:
     def arguments(self, more: Mapping[str, Array]) -> dict[str, Any]:
         """Return what the family's functions take, with something added to the predictors."""
         design = self.batch.structure.design
-        first, other_links = design.parameters[0], families.get(design.family).OTHER_LINKS
+        first, other_links = design.primary, families.get(design.family).OTHER_LINKS
         given = dict(self.given)
+        of_curve = {name: given.pop(name) for name in first if name in given} if design.curve else {}
         for name, base in self.base.items():
             eta = base[:, None] + more[name]
-            given["eta" if name == first else name] = eta if name == first else links.inverse(other_links[name], eta)
+            if design.curve and name in first:
+                of_curve[name] = eta
+            else:
+                given["eta" if name in first else name] = (
+                    eta if name in first else links.inverse(other_links[name], eta)
+                )
+        if design.curve:
+            given["eta"] = design.curve.at(of_curve, self.batch.rows) + np.zeros(len(self.batch.rows))
         return given
 
     def averages(self, features: Features, more: Mapping[str, Array], log_share: Array) -> Array:

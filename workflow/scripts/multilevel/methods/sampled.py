@@ -59,7 +59,8 @@ def fit_rows(
     ) -> tuple[xr.DataTree, dict[str, float]]:
         key = repr(sorted(ways.items()))
         if key not in compiled:
-            compiled[key] = sampling.compile_model(model.build(design, priors, ways, rows_change=True))
+            built = model.build(design, priors, ways, rows_change=True)
+            compiled[key] = sampling.compile_model(built, model.still(design))
         return sampling.run(compiled[key].with_data(**{model.SEEN: rows.astype(np.float64)}), settings, seed, cores), {}
 
     return attempts.fit(design, design, priors, spec["centred"], sampler, seed, cores, sample)

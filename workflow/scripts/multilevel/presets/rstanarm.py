@@ -95,6 +95,8 @@ def problem(design: Design) -> str:
         return f"the preset rstanarm covers no {design.family} models; it covers {', '.join(FAMILIES)}"
     if design.residuals:
         return "the preset rstanarm covers no correlated residuals, which rstanarm has not"
+    if design.curve:
+        return "the preset rstanarm covers no curves, for which rstanarm has no defaults"
     if len(design.predictors) > 1:
         return f"the preset rstanarm covers no linear predictor of '{design.predictors[1].parameter}', which rstanarm has not"
     if loose := next((t for t in design.group_terms if not t.correlated and len(t.effects) > 1), None):

@@ -36,6 +36,7 @@ MODEL_FIGURES = (
     "caterpillar",
     "shrinkage",
     "shrinkage_plane",
+    "trajectories",
     "predictive_by_group",
     "rootogram",
     "calibration",
@@ -186,7 +187,8 @@ def _read_model(
 
 def _formula(model: Mapping[str, Any]) -> str:
     """Return the formula of the response, those of other parameters and the structure of the residuals, as one text."""
-    others = (f"{parameter} ~ {text}" for parameter, text in (model.get("parameters") or {}).items())
+    further = {**(model.get("nonlinear") or {}), **(model.get("parameters") or {})}
+    others = (f"{parameter} ~ {text}" for parameter, text in further.items())
     correlated = [f"residuals {text}"] if (text := model.get("residuals")) else []
     return ", ".join([str(model.get("formula") or ""), *others, *correlated])
 

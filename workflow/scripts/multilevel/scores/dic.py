@@ -83,6 +83,10 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
     found, seen = of_divergences(design, draws, record["dbar"], deviance, integral)
     record["warnings"] += found.pop("warnings_of_divergences", [])
     record |= found | integrated(design, draws, integral, reason, seen)
+    if design.curve:
+        record["plug_in"] += plug_in.OF_CURVE
+        if "integrated" in record:
+            record["integrated"]["plug_in"] += plug_in.OF_CURVE
     if "zi" in families.parameters(design.family):
         for part in filter(None, (record, record.get("integrated"))):
             part["likelihood"] += SUMMED_OUT

@@ -12,6 +12,8 @@ WORDS = "posterior mean of each linear predictor, each threshold and every other
 
 OF_RESIDUALS = ", correlations of residuals as they are"
 """What is added where residuals are correlated."""
+OF_CURVE = "; the curve is taken at the means of its parameters"
+"""What is said besides of a nonlinear model, whose mean curve is another one."""
 
 
 def of(design: Design, draws: Draws) -> Draws:

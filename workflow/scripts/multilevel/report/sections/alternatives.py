@@ -187,6 +187,13 @@ def _shrinkage_plane(model: dict[str, Any], about: str) -> str:
     return f"Chart of the correlated effects of {about} under {model['label']}, alone and partially pooled. {values}."
 
 
+def _trajectories(model: dict[str, Any], about: str) -> str:  # noqa: ARG001 (one shape)
+    return (
+        f"Chart of what {model['label']} expects over time, a panel for each subject drawn and one for a new subject, with bands "
+        "of what is expected and of new measurements, over the measurements."
+    )
+
+
 def _predictive_by_group(model: dict[str, Any], about: str) -> str:  # noqa: ARG001 (one shape)
     sizes = {
         (str(row.get("group")), str(row.get("level"))): as_float(row.get("n")) or 0.0
@@ -260,6 +267,7 @@ _MODEL: dict[str, Callable[[dict[str, Any], str], str]] = {
     "caterpillar": _caterpillar,
     "shrinkage": _shrinkage,
     "shrinkage_plane": _shrinkage_plane,
+    "trajectories": _trajectories,
     "predictive_by_group": _predictive_by_group,
     "rootogram": _rootogram,
     "calibration": _calibration,

@@ -43,6 +43,9 @@ _MODEL_CAPTIONS = {
     "shrinkage_plane": "Intercept and slope of each group together. A line leads from what the group's own data say to the "
     "estimate that also draws on the other groups. Half-known groups, whose own data give no slope, are diamonds; the cross "
     "is the average group.",
+    "trajectories": "What is expected over time, subject by subject: the line is the median, the dark band holds what "
+    "is expected with 95% probability, the light one a new measurement; dots are the data. The last panel is a subject that "
+    "was never measured, whose bands hold how much subjects differ as well.",
     "predictive_by_group": "The response of all rows and of the largest groups (dark) over data simulated from this "
     "candidate (light). Where the dark line leaves the light ones, the candidate does not describe that group.",
     "rootogram": "How often each count occurs (dots) and how often this candidate expects it to (bars, which hold 95% of the "
