@@ -415,7 +415,7 @@ class _Since:
         }
 
     def gained(self, seen: int, end: int) -> Array:
-        """Return log p(y from time `seen` to `end` | y before, theta), shape (S,); minus infinity where y before is impossible."""
+        """Return log p(y from time `seen` to `end` | y before, theta), shape (S,); minus infinity where y before cannot be."""
         before, after = self.log_density(seen), self.log_density(end)
         possible = np.isfinite(before)
         return np.where(possible, after - np.where(possible, before, 0.0), -np.inf)
