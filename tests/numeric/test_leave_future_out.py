@@ -393,3 +393,31 @@ def test_a_fit_to_some_rows_keeps_the_priors_where_all_rows_put_them(tmp_path: P
     at = np.column_stack([np.ones(3), np.full(3, 3.0 - 4.5)])
     wanted = multivariate_normal(at @ mean, np.eye(3) + at @ np.linalg.inv(precision) @ at.T).logpdf(y[day == 3])
     assert abs(table["elpd"][0] - wanted) < 4 * max(table["mcse"][0], 1e-3)
+
+
+def test_draws_that_rule_out_what_was_seen_have_no_weight() -> None:
+    """Counts whose mean underflows to 0, or overflows, at some draws: those count as ruled out, and nothing is not a number."""
+    day = np.repeat(np.arange(4), 5)
+    y = np.random.default_rng(4).poisson(2.0, 20).astype(float)
+    design = design_of("y ~ 1", dataset_of(y=y, day=day), "poisson")
+    b = np.random.default_rng(5).normal(np.log(2.0), 0.3, (4000, 1))
+    b[::10] = -2000.0  # rules out any count, so that its weight is 0 at later times and its density 0 at the first
+    times = units.of_time(dataset_of(day=day).frame, "day")
+
+    def fit(_: int) -> Fitted:
+        return Fitted(Draws(4, 1000, b, {}, {}), NOTHING)
+
+    record, table = lfo.score(design, times, Settings(1), fit)
+    kept = np.delete(b[:, 0], np.arange(0, 4000, 10))
+    of_rows = (
+        y * kept[:, None]
+        - np.exp(kept)[:, None]
+        - np.cumsum(np.log(np.arange(1, 30)))[np.maximum(y.astype(int), 1) - 1]
+    )
+    by_day = of_rows.reshape(-1, 4, 5).sum(axis=2)
+    first = logsumexp(by_day[:, 1]) - np.log(4000)  # of equal weights, a tenth lies at draws of density 0
+    then = logsumexp(by_day[:, 1] + by_day[:, 2]) - logsumexp(by_day[:, 1])
+    assert table["elpd"][0] == pytest.approx(first, abs=1e-9)
+    assert abs(table["elpd"][1] - then) < 0.01
+    assert np.isfinite(table["mcse"]).all()
+    assert np.isfinite(record["elpd"])

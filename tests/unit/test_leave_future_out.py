@@ -153,7 +153,7 @@ def test_scores_of_the_future_are_compared_time_by_time() -> None:
     (said,) = comparison.describe(candidates, table)["notes"]
     assert said == (
         "Standard errors take the 4 predicted values of day for independent. Successive predictions share most of what they are "
-        "made from, so these errors are rough, and rather too small."
+        "made from, so these errors are rough and may be too small."
     )
     other = foretold("b", B)
     other.scores[0]["fingerprint"]["times"] = "u"

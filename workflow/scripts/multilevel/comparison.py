@@ -282,7 +282,7 @@ def _of_times(records: list[dict[str, Any]]) -> list[str]:
     count, unit = records[0]["n_units"], records[0]["unit"]
     words = (
         f"Standard errors take the {count} predicted values of {unit} for independent. Successive predictions share most of "
-        "what they are made from, so these errors are rough, and rather too small."
+        "what they are made from, so these errors are rough and may be too small."
     )
     return [words]
 

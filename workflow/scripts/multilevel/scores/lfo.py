@@ -44,6 +44,9 @@ EXACT, PSIS = "exact refit", "PSIS"
 
 GIVEN_COEFFICIENTS = "given the coefficients; there are no group effects"
 
+NO_WEIGHT = 700.0
+"""How far below the largest a log ratio is as good as minus infinity: its weight is no number above 0."""
+
 CHEAP = 600.0
 """Most seconds that integrating may take, by counts, for all times; otherwise effects that are drawn are conditioned on."""
 
@@ -411,12 +414,19 @@ class _Since:
             n: total[:, n - 1] for n in range(self.seen + 1, self.times.count + 1)
         }
 
+    def gained(self, seen: int, end: int) -> Array:
+        """Return log p(y from time `seen` to `end` | y before, theta), shape (S,); minus infinity where y before cannot be."""
+        before, after = self.log_density(seen), self.log_density(end)
+        possible = np.isfinite(before)
+        return np.where(possible, after - np.where(possible, before, 0.0), -np.inf)
+
     def weights(self, seen: int) -> _Weights:
         """Return the weights that turn the draws of this fit into those of one to the first `seen` times."""
         size = self.draws.size
-        ratio = self.log_density(seen) - self.log_density(self.seen)
         if seen == self.seen:
             return _Weights(np.full(size, -np.log(size)), 0.0, 1.0)
+        ratio = self.gained(self.seen, seen)
+        ratio = np.maximum(ratio, ratio.max() - NO_WEIGHT)  # draws that rule out what was seen
         scaled = np.exp(ratio - ratio.max())
         constant = np.ptp(scaled) == 0
         ess = size if constant else mcmc.ess(scaled.reshape(self.draws.chains, -1), "mean")
@@ -435,7 +445,7 @@ def _row(
 ) -> dict[str, Any]:
     """Return the values of what follows the first `seen` times, with the influence of each draw on elpd, shape (S,)."""
     end = seen + settings.steps
-    log_density = current.log_density(end) - current.log_density(seen)
+    log_density = current.gained(seen, end)
     elpd = float(logsumexp(found.log + log_density))
     influence = np.exp(found.log + log_density - elpd) - np.exp(found.log)
     first, final = times.labels[seen], times.labels[end - 1]
