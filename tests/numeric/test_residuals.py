@@ -10,7 +10,7 @@ import pytest
 from fixtures.correlated import STRUCTURES, covariance, data, design_with, draws_of
 from scipy import stats
 
-from multilevel import integration, likelihood, predictor, units
+from multilevel import default_priors, integration, likelihood, predictor, units
 from multilevel.design import Design
 from multilevel.predictor import Draws
 from multilevel.scores import dic, loo
@@ -155,6 +155,26 @@ def test_units_without_effects_have_their_joint_density() -> None:
     total = sum(block.log_density.sum(axis=1) for block in found.blocks(draws))
     assert found.method == "none"
     assert total == pytest.approx(likelihood.joint(made, draws), abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_coefficients_of_one_subject_are_integrated_over_their_prior(structure: str) -> None:
+    made = design_with(structure, ROWS, "y ~ 0 + person + x")
+    draws = draws_of(made)
+    priors = {entry.parameter: entry.prior for entry in default_priors.resolve(made, {"b(person)": "normal(1, 2)"})}
+    found = integration.integral(made, draws, units.of_grouping(ROWS.frame, "person"), priors)
+    assert found.method == "closed form"
+    x = made.coefficients.index("x")
+    assert made.residuals is not None
+    for block in found.blocks(draws, with_rows=True):
+        for place in range(draws.size):
+            _, cov = moments(made, draws, place)
+            for number, unit in enumerate(block.units):
+                rows = np.flatnonzero(found.structure.units.index == unit)
+                mean = 1.0 + draws.b[place, x] * made.x[rows, x]
+                whole = cov[np.ix_(rows, rows)] + 4.0
+                expected = stats.multivariate_normal.logpdf(made.y[rows], mean, whole)
+                assert block.log_density[place, number] == pytest.approx(expected, abs=TOLERANCE)
 
 
 def test_a_unit_that_splits_subjects_is_refused() -> None:
