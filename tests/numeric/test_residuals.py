@@ -10,10 +10,10 @@ import pytest
 from fixtures.correlated import STRUCTURES, covariance, data, design_with, draws_of
 from scipy import stats
 
-from multilevel import default_priors, integration, likelihood, predictor, units
+from multilevel import checks, default_priors, integration, likelihood, predictor, stacked, units
 from multilevel.design import Design
 from multilevel.predictor import Draws
-from multilevel.scores import dic, loo
+from multilevel.scores import dic, loo, plug_in, subsampled
 
 TOLERANCE = 1e-8
 FORMULAS = ("y ~ x", "y ~ x + (1 + x | clinic) + (1 | person)")
@@ -295,3 +295,33 @@ def test_loo_is_that_of_leaving_each_row_out(structure: str, text: str) -> None:
     error = np.abs(table["elpd"] - expected) / np.maximum(table["mcse"], 1e-3)
     assert error.max() < 4.5
     assert table["elpd"].sum() == pytest.approx(sum(expected), abs=0.1)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_a_sample_of_rows_is_scored_as_among_all(structure: str) -> None:
+    made = design_with(structure, ROWS)
+    draws = many_draws(made)
+    rows = np.array([1, 4, 9, 15], dtype=np.int64)
+    record, table = subsampled.score(made, draws, rows)
+    _, whole = loo.score(made, draws)
+    assert table["elpd"].to_numpy() == pytest.approx(whole.loc[rows, "elpd"].to_numpy(), abs=1e-9)
+    surrogates = likelihood.pointwise(made, plug_in.of(made, draws), slice(0, len(made.y)))[0]
+    assert record["subsampling"]["surrogate_total"] == pytest.approx(surrogates.sum())
+    assert "waic" not in record
+    assert record["why_no_waic"].endswith("residuals are correlated within 'person'")
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_replicates_and_mixtures_take_in_correlated_residuals(structure: str) -> None:
+    made = design_with(structure, ROWS, **BY_ROW)
+    one = draws_of(made, size=1)
+    draws = replace(one.select(np.zeros(4000, dtype=int)), chains=4, draws=1000)
+    mean, cov = moments(made, one, 0)
+    replicated = np.concatenate(list(checks.replicate_blocks(made, draws, seed=3)))
+    found = np.corrcoef(replicated.T) - cov / np.sqrt(np.outer(np.diag(cov), np.diag(cov)))
+    assert np.abs(found).max() < 5.0 / np.sqrt(len(replicated))
+    rows = np.array([2, 7, 8], dtype=np.int64)
+    predicted = stacked.predictions([stacked.Member(1.0, made, draws)], rows, seed=1)
+    sd = np.sqrt(np.diag(cov))[rows]
+    assert np.abs(predicted["mean"] - mean[rows]).max() < 5.0 * sd.max() / np.sqrt(1000)
+    assert predicted["sd"].to_numpy() == pytest.approx(sd, rel=0.1)
