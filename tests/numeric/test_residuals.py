@@ -10,10 +10,10 @@ import pytest
 from fixtures.correlated import STRUCTURES, covariance, data, design_with, draws_of
 from scipy import stats
 
-from multilevel import integration, likelihood, predictor, units
+from multilevel import checks, default_priors, integration, likelihood, predictor, stacked, units
 from multilevel.design import Design
 from multilevel.predictor import Draws
-from multilevel.scores import dic, loo
+from multilevel.scores import dic, loo, plug_in, subsampled
 
 TOLERANCE = 1e-8
 FORMULAS = ("y ~ x", "y ~ x + (1 + x | clinic) + (1 | person)")
@@ -157,6 +157,26 @@ def test_units_without_effects_have_their_joint_density() -> None:
     assert total == pytest.approx(likelihood.joint(made, draws), abs=TOLERANCE)
 
 
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_coefficients_of_one_subject_are_integrated_over_their_prior(structure: str) -> None:
+    made = design_with(structure, ROWS, "y ~ 0 + person + x")
+    draws = draws_of(made)
+    priors = {entry.parameter: entry.prior for entry in default_priors.resolve(made, {"b(person)": "normal(1, 2)"})}
+    found = integration.integral(made, draws, units.of_grouping(ROWS.frame, "person"), priors)
+    assert found.method == "closed form"
+    x = made.coefficients.index("x")
+    assert made.residuals is not None
+    for block in found.blocks(draws, with_rows=True):
+        for place in range(draws.size):
+            _, cov = moments(made, draws, place)
+            for number, unit in enumerate(block.units):
+                rows = np.flatnonzero(found.structure.units.index == unit)
+                mean = 1.0 + draws.b[place, x] * made.x[rows, x]
+                whole = cov[np.ix_(rows, rows)] + 4.0
+                expected = stats.multivariate_normal.logpdf(made.y[rows], mean, whole)
+                assert block.log_density[place, number] == pytest.approx(expected, abs=TOLERANCE)
+
+
 def test_a_unit_that_splits_subjects_is_refused() -> None:
     made = design_with(STRUCTURES[0], ROWS, "y ~ x + (1 | week)")
     with pytest.raises(integration.NotIntegrableError, match="rows of one person belong to several levels of week"):
@@ -275,3 +295,33 @@ def test_loo_is_that_of_leaving_each_row_out(structure: str, text: str) -> None:
     error = np.abs(table["elpd"] - expected) / np.maximum(table["mcse"], 1e-3)
     assert error.max() < 4.5
     assert table["elpd"].sum() == pytest.approx(sum(expected), abs=0.1)
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_a_sample_of_rows_is_scored_as_among_all(structure: str) -> None:
+    made = design_with(structure, ROWS)
+    draws = many_draws(made)
+    rows = np.array([1, 4, 9, 15], dtype=np.int64)
+    record, table = subsampled.score(made, draws, rows)
+    _, whole = loo.score(made, draws)
+    assert table["elpd"].to_numpy() == pytest.approx(whole.loc[rows, "elpd"].to_numpy(), abs=1e-9)
+    surrogates = likelihood.pointwise(made, plug_in.of(made, draws), slice(0, len(made.y)))[0]
+    assert record["subsampling"]["surrogate_total"] == pytest.approx(surrogates.sum())
+    assert "waic" not in record
+    assert record["why_no_waic"].endswith("residuals are correlated within 'person'")
+
+
+@pytest.mark.parametrize("structure", STRUCTURES)
+def test_replicates_and_mixtures_take_in_correlated_residuals(structure: str) -> None:
+    made = design_with(structure, ROWS, **BY_ROW)
+    one = draws_of(made, size=1)
+    draws = replace(one.select(np.zeros(4000, dtype=int)), chains=4, draws=1000)
+    mean, cov = moments(made, one, 0)
+    replicated = np.concatenate(list(checks.replicate_blocks(made, draws, seed=3)))
+    found = np.corrcoef(replicated.T) - cov / np.sqrt(np.outer(np.diag(cov), np.diag(cov)))
+    assert np.abs(found).max() < 5.0 / np.sqrt(len(replicated))
+    rows = np.array([2, 7, 8], dtype=np.int64)
+    predicted = stacked.predictions([stacked.Member(1.0, made, draws)], rows, seed=1)
+    sd = np.sqrt(np.diag(cov))[rows]
+    assert np.abs(predicted["mean"] - mean[rows]).max() < 5.0 * sd.max() / np.sqrt(1000)
+    assert predicted["sd"].to_numpy() == pytest.approx(sd, rel=0.1)

@@ -115,8 +115,20 @@ def test_the_growth_curves_are_valid(tmp_path):
     assert made["warnings"] == []
 
 
+def test_the_models_with_correlated_residuals_are_valid(tmp_path):
+    (shown,) = [block for block in blocks("yaml") if block.startswith("models:\n  growth:")]
+    data = "data: {table: data/orthodont/measurements.csv, rename: {child: Subject}}"
+    path = tmp_path / "shown.yaml"
+    path.write_text(f"title: t\n{data}\n{shown}", encoding="utf-8")
+    made = plan.make(path, plan.read_config(ROOT / "config" / "config.yaml"), ROOT)
+    assert [model["residuals"] for model in made["models"].values()] == [
+        "car1(age | child)",
+        "unstructured(age | child)",
+    ]
+
+
 def test_the_model_with_a_predicted_sigma_is_valid(tmp_path):
-    (shown,) = [block for block in blocks("yaml") if block.startswith("models:")]
+    (shown,) = [block for block in blocks("yaml") if block.startswith("models:\n  steady:")]
     study = (ROOT / "config" / "studies" / "radon.yaml").read_text(encoding="utf-8")
     path = tmp_path / "shown.yaml"
     path.write_text(study.replace("models:\n", shown, 1), encoding="utf-8")

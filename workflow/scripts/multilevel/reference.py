@@ -130,6 +130,23 @@ def page() -> str:
             "standardised offsets are sampled, whatever `centred` says."
         ),
         (
+            "`(1 | ar1(t))`, or `(1 | gr(t, structure = ar1))`, draws the effects of levels that follow each other in time from "
+            "a stationary autoregression: two levels are correlated by `phi(t)` to the power of the whole steps between them, "
+            "levels that were not seen counted, and `sd(t)` is that of any one level. `(1 | rw(t))` draws them from a random "
+            "walk: `sd(t)` is that of a step over one unit of time, gaps make longer steps, and the effects sum to zero. Times "
+            "are numbers, or levels in the order that `data.ordered` declares. `ar1(g:t)` has one series for each level of `g`, "
+            "the time being the last column."
+        ),
+        (
+            "`residuals:` of a model says how residuals of one subject are correlated beside the group terms, of gaussian "
+            "models with the identity link: `ar1(t | g)` has `phi`, between -1 and 1, for whole occasions; `car1(t | g)` has "
+            "`phi`, between 0 and 1, for one unit of time as measured; `cs(g)` has `rho`, down to -1 / (n - 1) of the largest "
+            "subject; `unstructured(t | g)` has `cor(t: 1, 2)` for each pair of occasions, with one prior, `cor(t)`. The priors "
+            "of `phi` and `rho` are `uniform`, `normal` (cut off at the ends) or `beta` (of the place between the ends). The "
+            "covariance is D C D, C these correlations and D the residual standard deviations, `sigma` or its formula: "
+            "`parameters: {sigma: 0 + C(t)}` gives each occasion its own."
+        ),
+        (
             "The response of an ordinal family is whole numbers from 1, or a column whose levels are "
             "listed under `data.ordered`. "
             "Its formula has no intercept but thresholds `Intercept[1]`, `Intercept[2]` and so on, one "

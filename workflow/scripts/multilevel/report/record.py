@@ -155,7 +155,8 @@ def _read_model(
         "name": name,
         "label": label_of(name, model.get("label")),
         "description": model.get("description") or "",
-        "formula": _formula(model),
+        "formula": ", ".join(_formulas(model)),
+        "formulas": _formulas(model),
         "family": _family(model),
         "priors": model.get("priors") or {},
         "method": model.get("method") or "",
@@ -185,12 +186,12 @@ def _read_model(
     }
 
 
-def _formula(model: Mapping[str, Any]) -> str:
-    """Return the formula of the response, those of other parameters and the structure of the residuals, as one text."""
+def _formulas(model: Mapping[str, Any]) -> list[str]:
+    """Return the formula of the response, those of other parameters and the structure of the residuals."""
     further = {**(model.get("nonlinear") or {}), **(model.get("parameters") or {})}
     others = (f"{parameter} ~ {text}" for parameter, text in further.items())
     correlated = [f"residuals {text}"] if (text := model.get("residuals")) else []
-    return ", ".join([str(model.get("formula") or ""), *others, *correlated])
+    return [str(model.get("formula") or ""), *others, *correlated]
 
 
 def _family(model: Mapping[str, Any]) -> str:

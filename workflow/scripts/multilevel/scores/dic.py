@@ -1,7 +1,8 @@
 """Deviance information criterion: given the group effects and integrated over them, with every penalty that is in use.
 
 ``p_d`` is Dbar - D(plug-in) (Spiegelhalter, Best, Carlin & van der Linde 2002, JRSS-B 64:583). The plug-in is the
-posterior mean of each linear predictor, of each threshold, and of every other parameter on the scale of its link; another
+posterior mean of each linear predictor, of each threshold, of each correlation of residuals, and of every other parameter on
+the scale of its link; another
 plug-in gives another p_d. Thresholds are averaged as they are, not their transformation, so that equidistant and free ones are
 treated alike; means of increasing thresholds increase.
 ``p_v`` is Var(D)/2 (Gelman et al., Bayesian Data Analysis), invariant and never negative; two criteria are made of it:
@@ -75,8 +76,8 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], None]:
     moved = None if many else deviance - plug_in_influence(design, draws)
     record = summarise(deviance, plug_in_deviance(design, draws), moved, draws.chains)
     if design.residuals is not None:
-        record["plug_in"] += plug_in.OF_RESIDUALS
         record["likelihood"] += f"; {design.residuals.words}"
+        record["correlated"] = design.residuals.words
     integral, reason = integration.most(design, draws)
     if integral is not None:
         draws, deviance = integral.enough(draws), deviance[integral.kept(draws)]

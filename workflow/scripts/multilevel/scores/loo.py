@@ -81,8 +81,13 @@ def score(design: Design, draws: Draws) -> tuple[dict[str, Any], pd.DataFrame]:
     if design.residuals is None:
         record["waic"] = psis.waic(conditional, GIVEN)
     else:
-        record["why_no_waic"] = NO_WAIC.format(words=design.residuals.words)
+        record |= without_waic(design.residuals.words)
     return record, table
+
+
+def without_waic(words: str) -> dict[str, Any]:
+    """Return what a record says where residuals are correlated: in which words, and why there is no WAIC."""
+    return {"correlated": words, "why_no_waic": NO_WAIC.format(words=words)}
 
 
 def from_log_density(blocks: Iterable[Array], chains: int) -> tuple[dict[str, Any], pd.DataFrame]:

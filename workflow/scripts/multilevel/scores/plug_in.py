@@ -8,10 +8,11 @@ from multilevel import families, links
 from multilevel.design import Design
 from multilevel.predictor import Draws
 
-WORDS = "posterior mean of each linear predictor, each threshold and every other parameter on the scale of its link"
+WORDS = (
+    "posterior mean of each linear predictor, each threshold, each correlation of residuals and every other parameter on the "
+    "scale of its link"
+)
 
-OF_RESIDUALS = ", correlations of residuals as they are"
-"""What is added where residuals are correlated."""
 OF_CURVE = "; the curve is taken at the means of its parameters"
 """What is said besides of a nonlinear model, whose mean curve is another one."""
 

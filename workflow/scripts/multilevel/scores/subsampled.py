@@ -90,7 +90,7 @@ def score(design: Design, draws: Draws, rows: Rows) -> tuple[dict[str, Any], pd.
     record = loo.WORDS | of_rows(table, of_others) | loo._estimators(design, integral, chosen[rows], why_not)
     record["conditional"] = of_rows(conditional, of_all)
     if design.residuals is not None:
-        return record | {"why_no_waic": loo.NO_WAIC.format(words=design.residuals.words)}, table
+        return record | loo.without_waic(design.residuals.words), table
     waic = psis.waic(conditional, loo.GIVEN)
     waic_elpd = (conditional["elpd"] + conditional["p_loo"] - conditional["p_waic"]).to_numpy()
     waic["elpd"], error = difference_estimate(waic_elpd, surrogate, sums[0], len(design.y))

@@ -29,7 +29,17 @@ def what_it_means(record: Record, comparison: dict[str, Any]) -> Markdown:
         parts.append(Markdown(f"{strong('predicts')} {escape(predicted)}"))
     if estimand := _shared(scores, "estimand"):
         parts.append(Markdown(f"{strong('elpd')} is the sum of {escape(estimand)}"))
-    return Markdown("; ".join(parts) + f". {_estimated(scores, comparison['unit'])}")
+    return Markdown("; ".join(parts) + f". {_estimated(scores, comparison['unit'])}{_correlated(scores)}")
+
+
+def _correlated(scores: list[dict[str, Any]]) -> Markdown:
+    """Return what is said of observations that are not independent given the parameters; nothing where all are."""
+    if not (words := _shared(scores, "correlated")):
+        return Markdown("")
+    return Markdown(
+        f" Where {escape(words)}, an observation is scored given all others besides, by log p(y_i | y_-i, parameters), for "
+        "rows are not independent given the parameters."
+    )
 
 
 def _estimated(scores: list[dict[str, Any]], unit: str) -> Markdown:

@@ -37,6 +37,19 @@ def conditional_table(record: Record) -> Markdown:
     return _tables(found, _HEADERS, _cells, "Conditional deviance information criterion", without)
 
 
+def correlated(record: Record) -> Markdown:
+    """Return what is said of deviances of rows that are not independent; empty where there are none."""
+    found = [one for one in _conditional(record) if one.score.get("correlated")]
+    if not found:
+        return Markdown("")
+    words = " or ".join(dict.fromkeys(str(one.score["correlated"]) for one in found))
+    return Markdown(
+        f"{escape(', '.join(one.model['label'] for one in found))}: {escape(words)}, so that the deviance is that of all rows "
+        "together. A replicate has new residuals, correlated as these are, where a candidate with group effects keeps what its "
+        "groups have in common: the two do not speak of the same replicate."
+    )
+
+
 def divergences_table(record: Record) -> Markdown:
     """Return the penalties of Plummer for every fit that has a conditional DIC, in its order; a reason where there are none."""
 

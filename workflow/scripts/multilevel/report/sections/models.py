@@ -20,7 +20,7 @@ def candidates_table(record: Record) -> Markdown:
         [
             escape(model["label"]),
             code(model["name"]),
-            code(model["formula"]),
+            join((code(text) for text in model["formulas"]), ", "),
             escape(model["family"]),
             status_badge(model),
         ]
