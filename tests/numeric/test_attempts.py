@@ -52,7 +52,7 @@ def test_a_fit_that_diverges_is_made_once_more_and_the_better_one_kept() -> None
 
 
 def fake(divergences: list[int], calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    def sample(_: Any, settings: dict[str, Any], seed: int, __: int) -> tuple[xr.DataTree, dict[str, float]]:
+    def sample(_: Any, settings: dict[str, Any], seed: int, *__: Any) -> tuple[xr.DataTree, dict[str, float]]:
         calls.append({"seed": seed, **settings})
         diverging = np.arange(10) < divergences[len(calls) - 1]
         return xr.DataTree.from_dict({"sample_stats": xr.Dataset({"diverging": ("draw", diverging)})}), {

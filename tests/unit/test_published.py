@@ -270,7 +270,8 @@ BASE = "value: 1.46, source: here"
         ),
         (
             f"model: simple, quantity: sigma, tolerance: 0.1, {BASE}",
-            "published[0].tolerance (line 11): unknown key 'tolerance'",
+            "published[0].tolerance (line 11): unknown key 'tolerance'; choose from digits, estimator, lower, mcse, model, note, priors, "
+            "quantity, sd, se, source, statistic, upper, value",
         ),
     ],
 )

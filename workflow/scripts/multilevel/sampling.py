@@ -72,8 +72,8 @@ def sample(
     """
     started = time.perf_counter()
     LOG.info("compiling")
-    moved = {rv for rv in model.free_RVs if not rv.name.startswith(tuple(still))} if still else None
-    compiled = nutpie.compile_pymc_model(model, jitter_rvs=moved)
+    moved = {rv for rv in model.free_RVs if not rv.name.startswith(tuple(still))} if still else set()
+    compiled = nutpie.compile_pymc_model(model, **({"jitter_rvs": moved} if still else {}))
     compiled_at = time.perf_counter()
     LOG.info("compiled in %.1f s; %d unconstrained parameters", compiled_at - started, compiled.n_dim)
     trace = run(compiled, settings, seed, cores)
