@@ -270,8 +270,10 @@ BASE = "value: 1.46, source: here"
         ),
         (
             f"model: simple, quantity: sigma, tolerance: 0.1, {BASE}",
-            "published[0].tolerance (line 11): unknown key 'tolerance'; choose from digits, estimator, lower, mcse, model, note, priors, "
-            "quantity, sd, se, source, statistic, upper, value",
+            (
+                "published[0].tolerance (line 11): unknown key 'tolerance'; choose from digits, estimator, lower, mcse, "
+                "model, note, priors, quantity, sd, se, source, statistic, upper, value"
+            ),
         ),
     ],
 )

@@ -56,6 +56,10 @@ PER_SECOND = {CLOSED_FORM: 1e8, NONE: 1e8, QUADRATURE: 1.5e7, SAMPLING: 1.5e7}
 """What one core computes, about, of the numbers that `cost` counts: for forecasts before anything was measured."""
 
 
+OF_CURVE = 20.0
+"""How many times as long it takes where effects enter a curve, about: measured with one to three effects, rows included."""
+
+
 @dataclass(frozen=True)
 class Block:
     """Values of some units.
@@ -221,10 +225,17 @@ class Integral:
         return found
 
     def seconds(self, draws: Draws, chosen: Mask | None = None, level: int = 1) -> float:
-        """Return about how long it takes, from counts alone: the same on every machine."""
+        """Return about how long it takes, from counts alone: the same on every machine.
+
+        Of a curve, more: its derivatives are differences by every parameter, and its integrals by importance sampling take the
+        most points there are (`OF_CURVE`).
+        """
+        times = 1.0
+        if self.structure.design.curve is not None and self.by_nodes:
+            times, level = OF_CURVE, nodes.HIGHEST_POINTS if self.method == SAMPLING else level
         batches = local.batches(self.structure, _most_rows(draws), _whole(self._mask(chosen)))
         numbers = sum(numeric.values(b, level) if self.by_nodes else gaussian.values(b) for b in batches)
-        return draws.size * numbers / PER_SECOND[self.method]
+        return times * draws.size * numbers / PER_SECOND[self.method]
 
     def blocks(
         self, draws: Draws, with_rows: bool = False, chosen: Mask | None = None, features: Features | None = None
