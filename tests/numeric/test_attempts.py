@@ -11,6 +11,7 @@ from fixtures.small_data import dataset_of, design_of
 
 from multilevel import attempts, default_priors, methods, model, sampling
 from multilevel.design import Design
+from multilevel.methods import sampled
 
 SETTINGS = {"chains": 2, "draws": 300, "tune": 300, "target_accept": 0.9, "max_treedepth": 10}
 
@@ -38,7 +39,7 @@ def test_a_fit_that_diverges_is_made_once_more_and_the_better_one_kept() -> None
     design = schools()
     priors = default_priors.resolve(design, {"sd": "half_cauchy(25)"})
     posterior, _, _, tried = attempts.fit(
-        design, design, priors, True, {**SETTINGS, "draws": 600, "target_accept": 0.6}, 3, 2
+        design, True, {**SETTINGS, "draws": 600, "target_accept": 0.6}, 3, 2, sampled.sampling_of(design, priors)
     )
     first, second = tried
     assert first["parameterisation"] == {"school": "centred"}
@@ -52,7 +53,7 @@ def test_a_fit_that_diverges_is_made_once_more_and_the_better_one_kept() -> None
 
 
 def fake(divergences: list[int], calls: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
-    def sample(_: Any, settings: dict[str, Any], seed: int, __: int) -> tuple[xr.DataTree, dict[str, float]]:
+    def sample(_: Any, settings: dict[str, Any], seed: int, *__: Any) -> tuple[xr.DataTree, dict[str, float]]:
         calls.append({"seed": seed, **settings})
         diverging = np.arange(10) < divergences[len(calls) - 1]
         return xr.DataTree.from_dict({"sample_stats": xr.Dataset({"diverging": ("draw", diverging)})}), {
@@ -73,7 +74,7 @@ def test_what_is_kept_and_how_often_it_is_tried(
     fake(divergences, calls, monkeypatch)
     design = schools()
     (_, chosen), _, timings, tried = attempts.fit(
-        design, design, default_priors.resolve(design, {}), False, SETTINGS, 1, 1
+        design, False, SETTINGS, 1, 1, sampled.sampling_of(design, default_priors.resolve(design, {}))
     )
     assert [attempt["kept"] for attempt in tried] == kept
     assert len(calls) == len(kept) == timings["sample_s"]
@@ -84,7 +85,9 @@ def test_a_model_without_groups_is_fitted_again_with_smaller_steps(monkeypatch: 
     calls: list[dict[str, Any]] = []
     fake([5, 0], calls, monkeypatch)
     design = design_of("y ~ x", dataset_of(y=np.arange(9.0), x=np.arange(9.0) ** 2))
-    *_, tried = attempts.fit(design, design, default_priors.resolve(design, {}), False, SETTINGS, 1, 1)
+    *_, tried = attempts.fit(
+        design, False, SETTINGS, 1, 1, sampled.sampling_of(design, default_priors.resolve(design, {}))
+    )
     assert [(attempt["divergences"], attempt["kept"]) for attempt in tried] == [(5, False), (0, True)]
     assert tried[1]["why"] == "5 divergences the first way, 0 with smaller steps"
     assert [call["target_accept"] for call in calls] == [0.9, 0.98]

@@ -6,7 +6,6 @@ import json
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -361,7 +360,7 @@ comparisons:
 """
 
 
-def test_twelve_cells_of_a_short_file_are_planned_at_once_and_from_the_cache_without_pandas(
+def test_twelve_cells_of_a_short_file_are_planned_and_then_from_the_cache_without_pandas(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert len(TWELVE.splitlines()) < 40
@@ -369,9 +368,7 @@ def test_twelve_cells_of_a_short_file_are_planned_at_once_and_from_the_cache_wit
     (tmp_path / "twelve.yaml").write_text(TWELVE)
     (tmp_path / "config.yaml").write_text("studies: [twelve.yaml]\n")
     monkeypatch.chdir(tmp_path)
-    started = time.perf_counter()
     assert cli.main(["validate", "twelve.yaml", "--config", "config.yaml"]) == 0
-    assert time.perf_counter() - started < 5
     said = capsys.readouterr().out
     assert "valid; 12 models on 919 rows" in said
     code = (
@@ -379,7 +376,6 @@ def test_twelve_cells_of_a_short_file_are_planned_at_once_and_from_the_cache_wit
         "plan = study.load(Path('twelve.yaml'), Path('config.yaml'), Path.cwd()); rules.report_plan(plan); "
         "print(len(plan['models']), sorted({'numpy', 'pandas', 'pydantic', 'formulaic', 'scipy'} & set(sys.modules)))"
     )
-    started = time.perf_counter()
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
@@ -387,5 +383,4 @@ def test_twelve_cells_of_a_short_file_are_planned_at_once_and_from_the_cache_wit
         check=True,
         env={"PYTHONPATH": str(ROOT / "workflow/scripts")},
     )
-    assert time.perf_counter() - started < 1
     assert done.stdout.strip() == "12 []"

@@ -49,7 +49,7 @@ GROUPS = "formula: y ~ x + (1 + x | school)"
         (f"{GROUPS}, priors: {{'precision(school)': 'gamma(1, 1)', 'var(sigma)': 'gamma(1, 1)'}}", "integrated"),
         (f"{GROUPS}, priors: {{b: 'logistic(0, 1)', sd: 'sqrt_inverse_gamma(1, 1)'}}", "integrated"),
         (f"{GROUPS}, priors_preset: brms, integrate: false", "sampled"),
-        ("formula: 'y ~ x + (1 | mm(school, other))', priors_preset: brms", "sampled"),
+        ("formula: 'y ~ x + (1 | mm(school, other))', priors_preset: brms", "integrated"),
         ("formula: 'y ~ x + (1 | gr(school, dist=student))', centred: auto", "sampled"),
     ],
 )

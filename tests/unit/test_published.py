@@ -145,7 +145,8 @@ def test_a_number_by_ml_of_a_response_with_terms_of_its_own_is_not_compared() ->
 
     def reason(model: dict[str, Any], terms: tuple[str, ...] = (), scalars: tuple[str, ...] = ("sigma",)) -> str:
         predictors = ("mu", *model.get("parameters", {}))
-        built: Any = SimpleNamespace(terms=dict.fromkeys(terms), scalars=scalars, predictors=predictors, residuals=None)
+        built: Any = SimpleNamespace(terms=dict.fromkeys(terms), scalars=scalars, predictors=predictors)
+        built.curve = built.residuals = None
         built.group_terms, built.parameters = (), ("mu", "sigma")
         return published._reason(item, {**plain, **model}, built)
 
@@ -274,7 +275,10 @@ BASE = "value: 1.46, source: here"
         ),
         (
             f"model: simple, quantity: sigma, tolerance: 0.1, {BASE}",
-            "published[0].tolerance (line 11): unknown key 'tolerance'",
+            (
+                "published[0].tolerance (line 11): unknown key 'tolerance'; choose from digits, estimator, lower, mcse, "
+                "model, note, priors, quantity, sd, se, source, statistic, upper, value"
+            ),
         ),
     ],
 )

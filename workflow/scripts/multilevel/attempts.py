@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import xarray as xr
 
-from multilevel import model, parameterisation, sampling
-from multilevel.default_priors import Resolved
+from multilevel import parameterisation, sampling
 from multilevel.design import Design
 
 LOG = logging.getLogger(__name__)
@@ -31,13 +30,11 @@ CLOSER = 5.0
 
 def fit(
     design: Design,
-    seen: Design,
-    priors: Sequence[Resolved],
     asked: Any,
     settings: dict[str, Any],
     seed: int,
     cores: int,
-    sample: Sample | None = None,
+    sample: Sample,
 ) -> tuple[xr.DataTree, dict[str, dict[str, Any]], dict[str, float], list[dict[str, Any]]]:
     """Sample a model, and again the other way where draws diverged.
 
@@ -45,16 +42,14 @@ def fit(
 
     Parameters
     ----------
-    design, seen
-        The design, and what the sampler sees of it (`aggregate.rows`).
-    priors
-        The prior of every parameter.
+    design
+        The design.
     asked
         What the study says of the parameterisation (`parameterisation.resolve`).
     settings, seed, cores
         As for `sampling.sample`; the second fit's seed is a hash of the first's.
     sample
-        Samples it in another way than from a model that is built of `seen` and compiled for one use.
+        Samples it.
 
     Returns
     -------
@@ -62,13 +57,6 @@ def fit(
         Posterior and its encoding, seconds, and a record of each attempt: parameterisation by term, target acceptance, seed,
         divergences, whether it was kept, and why.
     """
-
-    def anew(
-        ways: Mapping[str, str], settings: dict[str, Any], seed: int, cores: int
-    ) -> tuple[xr.DataTree, dict[str, float]]:
-        return sampling.sample(model.build(seen, priors, ways), settings, seed, cores, model.still(seen))
-
-    sample = sample or anew
     chosen = parameterisation.resolve(design, asked)
     trace, timings = sample(chosen, settings, seed, cores)
     first = sampling.attempt(design, trace, chosen, settings, seed)

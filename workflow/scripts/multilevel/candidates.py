@@ -40,6 +40,7 @@ def resolve(study: schema.Study, cells: Mapping[str, Cell]) -> tuple[dict[str, d
         if parsed is None:
             continue
         correlated, found = _residuals(cell, parsed, family)
+        problems += found
         of_curve, found = _curve_parameters(where, model, parsed, family)
         problems += found
         if known:

@@ -67,7 +67,7 @@ class FitError(RuntimeError):
     """A fit that cannot be made; the message is the sentence that its log ends with."""
 
 
-def did_you_mean(word: str, choices: Iterable[str]) -> str:
+def did_you_mean(word: str, choices: Iterable[str], most: int = 12) -> str:
     """Return ``did you mean 'x'?`` for the nearest choice, or the list of choices, or nothing.
 
     Parameters
@@ -76,12 +76,14 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
         What the user wrote.
     choices
         What would have been accepted.
+    most
+        Most choices that are listed.
     """
     known = sorted({str(choice) for choice in choices})
     lowered = {choice.lower(): choice for choice in known}
     near = difflib.get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.6)
     if near:
         return f"did you mean '{lowered[near[0]]}'?"
-    if known and len(known) <= 12:
+    if known and len(known) <= most:
         return "choose from " + ", ".join(known)
     return ""

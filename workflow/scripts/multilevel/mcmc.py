@@ -60,10 +60,6 @@ def e_bfmi(energy: Array) -> Array:
         return np.asarray(steps / energy.var(axis=1, ddof=1), dtype=np.float64)
 
 
-HIGH_K = 0.7
-"""Pareto k above which weights are unreliable, of 2200 draws or more (Vehtari, Simpson, Gelman, Yao & Gabry 2024)."""
-
-
 def pareto_smooth(log_likelihood: Array, r_eff: float) -> tuple[Array, float]:
     """Return smoothed log weights of 1 / likelihood, normalised to sum to one on the natural scale, and Pareto k.
 

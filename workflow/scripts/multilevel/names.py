@@ -1,4 +1,4 @@
-"""Names that users give, and the names of models made of them."""
+"""Names that users give, the names of models made of them, and what reports share with scores."""
 
 NAME_PATTERN = r"[A-Za-z][A-Za-z0-9_]{0,63}"
 """What users may call a study, a model, a comparison or a value of the grid; the wildcard constraint of the first three."""
@@ -11,6 +11,9 @@ LONGEST_MODEL = 128
 
 RESERVED = frozenset({"Intercept", "chain", "coefficient", "draw", "offset", "row", "row_id"})
 """Names that a column used in a model cannot have: they stand for something else in formulas and stored posteriors."""
+
+HIGH_K = 0.7
+"""Pareto k above which weights are unreliable, of 2200 draws or more (Vehtari, Simpson, Gelman, Yao & Gabry 2024)."""
 
 OBSERVATION = "observation"
 """What is left out where no grouping is: one row."""

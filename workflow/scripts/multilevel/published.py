@@ -202,7 +202,7 @@ def _reason(item: schema.Published, model: Mapping[str, Any], design: Design) ->
         return ""
     if item.estimator not in FITTED or (item.estimator == "quadrature" and model["family"] == "gaussian"):
         return f"it was computed by {name}, whose estimand is neither a posterior mean nor an exact maximum"
-    if design.curve:
+    if model.get("nonlinear"):
         return quadrature_ml.CURVE
     if model["family"] != "gaussian" and item.estimator != "reml":
         return quadrature_ml.refusal(design)

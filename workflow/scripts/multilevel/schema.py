@@ -638,6 +638,10 @@ _BOUNDS = {
 }
 
 
+MOST_KEYS = 20
+"""Keys that are listed where one is not known."""
+
+
 def _explain(kind: type[Closed], found: _Found, wanted: list[str], lines: dict[str, int]) -> Problem:
     """Turn one pydantic error into a sentence with its place and what was probably meant."""
     path = ""
@@ -647,7 +651,9 @@ def _explain(kind: type[Closed], found: _Found, wanted: list[str], lines: dict[s
     error, value, context = found.item["type"], found.item.get("input"), found.item.get("ctx", {})
     last = str(found.parts[-1]) if found.parts else ""
     if error == "extra_forbidden":
-        return Problem(where, f"unknown key '{last}'", did_you_mean(last, _keys_at(kind, list(found.parts[:-1]))))
+        return Problem(
+            where, f"unknown key '{last}'", did_you_mean(last, _keys_at(kind, list(found.parts[:-1])), most=MOST_KEYS)
+        )
     if error == "missing":
         return Problem(where, f"the key '{last}' is missing")
     if error == "literal_error":

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multilevel import likelihood, mcmc, predictor, units
+from multilevel import likelihood, mcmc, names, predictor, units
 from multilevel.design import Design
 from multilevel.integration import correlated, gaussian, local, nodes
 from multilevel.integration import quadrature as numeric
@@ -51,6 +51,10 @@ FEATURES = 8
 
 PER_SECOND = {CLOSED_FORM: 1e8, NONE: 1e8, QUADRATURE: 1.5e7, SAMPLING: 1.5e7}
 """What one core computes, about, of the numbers that `cost` counts: for forecasts before anything was measured."""
+
+
+OF_CURVE = 20.0
+"""How many times as long it takes where effects enter a curve, about: measured with one to three effects, rows included."""
 
 
 @dataclass(frozen=True)
@@ -199,7 +203,7 @@ class Integral:
             shown = " x ".join(str(r.count) for r, size in zip(rules, (inner, outer), strict=True) if size)
             counts[shown] = counts.get(shown, 0) + 1
         sampled = (
-            {"k_max": float(found.k.max()), "k_high": int((found.k > mcmc.HIGH_K).sum())}
+            {"k_max": float(found.k.max()), "k_high": int((found.k > names.HIGH_K).sum())}
             if self.method == SAMPLING
             else {}
         )
@@ -220,16 +224,23 @@ class Integral:
             )
         if count := quality.get("k_high"):
             found.append(
-                f"The integrals of {count} levels of {name} by importance sampling have a Pareto k above {mcmc.HIGH_K} "
+                f"The integrals of {count} levels of {name} by importance sampling have a Pareto k above {names.HIGH_K} "
                 f"(largest {quality['k_max']:.2f}): they are unreliable."
             )
         return found
 
     def seconds(self, draws: Draws, chosen: Mask | None = None, level: int = 1) -> float:
-        """Return about how long it takes, from counts alone: the same on every machine."""
+        """Return about how long it takes, from counts alone: the same on every machine.
+
+        Of a curve, more: its derivatives are differences by every parameter, and its integrals by importance sampling take the
+        most points there are (`OF_CURVE`).
+        """
+        times = 1.0
+        if self.structure.design.curve is not None and self.by_nodes:
+            times, level = OF_CURVE, nodes.HIGHEST_POINTS if self.method == SAMPLING else level
         batches = local.batches(self.structure, _most_rows(draws), _whole(self._mask(chosen)))
         numbers = sum(self._values(batch, level) for batch in batches)
-        return draws.size * numbers / PER_SECOND[self.method]
+        return times * draws.size * numbers / PER_SECOND[self.method]
 
     def blocks(
         self, draws: Draws, with_rows: bool = False, chosen: Mask | None = None, features: Features | None = None

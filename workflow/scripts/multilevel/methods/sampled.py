@@ -24,7 +24,26 @@ def fit(
     multilevel.errors.FitError
         When the sampler finds no point to start from, fails, or returns fewer draws than asked for.
     """
-    return attempts.fit(design, aggregate.rows(design), priors, spec["centred"], sampler, seed, cores)
+    return attempts.fit(design, spec["centred"], sampler, seed, cores, sampling_of(aggregate.rows(design), priors))
+
+
+def sampling_of(seen: Design, priors: Sequence[Resolved]) -> attempts.Sample:
+    """Return what samples from a model that is built and compiled for one use.
+
+    Parameters
+    ----------
+    seen
+        What the sampler sees of the design (`aggregate.rows`).
+    priors
+        The prior of every parameter.
+    """
+
+    def sample(
+        ways: Mapping[str, str], settings: dict[str, Any], seed: int, cores: int
+    ) -> tuple[xr.DataTree, dict[str, float]]:
+        return sampling.sample(model.build(seen, priors, ways), settings, seed, cores, model.still(seen))
+
+    return sample
 
 
 def fit_rows(
@@ -63,4 +82,4 @@ def fit_rows(
             compiled[key] = sampling.compile_model(built, model.still(design))
         return sampling.run(compiled[key].with_data(**{model.SEEN: rows.astype(np.float64)}), settings, seed, cores), {}
 
-    return attempts.fit(design, design, priors, spec["centred"], sampler, seed, cores, sample)
+    return attempts.fit(design, spec["centred"], sampler, seed, cores, sample)

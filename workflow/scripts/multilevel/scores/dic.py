@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from multilevel import families, integration, likelihood, links, marginal, mcmc, nesting, predictor
+from multilevel import families, integration, likelihood, links, marginal, mcmc, names, nesting, predictor
 from multilevel.design import Design, Predictor
 from multilevel.integration import Integral
 from multilevel.predictor import Draws
@@ -235,7 +235,7 @@ def of_divergences(
         """Return the weights of the draws for each row, and keep the largest k."""
         nonlocal k_max, high
         smoothed = [mcmc.pareto_smooth(column, 1.0) for column in log_density.T]
-        k_max, high = max([k_max, *(k for _, k in smoothed)]), high + sum(k > mcmc.HIGH_K for _, k in smoothed)
+        k_max, high = max([k_max, *(k for _, k in smoothed)]), high + sum(k > names.HIGH_K for _, k in smoothed)
         return np.exp(np.stack([weights for weights, _ in smoothed], axis=1))
 
     chosen = np.zeros(len(design.y), dtype=bool) if integral is None else loo.affordable(integral, draws)
@@ -261,7 +261,7 @@ def of_divergences(
     warnings = []
     if high:
         warnings.append(
-            f"p_opt leaves {high} rows out by importance weights with a Pareto k above {mcmc.HIGH_K:g} (largest {k_max:.2f}), "
+            f"p_opt leaves {high} rows out by importance weights with a Pareto k above {names.HIGH_K:g} (largest {k_max:.2f}), "
             "which makes it unreliable."
         )
     mcse = {name: mcmc.mcse_mean(values.reshape(draws.chains, -1)) for name, values in influence.items()}

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from multilevel import mcmc
+from multilevel import names
 from multilevel.report.flags import caution, model_name
 from multilevel.report.markdown import Markdown, code, escape, table
 from multilevel.report.numbers import ABSENT, as_float, fixed, significant
@@ -63,7 +63,7 @@ def divergences_table(record: Record) -> Markdown:
         ]
         k_max = as_float(score.get("k_max_p_opt"))
         shown = fixed(k_max, 2)
-        return [*found, caution(shown) if k_max is not None and k_max > mcmc.HIGH_K else shown]
+        return [*found, caution(shown) if k_max is not None and k_max > names.HIGH_K else shown]
 
     headers = [
         "Candidate",
