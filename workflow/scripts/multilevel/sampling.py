@@ -88,8 +88,8 @@ def compile_model(model: pm.Model, still: frozenset[str] = frozenset()) -> Any:
     """
     started = time.perf_counter()
     LOG.info("compiling")
-    moved = {rv for rv in model.free_RVs if not rv.name.startswith(tuple(still))}
-    compiled = nutpie.compile_pymc_model(model, **({"jitter_rvs": moved} if still else {}))
+    moved = {"jitter_rvs": {rv for rv in model.free_RVs if not rv.name.startswith(tuple(still))}} if still else {}
+    compiled = nutpie.compile_pymc_model(model, **moved)
     LOG.info("compiled in %.1f s; %d unconstrained parameters", time.perf_counter() - started, compiled.n_dim)
     return compiled
 
