@@ -94,11 +94,8 @@ def build(
         for part in design.predictors:
             if part.offset.any():
                 etas[part.parameter] = etas[part.parameter] + part.offset
-        if rows_change:
-            seen = pm.Data(SEEN, np.ones(len(design.y)))
-            etas = {name: value * seen + (1.0 - seen) * UNSEEN for name, value in etas.items()}
-            counted: Any = design.terms.get("weights", 1.0) * seen
-            design = replace(design, terms={**design.terms, "weights": counted})
+        seen = pm.Data(SEEN, np.ones(len(design.y))) if rows_change else None
+        etas = {name: value if name in design.primary else _switched(value, seen) for name, value in etas.items()}
         eta = [etas.pop(name) for name in design.primary]
         inverse = families.get(design.family).OTHER_LINKS
         others = {name: responses.INVERSE_LINKS[inverse[name]](value) for name, value in etas.items()}
@@ -106,8 +103,17 @@ def build(
             others["thresholds"] = _thresholds(design.thresholds, by_name)
         scalars |= {name: _scalar(name, by_name[name]) for name in design.scalars if name not in units}
         others |= {name: scalars[name] for name in design.scalars}
+        if seen is not None:
+            eta = [_switched(value, seen) for value in eta]
+            counted: Any = design.terms.get("weights", 1.0) * seen
+            design = replace(design, terms={**design.terms, "weights": counted})
         responses.get(design.family).add(design, eta if design.nominal else eta[0], others)
     return model
+
+
+def _switched(value: Any, seen: Any) -> Any:
+    """Return a linear predictor with `UNSEEN` in rows that are not seen; the predictor itself where all are."""
+    return value if seen is None else pt.switch(pt.gt(seen, 0), value, np.asarray(UNSEEN))
 
 
 def _centres(design: Design, term: Term, fixed: Mapping[str, tuple[Any, Any, Any]]) -> list[Any]:
