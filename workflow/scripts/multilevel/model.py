@@ -99,11 +99,8 @@ def build(
         for part in design.predictors:
             if part.offset.any():
                 etas[part.parameter] = etas[part.parameter] + part.offset
-        if rows_change:
-            seen = pm.Data(SEEN, np.ones(len(design.y)))
-            etas = {name: value * seen + (1.0 - seen) * UNSEEN for name, value in etas.items()}
-            counted: Any = design.terms.get("weights", 1.0) * seen
-            design = replace(design, terms={**design.terms, "weights": counted})
+        seen = pm.Data(SEEN, np.ones(len(design.y))) if rows_change else None
+        etas = {name: value if name in design.primary else _switched(value, seen) for name, value in etas.items()}
         eta = [etas.pop(name) for name in design.primary]
         if design.curve:
             values = dict(zip(design.primary, eta, strict=True))
@@ -115,6 +112,10 @@ def build(
             others["thresholds"] = _thresholds(design.thresholds, by_name)
         scalars |= {name: _scalar(name, by_name[name]) for name in design.scalars if name not in units}
         others |= {name: scalars[name] for name in design.scalars}
+        if seen is not None:
+            eta = [_switched(value, seen) for value in eta]
+            counted: Any = design.terms.get("weights", 1.0) * seen
+            design = replace(design, terms={**design.terms, "weights": counted})
         if design.residuals:
             theta = _residuals(design.residuals, by_name[default_priors.residuals_name(design.residuals)])
             correlated.add(design, eta[0], others["sigma"], theta)
@@ -140,6 +141,11 @@ def _between(name: str, found: Residuals, prior: Prior) -> Any:
     if prior.name == "uniform":
         return pm.Uniform(name, first, second)
     return pm.TruncatedNormal(name, mu=first, sigma=second, lower=lowest, upper=highest)
+
+
+def _switched(value: Any, seen: Any) -> Any:
+    """Return a linear predictor with `UNSEEN` in rows that are not seen; the predictor itself where all are."""
+    return value if seen is None else pt.switch(pt.gt(seen, 0), value, np.asarray(UNSEEN))
 
 
 def _centres(design: Design, term: Term, fixed: Mapping[str, tuple[Any, Any, Any]]) -> list[Any]:
