@@ -14,6 +14,7 @@ from scipy import stats
 from multilevel import curve_priors, curves, default_priors, equations, formula
 from multilevel.design import Design
 from multilevel.errors import FormulaError, StudyError
+from multilevel.report.sections import models
 
 X = np.array([0.0, 0.5, 2.0, 7.0, 30.0])
 
@@ -217,6 +218,15 @@ def test_a_curve_of_ones_own_needs_a_prior_for_each_parameter() -> None:
     assert {str(priors[f"b(t_g[{level}])"]) for level in "abcd"} == {"half_normal(2)"}
 
 
+def test_an_offset_of_a_parameter_is_none_of_the_response() -> None:
+    data = dataset_of(y=AXIS, x=AXIS, far=1e3 * AXIS)
+    given = {"a_Intercept": "normal(1, 4)", "b_Intercept": "normal(0, 3)"}
+    plain = curve_of("y ~ a + x * b", data, {"a": "1", "b": "1"})
+    moved = curve_of("y ~ a + x * b", data, {"a": "1 + offset(far)", "b": "1"})
+    priors = [{p.parameter: p.prior for p in default_priors.resolve(design, given)} for design in (plain, moved)]
+    assert priors[0]["sigma"] == priors[1]["sigma"]
+
+
 def test_a_prior_without_an_sd_gives_no_scale() -> None:
     design = curve_of("y ~ a + x * b", _data(AXIS, AXIS), {"a": "1 + (1 | g)", "b": "1"})
     with pytest.raises(FormulaError, match=r"^the curve needs a prior for the sds of effects on 'a': "):
@@ -297,6 +307,17 @@ def test_the_equations_write_the_curve_and_each_parameter() -> None:
     assert found["plain"].startswith(
         "y follows a curve of x with the parameters a, m, s; m is explained by x; each of the 4 levels"
     )
+
+
+def test_a_long_formula_may_be_broken_in_the_table_of_candidates() -> None:
+    """A curve with the formulas of its parameters would reach into the next column."""
+    model = {"label": "a", "name": "a", "family": "gaussian", "status": "ok", "failed": []}
+    record: Any = {
+        "models": [{**model, "formula": "y ~ x"}, {**model, "formula": "y ~ a * exp(-b * x), a ~ 1 + (1 | g), " * 3}]
+    }
+    table = str(models.candidates_table(record))
+    assert table.count(".ml-long") == 1
+    assert "`y ~ x`" in table
 
 
 @pytest.mark.parametrize("text", EXPRESSIONS)

@@ -408,8 +408,8 @@ class Design:
 
     @property
     def offset(self) -> Array:
-        """Offset of the first parameter."""
-        return self.predictors[0].offset
+        """Offset of the first parameter; a curve has none, whatever its parameters have."""
+        return np.zeros(len(self.y)) if self.curve else self.predictors[0].offset
 
     @property
     def has_intercept(self) -> bool:

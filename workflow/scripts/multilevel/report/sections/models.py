@@ -11,6 +11,9 @@ from multilevel.report.markdown import Markdown, bullets, code, display_math, es
 from multilevel.report.numbers import count
 from multilevel.report.record import Record
 
+LONG = 60
+"""Characters of a formula from which on a table may break it."""
+
 _LEVEL = re.compile(r"\[[^\[\]]+\]")
 
 
@@ -20,7 +23,7 @@ def candidates_table(record: Record) -> Markdown:
         [
             escape(model["label"]),
             code(model["name"]),
-            join((code(text) for text in model["formulas"]), ", "),
+            join((_formula(text) for text in model["formulas"]), ", "),
             escape(model["family"]),
             status_badge(model),
         ]
@@ -28,6 +31,11 @@ def candidates_table(record: Record) -> Markdown:
     ]
     headers = ["Candidate", "Name in the study", "Formula", "Family", "Fit"]
     return table(headers, rows, label="Candidate models", align="lllll")
+
+
+def _formula(text: str) -> Markdown:
+    """Return a formula as code; a long one, such as of a curve and its parameters, may be broken into lines."""
+    return Markdown(f"[{code(text)}]{{.ml-long}}") if len(text) > LONG else code(text)
 
 
 def same_models(record: Record) -> Markdown:
