@@ -313,7 +313,10 @@ def test_a_long_formula_may_be_broken_in_the_table_of_candidates() -> None:
     """A curve with the formulas of its parameters would reach into the next column."""
     model = {"label": "a", "name": "a", "family": "gaussian", "status": "ok", "failed": []}
     record: Any = {
-        "models": [{**model, "formula": "y ~ x"}, {**model, "formula": "y ~ a * exp(-b * x), a ~ 1 + (1 | g), " * 3}]
+        "models": [
+            {**model, "formulas": ["y ~ x"]},
+            {**model, "formulas": ["y ~ a * exp(-b * x) " * 3, "a ~ 1 + (1 | g)"]},
+        ]
     }
     table = str(models.candidates_table(record))
     assert table.count(".ml-long") == 1
