@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from fixtures import correlated
 from fixtures.small_data import dataset_of, design_of
 
 from multilevel import checks, figure_data, storage
@@ -157,7 +158,11 @@ def summary_of(design: Design, values: dict[str, float]) -> pd.DataFrame:
              "level": "", "effect": ""}
             for i, j in pairs
         ]  # fmt: skip
-    rows += [{"parameter": n, "kind": "residual", "group": "", "level": "", "effect": ""} for n in design.scalars]
+    correlated = design.residuals.parameters if design.residuals else ()
+    rows += [
+        {"parameter": n, "kind": "residual", "group": "", "level": "", "effect": ""}
+        for n in (*design.scalars, *correlated)
+    ]
     for term in design.group_terms:
         rows += [
             {"parameter": f"{term.label}[{level}: {e}]", "kind": "group", "group": term.label, "level": level, "effect": e}
@@ -184,6 +189,34 @@ def test_shrinkage_pulls_a_levels_own_mean_towards_the_others() -> None:
     assert set(table["effect"]) == {"Intercept"}
     half = 1.959964 * 2 / np.sqrt([2, 1])
     np.testing.assert_allclose(table["no_pooling_upper"] - table["no_pooling"], half, rtol=1e-6)
+
+
+def test_a_levels_own_estimate_weighs_rows_by_how_they_are_correlated() -> None:
+    """Generalised least squares by whole matrices: (Z' R^-1 Z)^-1 Z' R^-1 (y - rest) of each level."""
+    design = correlated.design_with("car1(age | person)", correlated.data(), "y ~ x + (1 + x | clinic)")
+    means = {"Intercept": 1.0, "b(x)": 2.0, "sigma": 1.5, "phi": 0.6}
+    table = figure_data.shrinkage(design, summary_of(design, means), "clinic").set_index(["effect", "level"])
+    term, found = design.group_terms[0], design.residuals
+    assert found is not None
+    lags = np.abs(found.at[:, None] - found.at)
+    cov = 1.5**2 * np.where(found.subject[:, None] == found.subject, 0.6**lags, 0.0)
+    rest = design.y - design.x @ [1.0, 2.0]
+    for number, level in enumerate(term.levels):
+        own = term.index == number
+        z, inverse = term.z[own], np.linalg.inv(cov[np.ix_(own, own)])
+        spread = np.linalg.inv(z.T @ inverse @ z)
+        expected = spread @ z.T @ inverse @ rest[own]
+        for effect in (0, 1):
+            row = table.loc[(term.effects[effect], level)]
+            assert row["no_pooling"] == pytest.approx(expected[effect], abs=1e-9)
+            half = 1.959964 * np.sqrt(spread[effect, effect])
+            assert row["no_pooling_upper"] - row["no_pooling"] == pytest.approx(half, rel=1e-6)
+
+
+def test_a_level_of_part_of_a_subject_has_no_estimate_of_its_own() -> None:
+    design = correlated.design_with("cs(person)", correlated.data(), "y ~ x + (1 | week)")
+    table = figure_data.shrinkage(design, summary_of(design, {"sigma": 1.0, "rho": 0.3}), "week")
+    assert table["no_pooling"].isna().all()
 
 
 SLOPES = dataset_of(

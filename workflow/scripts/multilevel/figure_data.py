@@ -214,10 +214,10 @@ def shrinkage(design: Design, summary: pd.DataFrame, group: str) -> pd.DataFrame
     ``no_pooling`` is what maximum likelihood finds in the level's own rows for all its effects at once, the rest of the
     model held at its posterior means (for a normal response, least squares); its interval comes from the information
     matrix. It is missing where a level's rows do not tell the effect from the others (a slope, where the predictor does
-    not vary), where the estimate is not finite (a level of successes only), and where responses are censored or residuals
-    correlated, which a level's own rows do not tell of. ``partial``
-    is the posterior of the level's effect; ``pooled`` is 0, no difference between levels. Effects on other parameters than
-    the first, such as sigma, have no such estimates and no rows; a grouping of none but those gives an empty table.
+    not vary), where the estimate is not finite (a level of successes only), and where responses are censored or a level holds
+    part of a subject whose residuals are correlated. ``partial`` is the posterior of the level's effect; ``pooled`` is 0, no
+    difference between levels. Effects on other parameters than the first, such as sigma, have no such estimates and no rows;
+    a grouping of none but those gives an empty table.
     """
     partial = caterpillar(design, summary, group)
     if any(term.weights is not None for term in terms_of(design, group)):
@@ -272,12 +272,15 @@ def _own_estimates(design: Design, summary: pd.DataFrame, terms: list[tuple[Term
     """
     z = np.column_stack([term.z[:, positions] for term, positions in terms])
     index, levels = terms[0][0].index, len(terms[0][0].levels)
-    if "cens" in design.terms or design.residuals:
+    if "cens" in design.terms:
         return np.full((levels, z.shape[1]), np.nan), np.full((levels, z.shape[1]), np.nan)
     draw = _at_means(design, summary)
     others = predictor.arguments(design, draw, slice(0, len(design.y)))
     start = np.column_stack([draw.effects[term.key][0][:, positions] for term, positions in terms])
     rest = np.asarray(others.pop("eta")[0]) - (start[index] * z).sum(axis=1)
+    if design.residuals is not None:
+        sigma = np.broadcast_to(others["sigma"], (1, len(design.y)))[0]
+        return _of_correlated(design, draw, (z, index, levels), sigma, rest)
     weights = design.terms.get("weights", np.ones(len(design.y)))
     found, step = start, np.full_like(start, np.inf)
     inverse = np.full_like(start, np.nan)
@@ -291,6 +294,28 @@ def _own_estimates(design: Design, summary: pd.DataFrame, terms: list[tuple[Term
         settled = np.nanmax(np.abs(step), axis=1, initial=0.0) < 1e-6 * (1 + np.abs(found).max(axis=1))
     unknown = np.where(settled[:, None] & np.isfinite(step), 0.0, np.nan)
     return found + unknown, np.sqrt(np.maximum(inverse, 0.0)) + unknown
+
+
+def _of_correlated(
+    design: Design, draw: Draws, of: tuple[Array, NDArray[np.int64], int], sigma: Array, rest: Array
+) -> tuple[Array, Array]:
+    """Return what `_own_estimates` does where residuals are correlated: generalised least squares, level by level.
+
+    Rows are multiplied by C^(-1/2) / sigma, which mixes those of one subject alone; a level that holds part of a subject has
+    no estimate of its own.
+    """
+    z, index, levels = of
+    residuals = design.residuals
+    assert residuals is not None
+    assert draw.residual is not None
+    level = np.zeros(int(residuals.subject.max()) + 1, dtype=np.int64)
+    level[residuals.subject] = index
+    if (level[residuals.subject] != index).any():
+        return np.full((levels, z.shape[1]), np.nan), np.full((levels, z.shape[1]), np.nan)
+    columns = np.column_stack([design.y - rest, z]) / sigma[:, None]
+    white = residuals.whitened(draw.residual, columns)
+    found, inverse = _solved(*_normal_equations(white[:, 1:], index, levels, np.ones(len(white)), white[:, 0]))
+    return found, np.sqrt(np.maximum(inverse, 0.0)) + 0.0 * found
 
 
 def _information(design: Design, eta: Array, others: dict[str, Any]) -> tuple[Array, Array]:
