@@ -315,7 +315,7 @@ def test_a_long_formula_may_be_broken_in_the_table_of_candidates() -> None:
     record: Any = {
         "models": [
             {**model, "formulas": ["y ~ x"]},
-            {**model, "formulas": ["y ~ a * exp(-b * x) " * 3, "a ~ 1 + (1 | g)"]},
+            {**model, "formulas": ["y ~ a * exp(-b * x) " * 4, "a ~ 1 + (1 | g)"]},
         ]
     }
     table = str(models.candidates_table(record))
