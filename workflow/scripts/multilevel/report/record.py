@@ -157,6 +157,7 @@ def _read_model(
         "description": model.get("description") or "",
         "formula": _formula(model),
         "family": _family(model),
+        "curve": list(model.get("nonlinear") or {}),
         "priors": model.get("priors") or {},
         "method": model.get("method") or "",
         "why_sampled": model.get("why_sampled") or "",
