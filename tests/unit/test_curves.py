@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from scipy import stats
 from multilevel import curve_priors, curves, default_priors, equations, formula
 from multilevel.design import Design
 from multilevel.errors import FormulaError, StudyError
-from multilevel.report.sections import models
+from multilevel.report.sections import models, plain
 
 X = np.array([0.0, 0.5, 2.0, 7.0, 30.0])
 
@@ -321,6 +322,19 @@ def test_a_long_formula_may_be_broken_in_the_table_of_candidates() -> None:
     table = str(models.candidates_table(record))
     assert table.count(".ml-long") == 1
     assert "`y ~ x`" in table
+
+
+def test_plain_language_says_which_parameter_of_a_curve_differs_between_groups() -> None:
+    """Their standard deviations have other units than the response, and stand beside no residual."""
+    row = {"kind": "sd", "group": "tree", "effect": "asymptote_Intercept", "parameter": "sd(tree: asymptote_Intercept)"}
+    row |= {"mean": "31.5", "lower": "14.2", "upper": "60.1"}
+    residual = {"kind": "residual", "parameter": "sigma", "mean": "7.8"}
+    entry: Any = SimpleNamespace(model={"label": "Logistic", "curve": ["asymptote"], "summary": [row, residual]})
+    record: Any = {"data": {"response": {"name": "circumference"}}}
+    assert str(plain._group_sentence(record, entry, [row], is_best=True)) == (
+        "Under **Logistic**, groups follow curves of their own. Standard deviations of the curve's parameters: `asymptote` 32 "
+        "between groups of `tree` (95% interval 14 to 60)."
+    )
 
 
 @pytest.mark.parametrize("text", EXPRESSIONS)

@@ -158,6 +158,7 @@ def _read_model(
         "formula": ", ".join(_formulas(model)),
         "formulas": _formulas(model),
         "family": _family(model),
+        "curve": list(model.get("nonlinear") or {}),
         "priors": model.get("priors") or {},
         "method": model.get("method") or "",
         "why_sampled": model.get("why_sampled") or "",

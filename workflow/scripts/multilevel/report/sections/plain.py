@@ -152,12 +152,22 @@ def _group_sentence(record: Record, entry: Entry, rows: list[dict[str, Any]], *,
     inside = [significant(row.get("mean"), 2) for row in residual[:1]]
     against = Markdown(f", against {inside[0]} between observations of one group" if inside else "")
     opening = f"Under {strong(entry.model['label'])}{'' if is_best else ', the best that has group effects'}"
+    if entry.model.get("curve"):
+        of = sentence_list(Markdown(f"{_parameter(row)} {_spread(entry, row)}") for row in rows)
+        return Markdown(
+            f"{opening}, groups follow curves of their own. Standard deviations of the curve's parameters: {of}."
+        )
     name = ((record["data"] or {}).get("response") or {}).get("name")
     scale = f" of {code(name)}" if name and residual else " on the scale of the linear predictor"
     spread = sentence_list(_spread(entry, row) for row in rows)
     return Markdown(
         f"{opening}, what the predictors leave unexplained{scale} has a standard deviation of {spread}{against}."
     )
+
+
+def _parameter(row: dict[str, Any]) -> Markdown:
+    """Return the parameter of a curve that an effect is on: what stands before ``_Intercept``."""
+    return code(str(row.get("effect")).removesuffix("Intercept").removesuffix("_"))
 
 
 def _slopes(entry: Entry, row: dict[str, Any]) -> list[Markdown]:
