@@ -179,7 +179,7 @@ class Point:
                 ) in LOWEST and variable.owner.op.name != "uniform":
                     self.values[variable.name] = LOWEST[name] + np.exp(q)
                     self.log_jacobian += float(q.sum())
-                case "_interval__" if variable.owner.op.name == "truncated_normal":  # above 0
+                case "_interval__" if np.isinf(variable.owner.inputs[-1].eval()).all():  # above 0
                     self.values[variable.name] = np.exp(q)
                     self.log_jacobian += float(q.sum())
                 case "_interval__":
