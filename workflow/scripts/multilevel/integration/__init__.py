@@ -54,7 +54,7 @@ PER_SECOND = {CLOSED_FORM: 1e8, NONE: 1e8, QUADRATURE: 1.5e7, SAMPLING: 1.5e7}
 
 
 OF_CURVE = 20.0
-"""How many times as long it takes where effects enter a curve, about: measured with one to three effects, rows included."""
+"""How many times as long it takes where effects enter a curve, roughly, with one to three effects."""
 
 
 @dataclass(frozen=True)
