@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fixtures import correlated
 from fixtures.small_data import dataset_of, design_of
 
 from multilevel import aggregate, default_priors
@@ -117,7 +118,7 @@ def test_whatever_a_design_has_for_each_row_is_known() -> None:
     """A new field must be cut or compared as well; add it to `aggregate` and then here."""
     assert {f.name for f in fields(Design)} == {
         "response", "y", "family", "link", "parameters", "predictors", "group_terms", "terms", "categories",
-        "thresholds", "log_jacobian",
+        "thresholds", "log_jacobian", "curve", "residuals",
     }  # fmt: skip
     assert {f.name for f in fields(Predictor)} == {
         "parameter", "prefix", "x", "coefficients", "terms_of", "scales", "offset", "thresholds",
@@ -128,8 +129,15 @@ def test_whatever_a_design_has_for_each_row_is_known() -> None:
     }  # fmt: skip
     assert {f.name for f in fields(Term)} == {
         "key", "label", "group", "effects", "parameters", "z", "index", "levels", "correlated", "scales", "structure",
-        "weights", "factor", "dist", "covariance", "by",
+        "weights", "factor", "dist", "covariance", "by", "chain",
     }  # fmt: skip
+
+
+def test_rows_that_are_not_independent_are_not_cut() -> None:
+    built = correlated.design_with("cs(person)", correlated.data(), "y ~ x")
+    assert aggregate.rows(built) is built
+    with pytest.raises(ValueError, match="not independent"):
+        aggregate.of_rows(built, np.arange(3))
 
 
 @pytest.mark.slow

@@ -75,7 +75,14 @@ def of_rows(design: Design, chosen: NDArray[np.int64]) -> Design:
         The design.
     chosen
         Positions of the rows.
+
+    Raises
+    ------
+    ValueError
+        When residuals are correlated.
     """
+    if design.residuals is not None:
+        raise ValueError("rows of one subject are not independent of each other")
     return replace(
         design,
         y=design.y[chosen],
