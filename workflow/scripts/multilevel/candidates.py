@@ -202,6 +202,9 @@ def _residuals(cell: Cell, parsed: Formula, family: str) -> tuple[str, list[Prob
         written = str(residuals.parse(cell.written.residuals))
     except FormulaError as error:
         return "", [Problem(place, str(error))]
+    if cell.written.nonlinear:
+        hint = "effects of subjects on the parameters of the curve are group terms under nonlinear"
+        return written, [Problem(place, "a curve takes no correlated residuals", hint)]
     if family != "gaussian":
         message = f"correlated residuals are those of gaussian models, and the family is {family}"
         return written, [Problem(place, message, "group terms such as (1 | gr(week, structure = ar1)) fit any family")]
