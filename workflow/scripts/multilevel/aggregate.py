@@ -95,6 +95,20 @@ def of_rows(design: Design, chosen: NDArray[np.int64]) -> Design:
     )
 
 
+def with_levels_of(design: Design) -> tuple[Design, dict[str, NDArray[np.int64]]]:
+    """Return a design without levels that have no row, and the levels kept by term key; of structured terms all are kept."""
+    terms, kept = [], {}
+    for term in design.group_terms:
+        if not term.exchangeable:
+            terms.append(term)
+            kept[term.key] = np.arange(len(term.levels))
+            continue
+        present, index = np.unique(term.index, return_inverse=True)
+        kept[term.key] = present.astype(np.int64)
+        terms.append(replace(term, index=index.astype(np.int64), levels=tuple(term.levels[i] for i in present)))
+    return replace(design, group_terms=tuple(terms)), kept
+
+
 def _predictor(part: Predictor, first: NDArray[np.int64]) -> Predictor:
     return replace(part, x=part.x[first], offset=part.offset[first], centre=part.means)
 

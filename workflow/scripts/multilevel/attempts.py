@@ -19,8 +19,6 @@ from multilevel.design import Design
 
 LOG = logging.getLogger(__name__)
 
-SMALLER = "with smaller steps"
-
 Sample = Callable[[Mapping[str, str], dict[str, Any], int, int], tuple[xr.DataTree, dict[str, float]]]
 """From parameterisation, settings, seed and cores to what `sampling.sample` returns."""
 
@@ -58,25 +56,34 @@ def fit(
         divergences, whether it was kept, and why.
     """
     chosen = parameterisation.resolve(design, asked)
+    other = parameterisation.other_way(design, chosen)
+    trace, kept, timings, records = tried(design, chosen, other, settings, seed, cores, sample)
+    return (*sampling.posterior(trace, design, kept), timings, records)
+
+
+def tried(
+    design: Design,
+    chosen: dict[str, str],
+    other: dict[str, str],
+    settings: dict[str, Any],
+    seed: int,
+    cores: int,
+    sample: Sample,
+) -> tuple[xr.DataTree, dict[str, str], dict[str, float], list[dict[str, Any]]]:
+    """Sample, and once more where draws diverged; return the trace that is kept and its way, seconds and records.
+
+    Parameters
+    ----------
+    design, settings, seed, cores, sample
+        As for `fit`.
+    chosen, other
+        The way of each term in the first fit and in the second; the same where there is no other.
+    """
     trace, timings = sample(chosen, settings, seed, cores)
     first = sampling.attempt(design, trace, chosen, settings, seed)
     if not first["divergences"]:
-        return (*sampling.posterior(trace, design, chosen), timings, [{**first, "kept": True, "why": ""}])
-    other = parameterisation.other_way(design, chosen)
-    differently = "the other way" if other != chosen else SMALLER
-    closer, again = more_careful(first, settings, seed, differently)
-    retrace, more = sample(other, closer, again, cores)
-    second = sampling.attempt(design, retrace, other, closer, again)
-    better, records = judged(first, second, differently)
-    timings = {key: value + more[key] for key, value in timings.items()}
-    kept = (retrace, other) if better else (trace, chosen)
-    return (*sampling.posterior(kept[0], design, kept[1]), timings, records)
-
-
-def more_careful(
-    first: dict[str, Any], settings: dict[str, Any], seed: int, differently: str
-) -> tuple[dict[str, Any], int]:
-    """Return the settings and the seed of a second fit, and log that there is one."""
+        return trace, chosen, timings, [{**first, "kept": True, "why": ""}]
+    differently = "the other way" if other != chosen else "with smaller steps"
     closer = {**settings, "target_accept": round(1.0 - (1.0 - settings["target_accept"]) / CLOSER, 6)}
     LOG.warning(
         "%d draws diverged; fitted once more, %s, with target acceptance %g",
@@ -84,15 +91,15 @@ def more_careful(
         differently,
         closer["target_accept"],
     )
-    return closer, second_seed(seed)
-
-
-def judged(first: dict[str, Any], second: dict[str, Any], differently: str) -> tuple[bool, list[dict[str, Any]]]:
-    """Return whether the second fit is better, and the records of both with which one is kept and why."""
+    again = second_seed(seed)
+    retrace, more = sample(other, closer, again, cores)
+    second = sampling.attempt(design, retrace, other, closer, again)
     better = second["divergences"] < first["divergences"]
     why = f"{first['divergences']} divergences the first way, {second['divergences']} {differently}"
     LOG.warning("%s: the %s fit is kept", why, "second" if better else "first")
-    return better, [{**first, "kept": not better, "why": why}, {**second, "kept": better, "why": why}]
+    timings = {key: value + more[key] for key, value in timings.items()}
+    records = [{**first, "kept": not better, "why": why}, {**second, "kept": better, "why": why}]
+    return (retrace, other, timings, records) if better else (trace, chosen, timings, records)
 
 
 def second_seed(seed: int) -> int:

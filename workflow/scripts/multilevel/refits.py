@@ -89,7 +89,7 @@ class Refits:
         seen: Design = self.design
         kept: dict[str, Index] = {}
         if method == INTEGRATED:
-            seen, kept = with_levels_of(aggregate.of_rows(self.design, np.flatnonzero(rows)))
+            seen, kept = aggregate.with_levels_of(aggregate.of_rows(self.design, np.flatnonzero(rows)))
         if not path.is_file():
             began = time.perf_counter()
             tree, encoding = self._integrated(seen, seed) if method == INTEGRATED else self._sampled(rows, seed)
@@ -180,20 +180,6 @@ class Refit:
     draws: Draws
     seed: int
     method: str
-
-
-def with_levels_of(design: Design) -> tuple[Design, dict[str, Index]]:
-    """Return a design without levels that have no row, and the levels kept by term key; of structured terms all are kept."""
-    terms, kept = [], {}
-    for term in design.group_terms:
-        if not term.exchangeable:
-            terms.append(term)
-            kept[term.key] = np.arange(len(term.levels))
-            continue
-        present, index = np.unique(term.index, return_inverse=True)
-        kept[term.key] = present.astype(np.int64)
-        terms.append(replace(term, index=index.astype(np.int64), levels=tuple(term.levels[i] for i in present)))
-    return replace(design, group_terms=tuple(terms)), kept
 
 
 def extended(draws: Draws, design: Design, kept: Mapping[str, Index]) -> Draws:

@@ -55,9 +55,11 @@ def against_integrating(design: Design, priors: Mapping[str, Prior]) -> str:
     priors
         The prior of every parameter by name.
     """
+    if of_rows := nesting.against_rows(design):
+        return of_rows
     groups = nesting.against_groups(design)
     why = reason_against(design) if groups else ""
-    return nesting.against_rows(design) or (f"{groups}, and {why}" if why else nesting.against_priors(priors))
+    return f"{groups}, and {why}" if why else nesting.against_priors(priors)
 
 
 def reason_against(design: Design) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -42,7 +42,14 @@ def fit(
     compiled_at = time.perf_counter()
     LOG.info("effects integrated out; %d parameters are sampled: %s", size, ", ".join(density.names))
     compiled = sampling.of_density(size, loops.density_for_nutpie, loops.same_for_nutpie, density.data, density.initial)
-    trace, tried = _sampled(compiled, design, sampler, seed, cores)
+    ways = {term.key: "integrated" for term in design.group_terms}
+
+    def sample(
+        _: Mapping[str, str], settings: dict[str, Any], seed: int, cores: int
+    ) -> tuple[xr.DataTree, dict[str, float]]:
+        return sampling.run(compiled, settings, seed, cores), {}
+
+    trace, _, _, tried = attempts.tried(design, ways, ways, sampler, seed, cores, sample)
     sampled_at = time.perf_counter()
     x = trace["posterior"]["x"].to_numpy()
     with ThreadPoolExecutor(cores) as pool:
@@ -59,22 +66,6 @@ def fit(
     }
     as_drawn = {term.key: parameterisation.CENTRED for term in design.group_terms}
     return *sampling.posterior(trace, design, as_drawn), timings, tried
-
-
-def _sampled(
-    compiled: Any, design: Design, sampler: dict[str, Any], seed: int, cores: int
-) -> tuple[xr.DataTree, list[dict[str, Any]]]:
-    """Sample, and once more with smaller steps where draws diverged; return the trace that is kept and both records."""
-    ways = {term.key: "integrated" for term in design.group_terms}
-    trace = sampling.run(compiled, sampler, seed, cores)
-    first = sampling.attempt(design, trace, ways, sampler, seed)
-    if not first["divergences"]:
-        return trace, [{**first, "kept": True, "why": ""}]
-    closer, again = attempts.more_careful(first, sampler, seed, attempts.SMALLER)
-    retrace = sampling.run(compiled, closer, again, cores)
-    second = sampling.attempt(design, retrace, ways, closer, again)
-    better, records = attempts.judged(first, second, attempts.SMALLER)
-    return retrace if better else trace, records
 
 
 def _turned_back(drawn: marginal.Drawn, rotated: rotation.Rotated, seed: Sequence[int]) -> marginal.Drawn:

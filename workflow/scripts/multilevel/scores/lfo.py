@@ -337,16 +337,9 @@ def at_first(design: Design, draws: Draws, times: Units, seen: int) -> tuple[Des
 
     Levels of a structured term are all kept: they are not independent, and their effects are never integrated out.
     """
-    cut = aggregate.of_rows(design, np.flatnonzero(times.index < seen))
-    terms, effects = [], dict(draws.effects)
-    for term in cut.group_terms:
-        if not term.exchangeable:
-            terms.append(term)
-            continue
-        kept, index = np.unique(term.index, return_inverse=True)
-        terms.append(replace(term, index=index.astype(np.int64), levels=tuple(term.levels[i] for i in kept)))
-        effects[term.key] = draws.effects[term.key][:, kept]
-    return replace(cut, group_terms=tuple(terms)), replace(draws, effects=effects)
+    cut, kept = aggregate.with_levels_of(aggregate.of_rows(design, np.flatnonzero(times.index < seen)))
+    effects = {**draws.effects, **{key: draws.effects[key][:, levels] for key, levels in kept.items()}}
+    return cut, replace(draws, effects=effects)
 
 
 @dataclass
